@@ -1,0 +1,79 @@
+"""The one place that opens DuckDB and runs the statements of `sql/`.
+
+`connect(lake)` gives a connection with the views of `sql/views/` over a lake. `query` and `execute`
+run one named statement with `$named` parameters. Nothing here builds SQL from strings.
+"""
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from delphi_assets.errors import DataError
+from delphi_assets.lake import Lake
+
+Parameter = str | int | float | bool | list[str] | list[int] | None
+
+
+def sql_folder() -> Path:
+    """Folder of the statements: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    return here / "sql" if (here / "sql").is_dir() else here.parent / "sql"
+
+
+@cache
+def statement(name: str) -> str:
+    """Text of `sql/<name>.sql`; raises `DataError` naming the statements of that folder."""
+    path = sql_folder() / f"{name}.sql"
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.sql"))
+        raise DataError(f"there is no statement {name!r}; expected one of {known} in {path.parent}.")
+    return path.read_text(encoding="utf-8")
+
+
+def connect(
+    lake: Lake | str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the lake's tables as views (see the README's table reference).
+
+    `threads` and `memory_limit` (e.g. "4GB") default to DuckDB's own choice; spills go to the
+    system's temporary folder. The connection is private: close it or let it go.
+    """
+    lake = lake if isinstance(lake, Lake) else Lake(lake)
+    lake.initialize()
+    con = open_database(lake, threads=threads, memory_limit=memory_limit)
+    for view in sorted((sql_folder() / "views").glob("*.sql")):
+        con.execute(view.read_text(encoding="utf-8"))
+    return con
+
+
+def open_database(
+    lake: Lake, *, threads: int | None = None, memory_limit: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A bare DuckDB connection that can read the lake's files."""
+    con = duckdb.connect()
+    con.execute("set temp_directory = $folder", {"folder": tempfile.gettempdir() + "/duckdb"})
+    if threads is not None:
+        con.execute("set threads = $threads", {"threads": threads})
+    if memory_limit is not None:
+        con.execute("set memory_limit = $limit", {"limit": memory_limit})
+    if not lake.local:
+        con.register_filesystem(lake.fs)
+    con.execute("set variable lake = $lake", {"lake": lake.location("")})
+    return con
+
+
+def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> None:
+    """Run `sql/<name>.sql` for its effect."""
+    con.execute(statement(name), parameters or None)
+
+
+def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> pa.Table:
+    """Rows of `sql/<name>.sql`."""
+    return con.sql(statement(name), params=parameters or None).to_arrow_table()

@@ -1,0 +1,279 @@
+"""The tables of the lake: one definition that writers, Dagster and the README share.
+
+A `Table` names its path keys (hive partitions, not stored in the files), its columns with type
+and meaning, and the columns that identify a row. Writers cast to `Table.arrow`, Dagster shows
+`Table.columns`, the README prints them.
+"""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from delphi_assets.errors import DataError
+
+SCHEMA_VERSION = 1
+
+
+class Column(NamedTuple):
+    """One column: its name, Arrow type and meaning."""
+
+    name: str
+    type: pa.DataType
+    doc: str
+
+
+class Table(NamedTuple):
+    """One table: path keys in the order of the folders, columns, and what identifies a row."""
+
+    name: str
+    doc: str
+    keys: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    identity: tuple[str, ...]
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """Schema of the Parquet files: the columns without the path keys."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+    def conform(self, rows: pa.Table) -> pa.Table:
+        """`rows` with exactly this table's columns, in order and cast.
+
+        Raises `DataError` when a column is missing or left over.
+        """
+        expected, got = set(self.arrow.names), set(rows.column_names)
+        if expected != got:
+            raise DataError(
+                f"rows for table {self.name!r} lack {sorted(expected - got)} and carry unknown "
+                f"{sorted(got - expected)}; write exactly the columns of delphi_assets.schema."
+            )
+        return rows.select(self.arrow.names).cast(self.arrow)
+
+    def from_rows(self, rows: list[dict[str, object]]) -> pa.Table:
+        """An Arrow table from Python rows whose keys are this table's columns."""
+        return self.conform(pa.Table.from_pylist(rows, schema=self.arrow))
+
+
+_text, _bool = pa.string(), pa.bool_()
+_i8, _i32, _i64 = pa.int8(), pa.int32(), pa.int64()
+_f32, _f64 = pa.float32(), pa.float64()
+_when = pa.timestamp("us", tz="UTC")
+
+_run = Column("run", _text, "name of the configuration (model, coder, corpus, cache settings)")
+_hookpoint = Column("hookpoint", _text, "module of the model that the coder reads")
+_latent = Column("latent", _i32, "index of the latent in its coder")
+_written = Column("written_at", _when, "when the row was written, UTC; the latest wins")
+_selection = Column("selection", _text, "name of the example selection")
+
+CONTEXTS = Table(
+    "contexts",
+    "One packed context of the corpus, as the model read it.",
+    (_run, Column("shard", _i32, "token shard")),
+    (
+        Column("context", _i64, "index of the context in the run"),
+        Column("tokens", pa.list_(_i32), "token ids, BOS first where the tokenizer has one"),
+        Column("document_ids", pa.list_(_text), "documents in the context, in order"),
+        Column("document_starts", pa.list_(_i32), "offset at which each of them begins"),
+    ),
+    ("run", "context"),
+)
+
+VOCABULARY = Table(
+    "vocabulary",
+    "One token of the tokenizer, with its text and its count in the run's contexts.",
+    (_run,),
+    (
+        Column("token", _i32, "token id"),
+        Column("str_token", _text, "the token as text"),
+        Column("special", _bool, "BOS, EOS, padding and the like"),
+        Column("count", _i64, "occurrences in the contexts of the run"),
+    ),
+    ("run", "token"),
+)
+
+WEIGHTS = Table(
+    "weights",
+    "One latent of the coder, seen from its weights.",
+    (_run, _hookpoint),
+    (
+        _latent,
+        Column("decoder_norm", _f32, "L2 norm of the decoder row"),
+        Column("encoder_norm", _f32, "L2 norm of the encoder row"),
+        Column("encoder_decoder_cosine", _f32, "cosine of encoder and decoder row"),
+        Column("encoder_bias", _f32, "bias of the encoder"),
+    ),
+    ("run", "hookpoint", "latent"),
+)
+
+ACTIVATIONS = Table(
+    "activations",
+    "One non-zero activation. Files are sorted by latent, then position.",
+    (_run, _hookpoint, Column("bucket", _i32, "contiguous range of latents")),
+    (
+        _latent,
+        Column("position", _i64, "context * cache_ctx_len + offset in the context"),
+        Column("activation", _f32, "activation, rounded to half precision"),
+    ),
+    ("run", "hookpoint", "latent", "position"),
+)
+
+LATENTS = Table(
+    "latents",
+    "One latent of the coder with what its activations and weights say; dead ones too.",
+    (_run, _hookpoint),
+    (
+        _latent,
+        Column("n_activations", _i64, "tokens on which the latent fires"),
+        Column("n_contexts", _i64, "contexts in which it fires at least once"),
+        Column("n_windows", _i64, "whole windows of example_ctx_len in which it fires"),
+        Column("token_density", _f64, "n_activations / tokens of the run that can carry one"),
+        Column("context_density", _f64, "n_contexts / contexts of the run"),
+        Column("max_activation", _f32, "largest activation"),
+        Column("mean_activation", _f32, "mean of the non-zero activations"),
+        Column(
+            "activation_quantiles",
+            pa.list_(_f32),
+            "0.1, 0.25, 0.5, 0.75, 0.9 quantiles of the non-zero activations",
+        ),
+        Column("top_tokens", pa.list_(_text), "up to 10 tokens with the most activation mass"),
+        Column("top_token_shares", pa.list_(_f32), "their shares of the latent's mass"),
+        Column("n_tokens_80", _i32, "fewest distinct tokens that carry 80% of the mass"),
+        Column("decoder_norm", _f32, "L2 norm of the decoder row"),
+        Column("encoder_norm", _f32, "L2 norm of the encoder row"),
+        Column("encoder_decoder_cosine", _f32, "cosine of encoder and decoder row"),
+        Column("reason", _text, "why the latent will not be explained; null when it will"),
+        _written,
+    ),
+    ("run", "hookpoint", "latent"),
+)
+
+EXAMPLES = Table(
+    "examples",
+    "One window shown to an explainer or a scorer.",
+    (_run, _hookpoint, _selection),
+    (
+        _latent,
+        Column("example", _i32, "index of the example within the latent and selection"),
+        Column("activating", _bool, "whether the latent fires in the window"),
+        Column("split", _text, "train (for the explainer) or test (for the scorers)"),
+        Column("source", _text, "where the window comes from: a sampler or a negative source"),
+        Column("quantile", _i32, "rank bin, 0 the strongest; null when not activating"),
+        Column("position", _i64, "position of the window's first token"),
+        Column("tokens", pa.list_(_i32), "token ids of the window"),
+        Column("str_tokens", pa.list_(_text), "the same as text"),
+        Column("activations", pa.list_(_f32), "activation of the latent on each token"),
+        Column("normalized", pa.list_(_i8), "ceil(10 * activation / maximum), 0 to 10"),
+        Column("max_activation", _f32, "largest activation in the window"),
+    ),
+    ("run", "hookpoint", "selection", "latent", "example"),
+)
+
+SHORTFALLS = Table(
+    "shortfalls",
+    "One latent that got fewer examples than asked for in a selection, and why.",
+    (_run, _hookpoint, _selection),
+    (
+        _latent,
+        Column("pool", _i64, "activating windows that could be drawn"),
+        Column("train", _i32, "train windows drawn"),
+        Column("train_missing", _i32, "train windows asked for and not there"),
+        Column("test", _i32, "test windows drawn"),
+        Column("test_missing", _i32, "test windows asked for and not there"),
+        Column("non_activating", _i32, "non-activating windows drawn"),
+        Column("non_activating_missing", _i32, "non-activating windows not there"),
+        Column("reason", _text, "why"),
+    ),
+    ("run", "hookpoint", "selection", "latent"),
+)
+
+EXPLANATIONS = Table(
+    "explanations",
+    "One explanation of one latent by one explainer, model and prompt; a failure is a row too.",
+    (_run, _hookpoint),
+    (
+        Column("explanation_id", _text, "hash of latent, selection, explainer, model and prompt"),
+        _latent,
+        _selection,
+        Column("explainer", _text, "explainer that wrote it"),
+        Column("model", _text, "LiteLLM model string, or 'lexical'"),
+        Column("explanation", _text, "the explanation; null when it failed"),
+        Column("failure", _text, "why there is none; null when there is one"),
+        Column("prompt_hash", _text, "hash of the instructions the explainer used"),
+        Column("request", _text, "completion that gave it; null without an LLM"),
+        Column("n_examples", _i32, "train windows shown"),
+        Column("prompt_tokens", _i64, "tokens sent"),
+        Column("completion_tokens", _i64, "tokens received"),
+        Column("cost", _f64, "US dollars; null when the provider's price is unknown"),
+        Column("latency", _f64, "seconds from sending to the answer"),
+        _written,
+    ),
+    ("explanation_id",),
+)
+
+PREDICTIONS = Table(
+    "predictions",
+    "One scorer's answer on one example, given one explanation; a failure is a row too.",
+    (_run, _hookpoint),
+    (
+        Column("explanation_id", _text, "the explanation that was judged"),
+        _latent,
+        _selection,
+        Column("scorer", _text, "detection or fuzz"),
+        Column("model", _text, "the judge: a LiteLLM model string, or 'lexical'"),
+        Column(
+            "control",
+            _text,
+            "none: the latent's own explanation; shuffled: another latent's",
+        ),
+        Column("example", _i32, "the example that was judged"),
+        Column("variant", _text, "detection: plain; fuzz: true or false highlighting"),
+        Column("truth", _bool, "the right answer"),
+        Column("prediction", _bool, "the scorer's answer; null when it failed"),
+        Column("probability", _f64, "probability of true, where the judge gives one"),
+        Column("quantile", _i32, "rank bin of the example; null when not activating"),
+        Column("failure", _text, "why there is no prediction; null when there is one"),
+        Column("request", _text, "completion that gave it; null without an LLM"),
+        _written,
+    ),
+    ("explanation_id", "latent", "selection", "scorer", "model", "control", "example", "variant"),
+)
+
+COMPLETIONS = Table(
+    "completions",
+    "One LLM call, written before its answer is used.",
+    (_run,),
+    (
+        Column("request", _text, "hash of model, messages and sampling parameters"),
+        Column("role", _text, "explainer or the name of a scorer"),
+        Column("model", _text, "LiteLLM model string"),
+        Column("messages", _text, "the prompt, as JSON"),
+        Column("answer", _text, "raw answer; null when the call failed"),
+        Column("logprobs", _text, "token log-probabilities as JSON, when asked for and given"),
+        Column("finish_reason", _text, "why the model stopped"),
+        Column("prompt_tokens", _i64, "tokens sent"),
+        Column("cached_tokens", _i64, "of these, tokens the provider had cached"),
+        Column("completion_tokens", _i64, "tokens received"),
+        Column("cost", _f64, "US dollars; null when the provider's price is unknown"),
+        Column("latency", _f64, "seconds from sending to the answer, last attempt"),
+        Column("attempts", _i32, "requests sent"),
+        Column("error", _text, "what failed, without secrets; null when it worked"),
+        _written,
+    ),
+    ("request",),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        CONTEXTS,
+        VOCABULARY,
+        WEIGHTS,
+        ACTIVATIONS,
+        LATENTS,
+        EXAMPLES,
+        SHORTFALLS,
+        EXPLANATIONS,
+        PREDICTIONS,
+        COMPLETIONS,
+    )
+}

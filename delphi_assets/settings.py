@@ -1,0 +1,347 @@
+"""Settings: one TOML profile, read into frozen typed sections before anything is computed.
+
+In: a path, or the environment variable `DELPHI_ASSETS_PROFILE`, or the name of a shipped profile.
+Out: a `Profile`. Names are Delphi's where Delphi has one. Every problem is a `SettingError` that
+names the setting, the value, what was expected and, for an unknown name, the nearest valid one.
+"""
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Literal, NamedTuple, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from delphi_assets.errors import SettingError
+
+PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
+LAKE_VARIABLE = "DELPHI_ASSETS_LAKE"
+CACHE_VARIABLE = "DELPHI_ASSETS_CACHE"
+
+Sampler = Literal["top", "random", "quantiles", "mix"]
+Explainer = Literal["default", "lexical"]
+Scorer = Literal["detection", "fuzz"]
+
+S = TypeVar("S", bound=BaseModel)
+
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RunSettings(_Section):
+    """What the run is called and where its tables live."""
+
+    name: str = Field(pattern=_NAME, description="name of this configuration in the lake")
+    lake: str = Field("lake", description="folder or object-store URL of the lake")
+    seed: int = Field(22, ge=0, description="seed of every draw and of the SAE's training")
+
+
+class ModelSettings(_Section):
+    """The subject model."""
+
+    name: str = Field(description="Hugging Face name, local folder, or embedded:gemma-3-270m")
+    revision: str | None = Field(None, description="revision on the hub")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "bfloat16", description="precision of the forward pass"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+
+
+class CorpusSettings(_Section):
+    """The text the model reads."""
+
+    dataset_repo: str = Field(
+        description="Hugging Face dataset, folder or file of text / jsonl / Parquet, or "
+        "embedded:python-docs"
+    )
+    dataset_name: str | None = Field(None, description="configuration of the dataset")
+    dataset_split: str = Field("train", description="split of the dataset")
+    dataset_column: str = Field("text", description="column that holds the text")
+
+
+class CacheSettings(_Section):
+    """How activations are cached."""
+
+    n_tokens: int = Field(10_000_000, gt=0, description="tokens to run through the model")
+    cache_ctx_len: int = Field(256, gt=1, description="tokens in a context")
+    batch_size: int = Field(8, gt=0, description="contexts in a forward pass")
+    hookpoints: tuple[str, ...] = Field(
+        strict=False, min_length=1, description="modules of the model that the coders read"
+    )
+    filter_bos: bool = Field(
+        True, description="drop activations on special tokens; the model still sees them"
+    )
+    shard_tokens: int = Field(
+        262_144, gt=0, description="tokens in a shard: the unit of memory, resuming and backfill"
+    )
+    n_buckets: int = Field(16, gt=0, description="latent ranges a hookpoint is split into")
+
+
+class CoderSettings(_Section):
+    """The sparse coder, one a hookpoint."""
+
+    sparse_model: str = Field(
+        description="sparsify coder by hub name or folder, or embedded:train to train one"
+    )
+    expansion_factor: int = Field(8, gt=0, description="trained coder: latents per input dimension")
+    k: int = Field(32, gt=0, description="trained coder: active latents a token")
+    train_tokens: int = Field(102_400, gt=0, description="trained coder: tokens to train on")
+    epochs: int = Field(4, gt=0, description="trained coder: passes over those tokens")
+    train_batch: int = Field(2_048, gt=0, description="trained coder: tokens in a step")
+    lr: float = Field(5e-4, gt=0, description="trained coder: peak learning rate of Adam")
+
+
+class SelectionSettings(_Section):
+    """Which windows represent a latent."""
+
+    name: str = Field("default", pattern=_NAME, description="name of this selection in the lake")
+    example_ctx_len: int = Field(32, gt=0, description="tokens in a window")
+    min_examples: int = Field(200, gt=0, description="fewest windows of an explained latent")
+    max_examples: int = Field(10_000, gt=0, description="strongest windows considered")
+    n_examples_train: int = Field(40, ge=1, description="windows for the explainer")
+    n_examples_test: int = Field(50, ge=0, description="activating windows for the scorers")
+    n_non_activating: int = Field(50, ge=0, description="non-activating windows for the scorers")
+    n_quantiles: int = Field(10, gt=0, description="rank bins")
+    train_type: Sampler = Field("quantiles", description="sampler of the train windows")
+    test_type: Literal["quantiles"] = Field("quantiles", description="sampler of the test windows")
+    ratio_top: float = Field(0.2, ge=0, le=1, description="mix: share drawn from the top")
+    center_examples: bool = Field(
+        False, description="put the strongest token in the middle instead of aligning windows"
+    )
+
+
+class ExplainSettings(_Section):
+    """Who explains, and how."""
+
+    explainer: Explainer = Field("default", description="default (an LLM) or lexical (counting)")
+    explainer_model: str = Field("lexical", description="LiteLLM model string of the explainer")
+    threshold: float = Field(
+        0.3, ge=0, lt=1, description="share of the maximum above which a token is highlighted"
+    )
+    show_activations: bool = Field(True, description="list (token, 0-10) pairs under a window")
+    cot: bool = Field(False, description="ask for chain of thought before the explanation")
+
+    @model_validator(mode="after")
+    def _model_fits(self) -> Self:
+        if (self.explainer == "lexical") != (self.explainer_model == "lexical"):
+            raise ValueError(
+                f"explainer = {self.explainer!r} with explainer_model = {self.explainer_model!r}: "
+                "the lexical explainer goes with explainer_model = 'lexical', every other one "
+                "with a LiteLLM model string"
+            )
+        return self
+
+
+class ScoreSettings(_Section):
+    """Who scores, and how."""
+
+    scorers: tuple[Scorer, ...] = Field(
+        ("detection", "fuzz"), strict=False, min_length=1, description="scorers to run"
+    )
+    scorer_model: str = Field(
+        "lexical", description="LiteLLM model string of the judge, or lexical"
+    )
+    num_examples_per_scorer_prompt: int = Field(5, gt=0, description="examples a prompt")
+    log_prob: bool = Field(False, description="ask for log-probabilities, giving probabilities")
+    shuffled: bool = Field(
+        False, description="also judge every latent by another latent's explanation, as a floor"
+    )
+
+
+class LLMSettings(_Section):
+    """How LLMs are called. Keys come from the environment, never from a profile."""
+
+    api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
+    max_concurrent: int = Field(10, gt=0, description="requests in flight")
+    timeout: float = Field(120.0, gt=0, description="seconds until a request is given up")
+    max_retries: int = Field(5, ge=0, description="retries of what can be retried")
+    max_tokens: int = Field(1_000, gt=0, description="longest answer in tokens")
+    temperature: float = Field(0.0, ge=0, description="sampling temperature")
+    json_schema: bool = Field(
+        False, description="ask the server to hold answers to a JSON schema, where it can"
+    )
+
+
+class Profile(_Section):
+    """Everything a run needs to know."""
+
+    run: RunSettings
+    model: ModelSettings
+    corpus: CorpusSettings
+    cache: CacheSettings
+    coder: CoderSettings
+    selection: SelectionSettings = SelectionSettings()
+    explain: ExplainSettings = ExplainSettings(explainer="lexical")
+    score: ScoreSettings = ScoreSettings()
+    llm: LLMSettings = LLMSettings()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        window, context = self.selection.example_ctx_len, self.cache.cache_ctx_len
+        if context % window:
+            raise ValueError(
+                f"selection.example_ctx_len = {window} does not divide cache.cache_ctx_len = "
+                f"{context}; expected one of {_divisors(context)}"
+            )
+        if self.cache.shard_tokens % context:
+            raise ValueError(
+                f"cache.shard_tokens = {self.cache.shard_tokens} is not a multiple of "
+                f"cache.cache_ctx_len = {context}; expected for example "
+                f"{max(1, self.cache.shard_tokens // context) * context}"
+            )
+        if len(set(self.cache.hookpoints)) < len(self.cache.hookpoints):
+            raise ValueError(
+                f"cache.hookpoints = {list(self.cache.hookpoints)} names a hookpoint twice; "
+                "expected each once"
+            )
+        for hookpoint in self.cache.hookpoints:
+            if not re.fullmatch(_NAME.replace("[A-Za-z0-9]", "[.A-Za-z0-9]", 1), hookpoint):
+                raise ValueError(
+                    f"cache.hookpoints holds {hookpoint!r}; expected a module name such as "
+                    "'layers.10' or 'layers.10.mlp'"
+                )
+            if "..." in hookpoint:
+                raise ValueError(f"cache.hookpoints holds {hookpoint!r}; '...' is not a name")
+        return self
+
+    @property
+    def n_shards(self) -> int:
+        """Token shards of the run, counting the last, shorter one."""
+        return -(-self.cache.n_tokens // self.cache.shard_tokens)
+
+
+class Latents(NamedTuple):
+    """Half-open ranges of latent indices, as a launch names them; empty means all."""
+
+    ranges: tuple[tuple[int, int], ...]
+
+    def __contains__(self, latent: object) -> bool:
+        return not self.ranges or any(
+            start <= latent < end  # type: ignore[operator]
+            for start, end in self.ranges
+        )
+
+
+def parse_latents(text: str) -> Latents:
+    """`"0-4, 17"` as ranges, ends inclusive as Delphi's file names; `""` or `"all"` is all."""
+    if text.strip().lower() in ("", "all"):
+        return Latents(())
+    ranges = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if match is None:
+            raise SettingError(
+                f"latents = {text!r}: {part.strip()!r} is not a latent or a range; "
+                "expected for example '0-4' or '0-4, 17' (ends inclusive), or 'all'."
+            )
+        start, end = int(match[1]), int(match[2] or match[1])
+        if end < start:
+            raise SettingError(
+                f"latents = {text!r}: {part.strip()!r} ends before it starts; "
+                f"expected '{end}-{start}'."
+            )
+        ranges.append((start, end + 1))
+    return Latents(tuple(ranges))
+
+
+def profile_path(name: str | None = None) -> Path:
+    """The profile file: `name` as a path or a shipped profile, else the environment's, else demo.
+
+    Raises `SettingError` when there is no such file.
+    """
+    wanted = name or os.environ.get(PROFILE_VARIABLE) or "demo"
+    here = Path(__file__).parent
+    shipped = [folder for folder in (here / "profiles", here.parent / "profiles") if folder.is_dir()]
+    for candidate in (Path(wanted), *(folder / f"{wanted}.toml" for folder in shipped)):
+        if candidate.is_file():
+            return candidate
+    known = sorted(path.stem for folder in shipped for path in folder.glob("*.toml"))
+    raise SettingError(
+        f"profile {wanted!r} is neither a file nor a shipped profile; expected a path to a TOML "
+        f"file or one of {known}{_nearest(wanted, known)}."
+    )
+
+
+def load_profile(name: str | None = None) -> Profile:
+    """Read a profile (see `profile_path`); the environment may move its lake."""
+    path = profile_path(name)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingError(f"profile {path} is not TOML: {error}.") from error
+    profile = parse_profile(raw, origin=str(path))
+    if lake := os.environ.get(LAKE_VARIABLE):
+        profile = profile.model_copy(update={"run": profile.run.model_copy(update={"lake": lake})})
+    return profile
+
+
+def parse_profile(raw: dict[str, object], origin: str = "profile") -> Profile:
+    """`raw` as a checked `Profile`; raises `SettingError` listing every problem."""
+    return _checked(Profile, raw, origin)
+
+
+def override(section: S, origin: str, **changes: object) -> S:
+    """`section` with the given settings replaced and checked; None leaves a setting as it is."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    return _checked(type(section), {**section.model_dump(), **given}, origin)
+
+
+def _checked(model: type[S], raw: dict[str, object], origin: str) -> S:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = "\n".join(f"  - {_problem(model, problem)}" for problem in error.errors())
+        raise SettingError(f"{origin} has settings that cannot be used:\n{problems}") from error
+
+
+def _problem(model: type[BaseModel], problem: object) -> str:
+    """One line for one of pydantic's errors."""
+    assert isinstance(problem, dict)
+    where = ".".join(str(part) for part in problem["loc"])
+    kind, message = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        valid = _names(model, tuple(problem["loc"][:-1]))
+        return (
+            f"{where} = {problem['input']!r}: no such setting; expected one of {valid}"
+            f"{_nearest(str(problem['loc'][-1]), valid)}"
+        )
+    if kind == "missing":
+        return f"{where} is missing: {_description(model, tuple(problem['loc']))}"
+    if kind == "value_error":
+        return message
+    return (
+        f"{where} = {problem['input']!r}: {message} ({_description(model, tuple(problem['loc']))})"
+    )
+
+
+def _section(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return model
+        model = annotation
+    return model
+
+
+def _names(model: type[BaseModel], path: tuple[object, ...]) -> list[str]:
+    return sorted(_section(model, path).model_fields)
+
+
+def _description(model: type[BaseModel], path: tuple[object, ...]) -> str:
+    named = [part for part in path if isinstance(part, str)]
+    field = _section(model, tuple(named[:-1])).model_fields.get(named[-1])
+    return (field.description if field else None) or "a section of the profile"
+
+
+def _nearest(name: str, valid: list[str]) -> str:
+    match = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _divisors(number: int) -> list[int]:
+    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]

@@ -1,0 +1,10 @@
+-- The windows shown to explainers and scorers.
+-- Needs: set variable lake = '<folder or URL>'.
+-- Columns: see the table reference in README.md.
+create or replace view examples as
+select *
+from read_parquet(
+    getvariable('lake') || '/examples/*/*/*/*.parquet',
+    hive_partitioning = true,
+    hive_types = {'run': varchar, 'hookpoint': varchar, 'selection': varchar}
+);

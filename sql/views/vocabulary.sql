@@ -1,0 +1,10 @@
+-- The tokens of a run with their text and count.
+-- Needs: set variable lake = '<folder or URL>'.
+-- Columns: see the table reference in README.md.
+create or replace view vocabulary as
+select *
+from read_parquet(
+    getvariable('lake') || '/vocabulary/*/*.parquet',
+    hive_partitioning = true,
+    hive_types = {'run': varchar}
+);
