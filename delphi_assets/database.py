@@ -30,7 +30,9 @@ def statement(name: str) -> str:
     path = sql_folder() / f"{name}.sql"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.sql"))
-        raise DataError(f"there is no statement {name!r}; expected one of {known} in {path.parent}.")
+        raise DataError(
+            f"there is no statement {name!r}; expected one of {known} in {path.parent}."
+        )
     return path.read_text(encoding="utf-8")
 
 

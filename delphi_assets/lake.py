@@ -71,7 +71,7 @@ class File(NamedTuple):
     """Rows for one file of a unit; `keys` are path keys that the unit itself does not fix."""
 
     rows: pa.Table
-    keys: Mapping[str, str | int] = {}  # noqa: RUF012
+    keys: Mapping[str, str | int] = {}
 
 
 class Lake:
@@ -120,14 +120,20 @@ class Lake:
         files: Iterable[File],
         config: Mapping[str, Any],
         facts: Mapping[str, Any] | None = None,
+        *,
+        versioned: bool = False,
     ) -> Manifest:
-        """Write the unit's files, then its manifest. Files are staged one at a time."""
+        """Write the unit's files, then its manifest. Files are staged one at a time.
+
+        `versioned` gives the files unique names, for tables whose latest rows win: a unit written
+        again leaves the old file to its readers and points the manifest to the new one.
+        """
         table = TABLES[unit.table]
         staged: list[tuple[str, str]] = []
         rows = size = 0
         for file in files:
             folder = _folder(table.name, {**unit.keys, **file.keys})
-            name = "data" if unit.name == "all" else unit.name
+            name = f"{unit.name}-{uuid.uuid4().hex[:12]}" if versioned else unit.name
             path, stage = f"{folder}/{name}.parquet", f"staging/{uuid.uuid4().hex}.parquet"
             size += self._write_parquet(stage, table.conform(file.rows), table)
             rows += file.rows.num_rows
@@ -289,9 +295,7 @@ def _manifest_path(unit: Unit) -> str:
     return f"manifests/{_folder(unit.table, unit.keys)}/{unit.name}.json"
 
 
-def _same(
-    what: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], way_out: str
-) -> None:
+def _same(what: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], way_out: str) -> None:
     """Raise `ConflictError` for the first setting in which two configurations differ."""
     wanted = json.loads(json.dumps(dict(wanted)))
     for setting in sorted(set(stored) | set(wanted)):

@@ -256,7 +256,9 @@ def profile_path(name: str | None = None) -> Path:
     """
     wanted = name or os.environ.get(PROFILE_VARIABLE) or "demo"
     here = Path(__file__).parent
-    shipped = [folder for folder in (here / "profiles", here.parent / "profiles") if folder.is_dir()]
+    shipped = [
+        folder for folder in (here / "profiles", here.parent / "profiles") if folder.is_dir()
+    ]
     for candidate in (Path(wanted), *(folder / f"{wanted}.toml" for folder in shipped)):
         if candidate.is_file():
             return candidate

@@ -1,0 +1,116 @@
+"""Stage latents: one row a latent, from its activations and weights.
+
+In: the tables contexts, vocabulary, weights and activations of a hookpoint.
+Out: the table latents. The statistics are `sql/latents/latents.sql`, run bucket by bucket, so
+memory is that of one bucket. Asking again with another example_ctx_len or min_examples writes new
+rows, which win over the old.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from delphi_assets.buckets import bucket_ranges
+from delphi_assets.database import execute, open_database, query
+from delphi_assets.errors import NotReadyError
+from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.schema import LATENTS
+from delphi_assets.settings import Profile
+from delphi_assets.stage import StageReport
+
+
+class CorpusSize(NamedTuple):
+    """Size of a run's corpus, see `sql/corpus/size.sql`."""
+
+    n_contexts: int
+    n_tokens: int
+    n_eligible: int
+
+
+class HookpointTables(NamedTuple):
+    """What the SQL stages of a hookpoint start from."""
+
+    con: duckdb.DuckDBPyConnection
+    size: CorpusSize
+    num_latents: int
+
+
+def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTables:
+    """A connection with the temporary table `positions`, and the sizes of run and coder.
+
+    Raises `NotReadyError` naming the asset when a table or a token shard is missing.
+    """
+    run = profile.run.name
+    captured = len(lake.manifests("activations", run=run, hookpoint=hookpoint))
+    if captured < profile.n_shards:
+        raise NotReadyError(
+            f"{lake!r} holds {captured} of {profile.n_shards} token shards of run {run!r} at "
+            f"{hookpoint!r}; materialize the missing partitions of the asset 'activations' first."
+        )
+    contexts = lake.files("contexts", run=run)
+    vocabulary = lake.files("vocabulary", run=run)
+    (weights,) = lake.manifests("weights", run=run, hookpoint=hookpoint)
+    con = open_database(lake)
+    execute(con, "corpus/positions", contexts=contexts, cache_ctx_len=profile.cache.cache_ctx_len)
+    (size,) = query(
+        con,
+        "corpus/size",
+        contexts=contexts,
+        vocabulary=vocabulary,
+        filter_bos=profile.cache.filter_bos,
+    ).to_pylist()
+    return HookpointTables(con, CorpusSize(**size), weights.rows)
+
+
+def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
+    """Write the table latents of a hookpoint unless it is there with the same settings."""
+    start = time.perf_counter()
+    run, selection = profile.run.name, profile.selection
+    unit = Unit("latents", {"run": run, "hookpoint": hookpoint})
+    config = {
+        "selection.example_ctx_len": selection.example_ctx_len,
+        "selection.min_examples": selection.min_examples,
+    }
+    manifest = lake.manifest(unit)
+    if manifest is not None and manifest.config == config:
+        seconds = time.perf_counter() - start
+        return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
+    tables = open_hookpoint(profile, lake, hookpoint)
+    rows = _statistics(profile, lake, hookpoint, tables)
+    dead = rows.filter(pc.equal(rows["n_activations"], 0)).num_rows
+    facts = {
+        "latents": rows.num_rows,
+        "dead": dead,
+        "to_explain": rows["reason"].null_count,
+    }
+    manifest = lake.publish(unit, [File(rows)], config, facts, versioned=True)
+    seconds = time.perf_counter() - start
+    return StageReport(rows.num_rows, rows.num_rows, seconds, manifest.bytes, facts)
+
+
+def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointTables) -> pa.Table:
+    run, written_at = profile.run.name, datetime.now(UTC).isoformat()
+    buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
+    parts = [
+        query(
+            tables.con,
+            "latents/latents",
+            activations=lake.bucket_files(run, hookpoint, bucket.number),
+            vocabulary=lake.files("vocabulary", run=run),
+            weights=lake.files("weights", run=run, hookpoint=hookpoint),
+            first=bucket.first,
+            last=bucket.last,
+            cache_ctx_len=profile.cache.cache_ctx_len,
+            example_ctx_len=profile.selection.example_ctx_len,
+            min_examples=profile.selection.min_examples,
+            written_at=written_at,
+            **tables.size._asdict(),
+        )
+        for bucket in tqdm(buckets, desc=f"latents {hookpoint}", unit="bucket")
+    ]
+    return LATENTS.conform(pa.concat_tables(parts))

@@ -1,0 +1,76 @@
+"""Records: what explainers and scorers see of a latent, read back from the table examples.
+
+In: the published examples of a hookpoint and selection. Out: one `LatentRecord` a latent, in
+order. A bucket of examples is in memory at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.settings import Latents
+
+
+@dataclass(frozen=True)
+class Example:
+    """One window; the lists have one entry a token."""
+
+    example: int
+    activating: bool
+    split: str
+    source: str
+    quantile: int | None
+    position: int
+    tokens: list[int]
+    str_tokens: list[str]
+    activations: list[float]
+    normalized: list[int]
+    max_activation: float
+
+
+@dataclass(frozen=True)
+class LatentRecord:
+    """A latent with its examples."""
+
+    latent: int
+    examples: list[Example]
+
+    @property
+    def train(self) -> list[Example]:
+        """Windows for the explainer."""
+        return [example for example in self.examples if example.split == "train"]
+
+    @property
+    def test(self) -> list[Example]:
+        """Activating windows for the scorers."""
+        return [e for e in self.examples if e.split == "test" and e.activating]
+
+    @property
+    def non_activating(self) -> list[Example]:
+        """Windows for the scorers in which the latent is silent."""
+        return [example for example in self.examples if not example.activating]
+
+    @property
+    def max_activation(self) -> float:
+        """Largest activation over the latent's examples."""
+        return max(example.max_activation for example in self.examples)
+
+
+_COLUMNS = ["latent", *Example.__dataclass_fields__]
+
+
+def read_records(
+    lake: Lake, run: str, hookpoint: str, selection: str, latents: Latents
+) -> Iterator[LatentRecord]:
+    """Records of the given latents that have examples, in order of latent.
+
+    Raises `NotReadyError` when the selection has not been materialized.
+    """
+    for file in lake.files("examples", run=run, hookpoint=hookpoint, selection=selection):
+        rows = read_parquet(lake, [file], _COLUMNS)
+        wanted = [latent in latents for latent in rows["latent"].to_pylist()]
+        for latent, group in groupby(
+            rows.filter(wanted).to_pylist(), key=lambda row: int(row.pop("latent"))
+        ):
+            yield LatentRecord(latent, [Example(**row) for row in group])

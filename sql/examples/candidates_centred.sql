@@ -1,0 +1,52 @@
+-- Which windows, centred on a strong token, may represent a latent?
+-- Parameters: $example_ctx_len, $cache_ctx_len, $n_tokens (positions of the run).
+-- Needs: the temporary table firing_windows.
+-- Makes the temporary table candidates: latent, position (first token), max_activation.
+-- The strongest token of each aligned window goes to offset example_ctx_len // 2, unless the
+-- context's edge is nearer. Of windows that overlap only the strongest stays, so that any two
+-- candidates of a latent share no token.
+create or replace temp table candidates as
+with spans as (
+    select
+        latent,
+        peak,
+        max_activation,
+        peak // $cache_ctx_len * $cache_ctx_len as context_start,
+        least((peak // $cache_ctx_len + 1) * $cache_ctx_len, $n_tokens) as context_end
+    from firing_windows
+),
+
+centred as (
+    select
+        latent,
+        max_activation,
+        greatest(
+            context_start,
+            least(peak - $example_ctx_len // 2, context_end - $example_ctx_len)
+        ) as position,
+        row_number() over (partition by latent order by max_activation desc, peak) as strength
+    from spans
+    where context_end - context_start >= $example_ctx_len
+),
+
+contested as (
+    select
+        latent,
+        position,
+        max_activation,
+        strength,
+        min(strength) over (
+            partition by latent
+            order by position
+            range between $example_ctx_len - 1 preceding and $example_ctx_len - 1 following
+        ) as strongest
+    from centred
+)
+
+select
+    latent,
+    position,
+    max_activation
+from contested
+where strength = strongest
+order by latent, position;

@@ -1,0 +1,74 @@
+-- Which windows, drawn at random for each latent of the pool, does it stay silent in?
+-- Parameters: $n_non_activating, $example_ctx_len, $n_tokens, $seed, $run.
+-- Needs: the temporary tables pool and firing_windows.
+-- Makes the temporary table non_activating: latent, position.
+-- 1. Each latent draws 2 n + 16 windows by hash; repeats and windows where it fires are dropped.
+-- 2. Latents left short (they fire nearly everywhere) take the rest, in the order of a hash, from
+--    all silent windows. So the count is exact whenever enough silent windows exist.
+create or replace temp table non_activating as
+with wanted as (
+    select distinct latent
+    from pool
+),
+
+drawn as (
+    select
+        latent,
+        md5_number_lower(concat_ws(' ', $seed, $run, latent, 'silent', attempt))
+        % ($n_tokens // $example_ctx_len) as "window",
+        min(attempt) as attempt
+    from wanted, range(2 * $n_non_activating + 16) as attempts (attempt)
+    where $n_tokens // $example_ctx_len > 0
+    group by latent, "window"
+),
+
+silent as (
+    select
+        latent,
+        "window"
+    from drawn
+    anti join firing_windows using (latent, "window")
+    qualify row_number() over (partition by latent order by attempt) <= $n_non_activating
+),
+
+short as (
+    select
+        wanted.latent,
+        $n_non_activating - count(silent.latent) as n_missing
+    from wanted
+    left join silent using (latent)
+    group by wanted.latent
+    having n_missing > 0
+),
+
+everywhere as (
+    select
+        latent,
+        "window",
+        n_missing
+    from short, range($n_tokens // $example_ctx_len) as windows ("window")
+),
+
+filled as (
+    select
+        latent,
+        "window"
+    from everywhere
+    anti join firing_windows using (latent, "window")
+    anti join silent using (latent, "window")
+    qualify row_number() over (
+        partition by latent
+        order by md5_number_lower(concat_ws(' ', $seed, $run, latent, 'fill', "window")), "window"
+    ) <= n_missing
+)
+
+select
+    latent,
+    "window" * $example_ctx_len as position
+from silent
+union all
+select
+    latent,
+    "window" * $example_ctx_len as position
+from filled
+order by latent, position;

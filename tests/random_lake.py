@@ -1,0 +1,124 @@
+"""A lake of random contexts and activations, written without a model, for tests of the SQL."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from delphi_assets.buckets import bucket_ranges
+from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.settings import Profile, parse_profile
+
+HOOKPOINT = "layers.0"
+VOCABULARY = 50
+
+
+@dataclass(frozen=True)
+class RandomLake:
+    """The lake, its profile, and the same data as plain Python."""
+
+    lake: Lake
+    profile: Profile
+    tokens: list[int]
+    fired: dict[int, dict[int, float]]
+    """Activation by position, by latent."""
+
+
+def profile_of(n_tokens: int, ctx_len: int, n_buckets: int, **selection: object) -> Profile:
+    """A profile for a run named `random`; the model and coder it names are never loaded."""
+    return parse_profile(
+        {
+            "run": {"name": "random"},
+            "model": {"name": "none"},
+            "corpus": {"dataset_repo": "none"},
+            "cache": {
+                "n_tokens": n_tokens,
+                "cache_ctx_len": ctx_len,
+                "hookpoints": [HOOKPOINT],
+                "shard_tokens": -(-n_tokens // (2 * ctx_len)) * ctx_len,
+                "n_buckets": n_buckets,
+            },
+            "coder": {"sparse_model": "none"},
+            "selection": selection,
+        }
+    )
+
+
+def random_lake(
+    folder: Path,
+    *,
+    seed: int = 0,
+    n_tokens: int = 1_000,
+    ctx_len: int = 32,
+    num_latents: int = 12,
+    n_buckets: int = 3,
+    **selection: object,
+) -> RandomLake:
+    """Latent 0 never fires, the last fires nearly everywhere, the others in between.
+
+    Activations are multiples of 1/8, so that ties are common and single precision is exact.
+    """
+    rng = np.random.default_rng(seed)
+    tokens = rng.integers(0, VOCABULARY, n_tokens).tolist()
+    fired: dict[int, dict[int, float]] = {0: {}}
+    for latent in range(1, num_latents):
+        density = 0.9 if latent == num_latents - 1 else rng.uniform(0.002, 0.15)
+        positions = np.flatnonzero(rng.random(n_tokens) < density)
+        values = rng.integers(1, 80, len(positions)) / 8
+        fired[latent] = dict(zip(positions.tolist(), values.tolist(), strict=True))
+    profile = profile_of(n_tokens, ctx_len, n_buckets, **selection)
+    lake = Lake(folder)
+    _write_corpus(lake, profile, tokens)
+    _write_activations(lake, profile, fired, num_latents)
+    return RandomLake(lake, profile, tokens, fired)
+
+
+def _write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
+    ctx_len, shard_tokens = profile.cache.cache_ctx_len, profile.cache.shard_tokens
+    for shard in range(profile.n_shards):
+        starts = range(shard * shard_tokens, min((shard + 1) * shard_tokens, len(tokens)), ctx_len)
+        rows = pa.table(
+            {
+                "context": [start // ctx_len for start in starts],
+                "tokens": [tokens[start : start + ctx_len] for start in starts],
+                "document_ids": [["document"] for _ in starts],
+                "document_starts": [[0] for _ in starts],
+            }
+        )
+        config = {"cache.cache_ctx_len": ctx_len}
+        lake.publish(Unit("contexts", {"run": "random", "shard": shard}), [File(rows)], config)
+    rows = pa.table(
+        {
+            "token": range(VOCABULARY),
+            "str_token": [f" t{token}" for token in range(VOCABULARY)],
+            "special": [token == 0 for token in range(VOCABULARY)],
+            "count": np.bincount(tokens, minlength=VOCABULARY),
+        }
+    )
+    lake.publish(Unit("vocabulary", {"run": "random"}), [File(rows)], {})
+
+
+def _write_activations(
+    lake: Lake, profile: Profile, fired: dict[int, dict[int, float]], num_latents: int
+) -> None:
+    keys = {"run": "random", "hookpoint": HOOKPOINT}
+    ones = np.ones(num_latents)
+    names = ("decoder_norm", "encoder_norm", "encoder_decoder_cosine", "encoder_bias")
+    weights = pa.table({"latent": range(num_latents), **dict.fromkeys(names, ones)})
+    lake.publish(Unit("weights", keys), [File(weights)], {})
+    size = profile.cache.shard_tokens
+    for shard in range(profile.n_shards):
+        files = []
+        for bucket in bucket_ranges(num_latents, profile.cache.n_buckets):
+            rows = [
+                {"latent": latent, "position": position, "activation": value}
+                for latent in range(bucket.first, bucket.last)
+                for position, value in sorted(fired[latent].items())
+                if position // size == shard
+            ]
+            schema = pa.schema(
+                [("latent", pa.int32()), ("position", pa.int64()), ("activation", pa.float32())]
+            )
+            files.append(File(pa.Table.from_pylist(rows, schema), {"bucket": bucket.number}))
+        lake.publish(Unit("activations", keys, f"shard-{shard:05d}"), files, {})

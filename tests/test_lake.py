@@ -1,0 +1,132 @@
+"""The lake: what is published, what is refused, what readers see."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from delphi_assets import Lake, connect
+from delphi_assets.database import query, statement
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.lake import File, Unit, read_parquet
+from delphi_assets.schema import TABLES, VOCABULARY
+
+
+def rows(*tokens: int) -> pa.Table:
+    return pa.table(
+        {
+            "token": tokens,
+            "str_token": [str(token) for token in tokens],
+            "special": [False] * len(tokens),
+            "count": [1] * len(tokens),
+        }
+    )
+
+
+UNIT = Unit("vocabulary", {"run": "r"})
+
+
+@pytest.mark.parametrize("url", ["folder", "memory"])
+def test_publish_describes_what_it_wrote(tmp_path: Path, url: str) -> None:
+    lake = Lake(tmp_path if url == "folder" else f"memory://{tmp_path.name}")
+    assert lake.manifest(UNIT) is None
+    manifest = lake.publish(UNIT, [File(rows(1, 2, 3))], {"n": 1}, {"seen": 3})
+    assert (manifest.rows, manifest.facts) == (3, {"seen": 3})
+    assert manifest.bytes > 0
+    assert lake.ready(UNIT, {"n": 1}) == manifest
+    files = lake.files("vocabulary", run="r")
+    assert read_parquet(lake, files)["token"].to_pylist() == [1, 2, 3]
+    con = connect(lake)
+    assert con.sql("select run, sum(token) from vocabulary group by run").fetchall() == [("r", 6)]
+
+
+def test_names_with_odd_characters_survive_the_path(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.publish(Unit("vocabulary", {"run": "a b%/ü"}), [File(rows(1))], {})
+    assert connect(lake).sql("select run from vocabulary").fetchall() == [("a b%/ü",)]
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.publish(UNIT, [File(rows(1))], {"n": 1, "m": (1, 2)})
+    assert lake.ready(UNIT, {"n": 1, "m": (1, 2)}) is not None
+    with pytest.raises(ConflictError, match=r"with n = 1, now n = 2"):
+        lake.ready(UNIT, {"n": 2, "m": (1, 2)})
+    lake.claim_run("r", {"cache.n_tokens": 5})
+    lake.claim_run("r", {"cache.n_tokens": 5})
+    with pytest.raises(ConflictError, match=r"run 'r'.*cache.n_tokens = 5, now.*= 6.*run.name"):
+        lake.claim_run("r", {"cache.n_tokens": 6})
+
+
+def test_a_unit_without_manifest_is_not_there(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.publish(UNIT, [File(rows(1))], {})
+    (tmp_path / "manifests/vocabulary/run=r/all.json").unlink()
+    assert lake.ready(UNIT, {}) is None
+    with pytest.raises(NotReadyError, match="materialize the asset 'vocabulary'"):
+        lake.files("vocabulary", run="r")
+
+
+def test_wrong_columns_are_refused(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    with pytest.raises(DataError, match=r"lack \['count'\]"):
+        lake.publish(UNIT, [File(rows(1).drop_columns("count"))], {})
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.publish(UNIT, [File(rows(1, 2))], {})
+    (file,) = lake.files("vocabulary", run="r")
+    data = Path(file).read_bytes()
+    Path(file).write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"vocabulary/run=r/all.parquet cannot be read"):
+        read_parquet(lake, [file])
+
+
+def test_appended_rows_add_up_and_the_latest_wins(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    assert lake.append(VOCABULARY, {"run": "r"}, rows()) is None
+    for token in range(3):
+        lake.append(VOCABULARY, {"run": "r"}, rows(token))
+    assert connect(lake).sql("select token from vocabulary order by all").fetchall() == [
+        (0,),
+        (1,),
+        (2,),
+    ]
+
+
+def test_an_empty_lake_has_every_view(tmp_path: Path) -> None:
+    con = connect(tmp_path / "new")
+    for table in TABLES.values():
+        relation = con.table(table.name)
+        assert set(relation.columns) == {c.name for c in (*table.keys, *table.columns)}
+        assert relation.fetchall() == []
+    assert con.table("scores").fetchall() == []
+
+
+def test_unknown_statements_list_the_known_ones() -> None:
+    with pytest.raises(DataError, match=r"'corpus/sizes'.*'size'"):
+        statement("corpus/sizes")
+
+
+def test_query_gives_rows(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.publish(UNIT, [File(rows(1, 2))], {})
+    contexts = pa.table(
+        {
+            "context": [0, 1],
+            "tokens": [[5, 6, 7], [8]],
+            "document_ids": [["d"], ["d"]],
+            "document_starts": [[0], [0]],
+        }
+    )
+    lake.publish(Unit("contexts", {"run": "r", "shard": 0}), [File(contexts)], {})
+    size = query(
+        connect(lake),
+        "corpus/size",
+        contexts=lake.files("contexts", run="r"),
+        vocabulary=lake.files("vocabulary", run="r"),
+        filter_bos=True,
+    )
+    assert size.to_pylist() == [{"n_contexts": 2, "n_tokens": 4, "n_eligible": 4}]

@@ -1,0 +1,138 @@
+"""Profiles: what is refused, and whether the refusal helps."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delphi_assets.errors import SettingError
+from delphi_assets.settings import (
+    Profile,
+    load_profile,
+    override,
+    parse_latents,
+    parse_profile,
+)
+
+
+def raw(**changes: dict[str, Any]) -> dict[str, Any]:
+    base: dict[str, dict[str, Any]] = {
+        "run": {"name": "r"},
+        "model": {"name": "m"},
+        "corpus": {"dataset_repo": "d"},
+        "cache": {"hookpoints": ["layers.1"], "cache_ctx_len": 64, "shard_tokens": 6_400},
+        "coder": {"sparse_model": "c"},
+    }
+    for section, settings in changes.items():
+        base[section] = {**base.get(section, {}), **settings}
+    return dict(base)
+
+
+@pytest.mark.parametrize("name", ["demo", "pythia-160m"])
+def test_shipped_profiles_load(name: str) -> None:
+    assert load_profile(name).run.name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"selection": {"n_exampels_train": 3}},
+            ["selection.n_exampels_train = 3", "did you mean 'n_examples_train'?"],
+        ),
+        ({"selection": {"n_examples_train": "3"}}, ["selection.n_examples_train = '3'", "integer"]),
+        (
+            {"selection": {"example_ctx_len": 24}},
+            ["selection.example_ctx_len = 24", "cache.cache_ctx_len = 64", "[1, 2, 4, 8, 16, 32"],
+        ),
+        ({"cache": {"shard_tokens": 1_000}}, ["cache.shard_tokens = 1000", "960"]),
+        ({"cache": {"hookpoints": ["a.1", "a.1"]}}, ["cache.hookpoints", "twice"]),
+        ({"cache": {"hookpoints": ["a...b"]}}, ["'a...b'"]),
+        ({"cache": {"hookpoints": []}}, ["cache.hookpoints"]),
+        ({"selection": {"train_type": "best"}}, ["selection.train_type = 'best'", "'quantiles'"]),
+        ({"selection": {"ratio_top": 1.5}}, ["selection.ratio_top = 1.5", "less than or equal"]),
+        ({"explain": {"explainer": "default"}}, ["explainer_model = 'lexical'", "LiteLLM"]),
+        ({"score": {"scorers": ["fuzzing"]}}, ["score.scorers", "'fuzzing'", "'fuzz'"]),
+        ({"run": {"name": "a/b"}}, ["run.name = 'a/b'"]),
+        ({"modle": {"name": "m"}}, ["modle", "did you mean 'model'?"]),
+    ],
+)
+def test_refusals_name_setting_value_and_way_out(
+    changes: dict[str, dict[str, Any]], expected: list[str]
+) -> None:
+    with pytest.raises(SettingError) as refusal:
+        parse_profile(raw(**changes))
+    for part in expected:
+        assert part in str(refusal.value)
+
+
+def test_every_problem_is_listed_at_once() -> None:
+    with pytest.raises(SettingError) as refusal:
+        parse_profile(raw(run={"seed": -1}, cache={"batch_size": 0}))
+    assert "run.seed = -1" in str(refusal.value)
+    assert "cache.batch_size = 0" in str(refusal.value)
+
+
+def test_a_missing_setting_says_what_it_is() -> None:
+    settings = raw()
+    del settings["model"]["name"]
+    with pytest.raises(SettingError, match=r"model.name is missing: Hugging Face name"):
+        parse_profile(settings)
+
+
+def test_profiles_are_found_by_argument_then_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        '[run]\nname = "own"\n[model]\nname = "m"\n[corpus]\ndataset_repo = "d"\n'
+        '[cache]\nhookpoints = ["layers.0"]\n[coder]\nsparse_model = "c"\n'
+    )
+    monkeypatch.delenv("DELPHI_ASSETS_PROFILE", raising=False)
+    assert load_profile().run.name == "demo"
+    monkeypatch.setenv("DELPHI_ASSETS_PROFILE", str(path))
+    monkeypatch.setenv("DELPHI_ASSETS_LAKE", "elsewhere")
+    assert (load_profile().run.name, load_profile().run.lake) == ("own", "elsewhere")
+    assert load_profile("demo").run.name == "demo"
+    with pytest.raises(SettingError, match="did you mean 'demo'"):
+        load_profile("demmo")
+    path.write_text("[run\n")
+    with pytest.raises(SettingError, match="is not TOML"):
+        load_profile(str(path))
+
+
+def test_every_field_is_documented() -> None:
+    for section in Profile.model_fields.values():
+        model = section.annotation
+        assert model is not None
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "inside", "outside"),
+    [
+        ("0-4", [0, 4], [5]),
+        ("0-4, 17", [3, 17], [5, 16, 18]),
+        ("all", [0, 10**6], []),
+        ("", [9], []),
+    ],
+)
+def test_latent_ranges(text: str, inside: list[int], outside: list[int]) -> None:
+    latents = parse_latents(text)
+    assert all(latent in latents for latent in inside)
+    assert not any(latent in latents for latent in outside)
+
+
+@pytest.mark.parametrize("text", ["4-0", "a", "1,,2", "-3"])
+def test_bad_latent_ranges(text: str) -> None:
+    with pytest.raises(SettingError, match="latents ="):
+        parse_latents(text)
+
+
+def test_override_checks_like_a_profile() -> None:
+    selection = parse_profile(raw()).selection
+    changed = override(selection, "launch", name="top40", train_type="top", ratio_top=None)
+    assert (changed.train_type, changed.ratio_top) == ("top", selection.ratio_top)
+    with pytest.raises(SettingError, match="launch has settings"):
+        override(selection, "launch", train_type="best")
