@@ -34,7 +34,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from delphi_assets.database import execute, open_database, query
+from delphi_assets.database import open_database, query
 from delphi_assets.errors import DataError
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.records import LatentRecord
@@ -84,19 +84,14 @@ class CorpusCounts:
 
 def read_counts(lake: Lake, run: str) -> CorpusCounts:
     """Counts of a run's corpus; raises `NotReadyError` without contexts."""
-    contexts = lake.files("contexts", run=run)
     vocabulary = read_parquet(lake, lake.files("vocabulary", run=run)).sort_by("token")
-    (first,) = lake.manifests("contexts", run=run)[:1]
-    con = open_database(lake)
-    execute(con, "corpus/positions", contexts=contexts, cache_ctx_len=first.config["cache_ctx_len"])
-    pairs = query(con, "lexical/pairs")
-    width = vocabulary.num_rows
-    keys = pairs["preceding"].to_numpy().astype(np.int64) * width + pairs["token"].to_numpy()
-    order = np.argsort(keys)
+    pairs = query(open_database(lake), "lexical/pairs", contexts=lake.files("contexts", run=run))
+    preceding = pairs["preceding"].to_numpy().astype(np.int64)
+    keys = preceding * vocabulary.num_rows + pairs["token"].to_numpy()
     return CorpusCounts(
         vocabulary["count"].to_numpy(),
-        keys[order],
-        pairs["n"].to_numpy()[order],
+        keys,
+        pairs["n"].to_numpy(),
         vocabulary["str_token"].to_pylist(),
     )
 

@@ -1,5 +1,8 @@
 """The lexical explainer and judge: by hand, and where the right answer is known."""
 
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,8 +16,10 @@ from delphi_assets.lexical import (
     judge_detection,
     judge_fuzz,
     parse,
+    read_counts,
 )
 from delphi_assets.records import Example, LatentRecord
+from tests.random_lake import random_lake
 
 TOKENS = ["a", " b", "\n", 'say "hi"', ", after ", "e"]
 
@@ -106,3 +111,16 @@ def test_foreign_text_is_refused(text: str) -> None:
 def test_a_silent_record_is_refused() -> None:
     with pytest.raises(DataError, match="latent 3 has no positive activation"):
         explain(LatentRecord(3, [window([0, 1], [0.0, 0.0])]), counts())
+
+
+def test_counts_equal_brute_force(tmp_path: Path) -> None:
+    data = random_lake(tmp_path, n_tokens=333, ctx_len=16, example_ctx_len=8)
+    found = read_counts(data.lake, "random")
+    n_tokens = Counter(data.tokens)
+    pairs = Counter(
+        (data.tokens[place - 1], data.tokens[place]) for place in range(333) if place % 16
+    )
+    assert len(pairs) > 200
+    for (preceding, token), n in pairs.items():
+        assert found.rate(token) == pytest.approx(n_tokens[token] / 333)
+        assert found.preceding_rate(preceding, token) == pytest.approx(n / n_tokens[token])

@@ -1,18 +1,16 @@
 -- Which token stands at each position of the run?
 -- Parameters: $contexts (files of the table contexts), $cache_ctx_len.
--- Makes the temporary table positions: position, token, preceding (null at a context's start).
+-- Makes the temporary table positions: position, token.
 create or replace temp table positions as
 with unnested as (
     select
         context * $cache_ctx_len + unnest(range(len(tokens))) as position,
-        unnest(tokens) as token,
-        unnest(list_prepend(null, tokens[:-2])) as preceding
+        unnest(tokens) as token
     from read_parquet($contexts)
 )
 
 select
     position,
-    token,
-    preceding
+    token
 from unnested
 order by position;

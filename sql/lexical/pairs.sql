@@ -1,12 +1,17 @@
--- How often does one token stand just before another?
--- Parameters: none.
--- Needs: the temporary table positions.
+-- How often does one token stand just before another in a context?
+-- Parameters: $contexts (files of the table contexts).
 -- Columns: preceding, token, n; ordered by both tokens.
+with adjacent as (
+    select
+        unnest(tokens[:-2]) as preceding,
+        unnest(tokens[2:]) as token
+    from read_parquet($contexts)
+)
+
 select
     preceding,
     token,
     count(*) as n
-from positions
-where preceding is not null
+from adjacent
 group by preceding, token
 order by preceding, token;
