@@ -59,21 +59,30 @@ numbered as (
             and chosen.activating
 ),
 
+places as (
+    select
+        latent,
+        example,
+        latent_max,
+        position + unnest(range($example_ctx_len)) as position
+    from numbered
+),
+
 window_tokens as (
     select
-        numbered.latent,
-        numbered.example,
-        positions.position,
+        places.latent,
+        places.example,
+        places.position,
         positions.token,
         coalesce(fired.activation, 0) as activation,
         -- Delphi's scale: ceil(10 a / max), clamped, in single precision.
         least(10, greatest(0, ceil(
-            coalesce(fired.activation, 0) * 10::float / numbered.latent_max
+            coalesce(fired.activation, 0) * 10::float / places.latent_max
         )))::tinyint as normalized
-    from numbered, range($example_ctx_len) as offsets (shift)
-    inner join positions on positions.position = numbered.position + shift
+    from places
+    inner join positions using (position)
     left join read_parquet($activations) as fired
-        on fired.latent = numbered.latent and fired.position = numbered.position + shift
+        on places.latent = fired.latent and places.position = fired.position
 ),
 
 windows as (
