@@ -1,0 +1,119 @@
+"""The table `completions`: what came back for each request, written before it is used.
+
+`CompletionLog` answers from the table what was answered before, and appends what is new. An answer
+is on disk when `append` returns; answers that arrive together share one file. Only successes answer
+from the table: a failed call is a row too, and is asked again.
+"""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from delphi_assets import database
+from delphi_assets.lake import Lake
+from delphi_assets.llm.group_commit import GroupCommit
+from delphi_assets.llm.requests import Request
+from delphi_assets.schema import COMPLETIONS
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One row of `completions`; see `schema.COMPLETIONS` for what the fields mean."""
+
+    request: str
+    role: str
+    model: str
+    messages: str
+    answer: str | None
+    logprobs: str | None
+    finish_reason: str | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    completion_tokens: int | None
+    cost: float | None
+    latency: float
+    attempts: int
+    error: str | None
+    written_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def failure(self) -> str | None:
+        """Code of the failed call (see `llm.failures`); None when there is an answer."""
+        return self.error.partition(":")[0] if self.error is not None else None
+
+
+def failed(request: Request, code: str, error: str, latency: float, attempts: int) -> Completion:
+    """The row of a call that failed for good; `error` must hold no secrets."""
+    return Completion(
+        request=request.hash,
+        role=request.role,
+        model=request.model,
+        messages=request.messages_json,
+        answer=None,
+        logprobs=None,
+        finish_reason=None,
+        prompt_tokens=None,
+        cached_tokens=None,
+        completion_tokens=None,
+        cost=None,
+        latency=latency,
+        attempts=attempts,
+        error=f"{code}: {error[:500]}",
+    )
+
+
+class CompletionLog:
+    """The completions of one run. Use with `async with`.
+
+    Keeps 32 bytes an answered request in memory, so that the table is only read for a hit.
+    """
+
+    def __init__(self, lake: Lake, run: str) -> None:
+        self._lake, self._run = lake, run
+        self._database = database.connect(lake)
+        answered = database.query(self._database, "completions/answered", run=run)
+        self._answered = {bytes.fromhex(request) for request in answered["request"].to_pylist()}
+        self._stack = AsyncExitStack()
+        self._reads = GroupCommit(self._read)
+        self._writes = GroupCommit(self._write)
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._reads)
+        await self._stack.enter_async_context(self._writes)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+        self._database.close()
+
+    async def find(self, request: str) -> Completion | None:
+        """The stored answer to the request of this hash, or None."""
+        if bytes.fromhex(request) not in self._answered:
+            return None
+        return await self._reads.submit(request)
+
+    async def append(self, completion: Completion) -> None:
+        """Returns when the completion is on disk."""
+        await self._writes.submit(completion)
+        if completion.error is None:
+            self._answered.add(bytes.fromhex(completion.request))
+
+    def _read(self, requests: Sequence[str]) -> list[Completion | None]:
+        rows = database.query(
+            self._database, "completions/read", run=self._run, requests=list(requests)
+        )
+        found = {row["request"]: Completion(**row) for row in rows.to_pylist()}
+        return [found.get(request) for request in requests]
+
+    def _write(self, completions: Sequence[Completion]) -> list[None]:
+        rows = COMPLETIONS.from_rows([asdict(completion) for completion in completions])
+        self._lake.append(COMPLETIONS, {"run": self._run}, rows)
+        return [None] * len(completions)

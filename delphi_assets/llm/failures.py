@@ -1,0 +1,85 @@
+"""Why an LLM gave no usable result: a short code for tables, and what may be tried again.
+
+A code is the same word in `completions.error` (before the colon), `explanations.failure` and
+`predictions.failure`, so failures can be counted by reason.
+"""
+
+import re
+from typing import NamedTuple
+
+TIMEOUT, CONNECTION, RATE_LIMIT, SERVER = "timeout", "connection", "rate_limit", "server_error"
+REJECTED, CONTENT_FILTER, REFUSAL = "rejected", "content_filter", "refusal"
+EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable", "wrong_count"
+
+RETRYABLE = (TIMEOUT, CONNECTION, RATE_LIMIT, SERVER)
+"""Failures of the way to the model: asked again, within a run and by the next one. The others are
+what the model or the server says to this request, and final."""
+
+
+_REFUSALS = re.compile(
+    r"^\W*(i['’]?m sorry|i am sorry|sorry[,.]|i (can['’]?t|cannot|can not|won['’]?t)\b"
+    r"|i['’]?m (unable|not able)|i am (unable|not able)|as an ai\b)",
+    re.IGNORECASE,
+)
+
+
+def is_refusal(answer: str) -> bool:
+    """Whether an answer that holds no result begins like a refusal."""
+    return _REFUSALS.match(answer) is not None
+
+
+class Diagnosis(NamedTuple):
+    """What an exception of a call means."""
+
+    code: str
+    retryable: bool
+    fatal: bool
+    """Every other call would fail in the same way: stop the stage."""
+    retry_after: float | None
+    """Seconds that the server asked to wait."""
+
+
+def diagnose(error: BaseException) -> Diagnosis:
+    """What an exception raised by LiteLLM, the HTTP client or the event loop means."""
+    status = _status(error)
+    code = _code(error, status)
+    unknown_model = status == 404 and type(error).__name__ == "NotFoundError"
+    fatal = status in (401, 402, 403) or unknown_model
+    return Diagnosis(code, code in RETRYABLE, fatal, _retry_after(error))
+
+
+def _code(error: BaseException, status: int | None) -> str:
+    named = type(error).__name__
+    if "ContentPolicy" in named:
+        return CONTENT_FILTER
+    if isinstance(error, TimeoutError) or status == 408:
+        return TIMEOUT
+    if status == 429:
+        return RATE_LIMIT
+    # LiteLLM turns a lost connection into its InternalServerError.
+    if "Connection" in named or isinstance(error, OSError) or "Connection error" in str(error):
+        return CONNECTION
+    return SERVER if status is None or status >= 500 else REJECTED
+
+
+def _status(error: BaseException) -> int | None:
+    try:
+        return int(getattr(error, "status_code", None))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+
+
+def _retry_after(error: BaseException) -> float | None:
+    """Seconds in the Retry-After header, where the server sent one as a number."""
+    response = getattr(error, "response", None)
+    for headers in (
+        getattr(response, "headers", None),
+        getattr(error, "litellm_response_headers", None),
+        getattr(error, "headers", None),
+    ):
+        value = headers.get("retry-after") if headers is not None else None
+        try:
+            return max(0.0, float(value))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            continue
+    return None

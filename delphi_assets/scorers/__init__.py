@@ -1,0 +1,1 @@
+"""Scorers: questions about windows that a judge answers from an explanation alone."""

@@ -1,0 +1,41 @@
+"""What a scorer asks about: items, in an order that gives nothing away, in batches."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One window put to a judge, with the right answer."""
+
+    example: int
+    """Index of the example in its record."""
+    variant: str
+    """detection: plain. fuzz: true or false, as its highlighting is."""
+    truth: bool
+    quantile: int | None
+    str_tokens: tuple[str, ...]
+    marked: tuple[bool, ...] | None = None
+    """Which tokens are highlighted; None where the scorer highlights none."""
+
+
+def order_of(seed: str, *parts: object) -> str:
+    """A hash to order by: a shuffle that is the same on every machine."""
+    return hashlib.sha256("|".join([seed, *map(str, parts)]).encode()).hexdigest()
+
+
+def shuffled(items: Iterable[Item], seed: str) -> list[Item]:
+    """The items ordered by a hash of seed, example and variant."""
+    return sorted(items, key=lambda item: order_of(seed, item.example, item.variant))
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
+    """Runs of `size` items; the last one holds what is left."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch

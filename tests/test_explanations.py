@@ -1,0 +1,211 @@
+"""The stage explanations: what is asked, what is stored, what a second run does."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from delphi_assets import connect
+from delphi_assets.errors import NotReadyError, SettingError
+from delphi_assets.explanations import explain
+from delphi_assets.lake import Lake
+from delphi_assets.llm import client as client_module
+from delphi_assets.settings import ExplainSettings, Latents, Profile, parse_latents
+from delphi_assets.stage import StageReport
+from tests.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
+from tests.fault_server import Asked, FaultServer, Reply
+
+LEXICAL = ExplainSettings(explainer="lexical")
+LLM = ExplainSettings(explainer_model="openai/tiny")
+ALL = Latents(())
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.02)
+
+
+def run(
+    lake: Lake, given: Profile, latents: Latents = ALL, settings: ExplainSettings = LLM
+) -> StageReport:
+    return explain(given, lake, HOOKPOINT, latents, settings, SELECTION)
+
+
+def rows(lake: Lake) -> list[dict[str, object]]:
+    found = connect(lake).sql("select * from explanations order by explainer, latent")
+    listed: list[dict[str, object]] = found.to_arrow_table().to_pylist()
+    return listed
+
+
+def word(asked: Asked) -> str:
+    """The word the asked-about latent fires on."""
+    return next(part for part in asked.prompt.split() if part.startswith("word")).rstrip(">")
+
+
+def good(asked: Asked) -> Reply:
+    return Reply(f"They all mark one.\n[EXPLANATION]: The token {word(asked)}.")
+
+
+def test_lexical_explanations_are_written_once(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    first = run(lake, profile(), parse_latents("0-3"), LEXICAL)
+    assert (first.new_rows, first.rows) == (4, 4)
+    assert first.facts["explained"] == 4
+    second = run(lake, profile(), parse_latents("0-3"), LEXICAL)
+    assert (second.new_rows, second.rows) == (0, 4)
+    third = run(lake, profile(), ALL, LEXICAL)
+    assert (third.new_rows, third.rows) == (2, 6)
+    for row in rows(lake):
+        assert f'" word{row["latent"]}"' in str(row["explanation"])
+        assert (row["model"], row["request"], row["failure"]) == ("lexical", None, None)
+
+
+def test_latents_that_cannot_be_explained_are_counted(tmp_path: Path) -> None:
+    report = run(make_lake(tmp_path), profile(), parse_latents("4-9, 8"), LEXICAL)
+    assert report.facts["asked"] == 6
+    assert report.facts["explained"] == 2
+    assert report.facts["skipped_below_min_examples"] == 4
+
+
+def test_without_examples_the_asset_to_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotReadyError, match="examples"):
+        run(Lake(tmp_path / "empty"), profile())
+
+
+def test_llm_explanations_are_asked_for_once(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    with FaultServer(good) as server:
+        given = profile(api_base=server.url)
+        report = run(lake, given, parse_latents("0-4"))
+        assert (report.new_rows, len(server.asked)) == (5, 5)
+        assert report.facts["requests_sent"] == 5
+        assert run(lake, given, parse_latents("0-4")).new_rows == 0
+        assert len(server.asked) == 5
+        other = LLM.model_copy(update={"threshold": 0.5})
+        assert run(lake, given, parse_latents("0"), other).new_rows == 1
+    stored = rows(lake)
+    assert {row["explanation"] for row in stored} == {f"The token word{n}." for n in range(5)}
+    assert len({row["explanation_id"] for row in stored}) == 6
+    assert all(row["prompt_tokens"] == 10 and row["n_examples"] == 4 for row in stored)
+    joined = connect(lake).sql("select count(*) from explanations join completions using (request)")
+    assert joined.fetchall() == [(6,)]
+
+
+def test_failures_have_reasons_and_only_some_are_tried_again(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    replies = {
+        "word0": Reply(status=500),
+        "word1": Reply("no marker here"),
+        "word2": Reply("I'm sorry, I can't."),
+        "word3": Reply("[EXPLANATION]: cut o", finish_reason="length"),
+        "word4": Reply(""),
+    }
+
+    def answer(asked: Asked) -> Reply:
+        return replies.get(word(asked)) or good(asked)
+
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url, max_retries=0)
+        report = run(lake, given)
+        assert (report.facts["explained"], report.facts["failed"]) == (1, 5)
+        assert [row["failure"] for row in rows(lake)] == [
+            "server_error",
+            "unparseable",
+            "refusal",
+            "truncated",
+            "empty",
+            None,
+        ]
+        replies.clear()
+        again = run(lake, given)
+        assert [word(asked) for asked in server.asked[6:]] == ["word0"]
+        assert (again.new_rows, again.facts["failed"]) == (1, 4)
+        longer = run(lake, profile(api_base=server.url, max_tokens=2000))
+        assert longer.facts["failed"] == 0
+        assert len(server.asked) == 7 + 4
+
+
+def test_a_paid_answer_whose_row_was_lost_is_not_paid_again(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    with FaultServer(good) as server:
+        given = profile(api_base=server.url)
+        run(lake, given)
+        for path in Path(lake.root, "explanations").rglob("*-*.parquet"):
+            path.unlink()
+        report = run(lake, given)
+        assert len(server.asked) == 6
+    assert (report.new_rows, report.facts["answers_reused"]) == (6, 6)
+
+
+def test_a_refused_key_stops_and_keeps_what_arrived(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+
+    def answer(asked: Asked) -> Reply:
+        return good(asked) if asked.number < 2 else Reply(status=401)
+
+    with FaultServer(answer) as server:
+        with pytest.raises(SettingError, match="OPENAI_API_KEY"):
+            run(lake, profile(api_base=server.url, max_concurrent=1))
+        assert len(server.asked) == 3
+    assert len(rows(lake)) == 2
+
+
+def test_json_answers(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    with FaultServer(lambda asked: Reply('{"explanation": "One word."}')) as server:
+        report = run(lake, profile(api_base=server.url, json_schema=True), parse_latents("2"))
+        schema = server.asked[0].body["response_format"]["json_schema"]["schema"]
+    assert schema["required"] == ["explanation"]
+    assert report.facts["explained"] == 1
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from delphi_assets.explanations import explain
+from delphi_assets.lake import Lake
+from delphi_assets.settings import ExplainSettings, Latents
+from tests.explained_lake import HOOKPOINT, SELECTION, profile
+
+url, root = sys.argv[1:]
+explain(
+    profile(api_base=url, max_concurrent=3),
+    Lake(root),
+    HOOKPOINT,
+    Latents(()),
+    ExplainSettings(explainer_model="openai/tiny"),
+    SELECTION,
+)
+"""
+
+
+def test_a_killed_run_repays_at_most_what_was_in_flight(tmp_path: Path) -> None:
+    n_latents, in_flight = 24, 3
+    lake = make_lake(tmp_path, n_latents)
+
+    def answer(asked: Asked) -> Reply:
+        reply = good(asked)
+        # From the tenth on, answers only come once the first process is dead.
+        reply.delay = 0.05 if asked.number < 10 or asked.number >= 10 + in_flight else 30.0
+        return reply
+
+    with FaultServer(answer) as server:
+        arguments = [sys.executable, "-c", textwrap.dedent(KILLED), server.url, lake.root]
+        process = subprocess.Popen(arguments, cwd=Path(__file__).parent.parent, env=os.environ)
+        deadline = time.monotonic() + 60
+        while len(server.asked) < 10 + in_flight and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert len(server.asked) == 10 + in_flight
+        run(lake, profile(api_base=server.url, max_concurrent=3))
+        assert len(server.asked) == n_latents + in_flight
+    stored = rows(lake)
+    assert len(stored) == n_latents
+    assert all(row["failure"] is None for row in stored)
