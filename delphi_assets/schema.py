@@ -277,3 +277,24 @@ TABLES: dict[str, Table] = {
         COMPLETIONS,
     )
 }
+
+
+def markdown() -> str:
+    """The table reference of the README."""
+    parts = []
+    for table in TABLES.values():
+        lines = [
+            f"### {table.name}",
+            "",
+            table.doc,
+            "",
+            "| column | type | meaning |",
+            "|---|---|---|",
+        ]
+        for column in table.keys:
+            lines.append(f"| {column.name} | {column.type}, path key | {column.doc} |")
+        for column in table.columns:
+            kind = str(column.type).replace("element: ", "").replace("item: ", "")
+            lines.append(f"| {column.name} | {kind} | {column.doc} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"

@@ -10,7 +10,7 @@ from delphi_assets.buckets import bucket_ranges
 from delphi_assets.lake import File, Lake, Unit
 from delphi_assets.settings import Profile, parse_profile
 
-HOOKPOINT = "layers.0"
+RUN, HOOKPOINT = "random", "layers.0"
 VOCABULARY = 50
 
 
@@ -25,17 +25,24 @@ class RandomLake:
     """Activation by position, by latent."""
 
 
-def profile_of(n_tokens: int, ctx_len: int, n_buckets: int, **selection: object) -> Profile:
-    """A profile for a run named `random`; the model and coder it names are never loaded."""
+def profile_of(
+    n_tokens: int,
+    ctx_len: int,
+    n_buckets: int,
+    run: str = RUN,
+    hookpoint: str = HOOKPOINT,
+    **selection: object,
+) -> Profile:
+    """A profile whose model and coder are never loaded."""
     return parse_profile(
         {
-            "run": {"name": "random"},
+            "run": {"name": run},
             "model": {"name": "none"},
             "corpus": {"dataset_repo": "none"},
             "cache": {
                 "n_tokens": n_tokens,
                 "cache_ctx_len": ctx_len,
-                "hookpoints": [HOOKPOINT],
+                "hookpoints": [hookpoint],
                 "shard_tokens": -(-n_tokens // (2 * ctx_len)) * ctx_len,
                 "n_buckets": n_buckets,
             },
@@ -53,6 +60,8 @@ def random_lake(
     ctx_len: int = 32,
     num_latents: int = 12,
     n_buckets: int = 3,
+    run: str = RUN,
+    hookpoint: str = HOOKPOINT,
     **selection: object,
 ) -> RandomLake:
     """Latent 0 never fires, the last fires nearly everywhere, the others in between.
@@ -67,14 +76,14 @@ def random_lake(
         positions = np.flatnonzero(rng.random(n_tokens) < density)
         values = rng.integers(1, 80, len(positions)) / 8
         fired[latent] = dict(zip(positions.tolist(), values.tolist(), strict=True))
-    profile = profile_of(n_tokens, ctx_len, n_buckets, **selection)
+    profile = profile_of(n_tokens, ctx_len, n_buckets, run, hookpoint, **selection)
     lake = Lake(folder)
-    _write_corpus(lake, profile, tokens)
-    _write_activations(lake, profile, fired, num_latents)
+    write_corpus(lake, profile, tokens)
+    write_activations(lake, profile, fired, num_latents)
     return RandomLake(lake, profile, tokens, fired)
 
 
-def _write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
+def write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
     ctx_len, shard_tokens = profile.cache.cache_ctx_len, profile.cache.shard_tokens
     for shard in range(profile.n_shards):
         starts = range(shard * shard_tokens, min((shard + 1) * shard_tokens, len(tokens)), ctx_len)
@@ -87,7 +96,8 @@ def _write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
             }
         )
         config = {"cache.cache_ctx_len": ctx_len}
-        lake.publish(Unit("contexts", {"run": "random", "shard": shard}), [File(rows)], config)
+        keys = {"run": profile.run.name, "shard": shard}
+        lake.publish(Unit("contexts", keys), [File(rows)], config)
     rows = pa.table(
         {
             "token": range(VOCABULARY),
@@ -96,13 +106,13 @@ def _write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
             "count": np.bincount(tokens, minlength=VOCABULARY),
         }
     )
-    lake.publish(Unit("vocabulary", {"run": "random"}), [File(rows)], {})
+    lake.publish(Unit("vocabulary", {"run": profile.run.name}), [File(rows)], {})
 
 
-def _write_activations(
+def write_activations(
     lake: Lake, profile: Profile, fired: dict[int, dict[int, float]], num_latents: int
 ) -> None:
-    keys = {"run": "random", "hookpoint": HOOKPOINT}
+    keys = {"run": profile.run.name, "hookpoint": profile.cache.hookpoints[0]}
     ones = np.ones(num_latents)
     names = ("decoder_norm", "encoder_norm", "encoder_decoder_cosine", "encoder_bias")
     weights = pa.table({"latent": range(num_latents), **dict.fromkeys(names, ones)})

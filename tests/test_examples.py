@@ -15,7 +15,14 @@ from delphi_assets.examples import select_examples
 from delphi_assets.lake import Lake
 from delphi_assets.records import LatentRecord, read_records
 from delphi_assets.settings import SelectionSettings, parse_latents
-from tests.random_lake import HOOKPOINT, RandomLake, profile_of, random_lake
+from tests.random_lake import (
+    HOOKPOINT,
+    RandomLake,
+    profile_of,
+    random_lake,
+    write_activations,
+    write_corpus,
+)
 
 WINDOW = 8
 
@@ -268,10 +275,8 @@ def test_by_hand(tmp_path: Path) -> None:
     data.fired[1].clear()
     data.fired[1].update({3: 4.0, 9: 2.0, 12: 3.0, 40: 1.0})
     fresh = RandomLake(Lake(tmp_path / "hand"), data.profile, data.tokens, data.fired)
-    from tests.random_lake import _write_activations, _write_corpus
-
-    _write_corpus(fresh.lake, fresh.profile, fresh.tokens)
-    _write_activations(fresh.lake, fresh.profile, fresh.fired, 2)
+    write_corpus(fresh.lake, fresh.profile, fresh.tokens)
+    write_activations(fresh.lake, fresh.profile, fresh.fired, 2)
     chosen = selection(
         min_examples=1, n_examples_train=2, n_examples_test=5, train_type="top", n_quantiles=3
     )

@@ -1,6 +1,8 @@
 -- The latents of a coder, dead ones too, as last computed.
 -- Needs: set variable lake = '<folder or URL>'.
 -- Columns: see the table reference in README.md.
+-- `lag(...) is null` keeps the last row, as `row_number() = 1` would; DuckDB 2.0.0 turns that into
+--   a semi join of the files with themselves, and then loses rows when the view is joined.
 create or replace view latents as
 select *
 from read_parquet(
@@ -8,7 +10,7 @@ from read_parquet(
     hive_partitioning = true,
     hive_types = {'run': varchar, 'hookpoint': varchar}
 )
-qualify row_number() over (
+qualify lag(written_at) over (
     partition by run, hookpoint, latent
     order by written_at desc
-) = 1;
+) is null;

@@ -1,0 +1,38 @@
+# make demo   the whole pipeline on the embedded default, then a summary
+# make test   lint, types, definitions, tests
+# make ui     the Dagster UI on the same project
+# make clean  forget the environment and the Dagster history; the lake, which may hold paid answers, stays
+
+.POSIX:
+PYTHON = python3
+STAMP = .venv/installed
+DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
+
+.PHONY: demo test ui clean
+
+demo: $(STAMP)
+	.venv/bin/python -m dagster_project.demo
+
+test: $(STAMP) .dagster/dagster.yaml
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(DG) check defs
+	.venv/bin/pytest
+
+ui: $(STAMP) .dagster/dagster.yaml
+	$(DG) dev
+
+clean:
+	rm -rf .venv .dagster
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (some minutes)"
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --editable '.[demo,test]'
+	@touch $(STAMP)
+
+.dagster/dagster.yaml: dagster_project/dagster.yaml
+	mkdir -p .dagster
+	cp dagster_project/dagster.yaml .dagster/dagster.yaml

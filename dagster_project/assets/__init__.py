@@ -1,0 +1,23 @@
+"""One asset a file, in the order of the data's way."""
+
+from dagster_project.assets.activations import activations
+from dagster_project.assets.contexts import contexts
+from dagster_project.assets.examples import examples
+from dagster_project.assets.explanations import explanations
+from dagster_project.assets.latents import latents
+from dagster_project.assets.predictions import predictions
+from dagster_project.assets.scores import scores
+from dagster_project.assets.sparse_coder import sparse_coder
+
+ASSETS = [
+    contexts,
+    sparse_coder,
+    activations,
+    latents,
+    examples,
+    explanations,
+    predictions,
+    scores,
+]
+
+__all__ = ["ASSETS"]

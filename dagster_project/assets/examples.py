@@ -1,0 +1,57 @@
+"""Asset `examples`: the windows shown to explainers and scorers."""
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_project.assets.contexts import contexts
+from dagster_project.assets.latents import latents
+from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.partitions import HOOKPOINTS
+from dagster_project.profile import PROFILE, given, open_lake
+from delphi_assets import schema
+from delphi_assets.settings import override
+
+
+class ExamplesConfig(dg.Config):
+    """What a launch may change; a field left empty is the profile's.
+
+    Another choice of windows needs another name: a selection in the lake is never overwritten.
+    """
+
+    name: str | None = Field(None, description="name of this selection in the lake")
+    example_ctx_len: int | None = Field(None, description="tokens in a window")
+    min_examples: int | None = Field(None, description="fewest windows of an explained latent")
+    max_examples: int | None = Field(None, description="strongest windows considered")
+    n_examples_train: int | None = Field(None, description="windows for the explainer")
+    n_examples_test: int | None = Field(None, description="activating windows for the scorers")
+    n_non_activating: int | None = Field(None, description="non-activating windows for the scorers")
+    n_quantiles: int | None = Field(None, description="rank bins")
+    train_type: str | None = Field(
+        None, description="sampler of the train windows: top, random, quantiles or mix"
+    )
+    ratio_top: float | None = Field(None, description="mix: share drawn from the top, 0 to 1")
+    center_examples: bool | None = Field(
+        None, description="put the strongest token in the middle instead of aligning windows"
+    )
+
+
+@dg.asset(
+    group_name="selection",
+    description="Train and test windows of every latent that can be explained, and windows in "
+    "which it is silent. Shortfalls are rows of the table `shortfalls`.",
+    kinds={"duckdb", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=HOOKPOINTS,
+    deps=[contexts, latents],
+    metadata=of_table(schema.EXAMPLES),
+)
+def examples(
+    context: dg.AssetExecutionContext, config: ExamplesConfig
+) -> dg.MaterializeResult[None]:
+    """One hookpoint a partition, one selection a launch."""
+    changes = {name: given(value) for name, value in config.model_dump().items()}
+    selection = override(PROFILE.selection, "launch of examples", **changes)
+    from delphi_assets.examples import select_examples
+
+    return materialized(select_examples(PROFILE, open_lake(), context.partition_key, selection))

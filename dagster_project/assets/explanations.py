@@ -1,0 +1,55 @@
+"""Asset `explanations`: a text per latent that says when it fires."""
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_project.assets.examples import examples
+from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.partitions import HOOKPOINTS
+from dagster_project.profile import PROFILE, given, open_lake
+from delphi_assets import schema
+from delphi_assets.settings import override, parse_latents
+
+
+class ExplanationsConfig(dg.Config):
+    """What a launch may change; a field left empty is the profile's."""
+
+    latents: str = Field("", description="latents to explain, e.g. 0-4, 17; empty is all")
+    selection: str | None = Field(None, description="name of the selection of examples to show")
+    explainer: str | None = Field(None, description="default (an LLM) or lexical (counting)")
+    explainer_model: str | None = Field(
+        None, description="LiteLLM model string; lexical for the lexical explainer"
+    )
+    cot: bool | None = Field(None, description="ask for chain of thought before the explanation")
+
+
+@dg.asset(
+    group_name="explaining",
+    description="Explanations by an LLM or by counting (`lexical`). A failure is a row with its "
+    "reason; what is there already is not asked for again.",
+    kinds={"litellm", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=HOOKPOINTS,
+    deps=[examples],
+    pool="llm",
+    metadata=of_table(schema.EXPLANATIONS),
+)
+def explanations(
+    context: dg.AssetExecutionContext, config: ExplanationsConfig
+) -> dg.MaterializeResult[None]:
+    """One hookpoint a partition; ranges of latents are run config."""
+    settings = override(
+        PROFILE.explain,
+        "launch of explanations",
+        explainer=given(config.explainer),
+        explainer_model=given(config.explainer_model),
+        cot=config.cot,
+    )
+    wanted = parse_latents(config.latents)
+    selection = config.selection or PROFILE.selection.name
+    from delphi_assets.explanations import explain
+
+    return materialized(
+        explain(PROFILE, open_lake(), context.partition_key, wanted, settings, selection)
+    )

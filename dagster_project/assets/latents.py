@@ -1,0 +1,41 @@
+"""Asset `latents`: a row per latent of the coder, dead ones too."""
+
+import dagster as dg
+
+from dagster_project import plots
+from dagster_project.assets.activations import activations
+from dagster_project.assets.contexts import contexts
+from dagster_project.assets.sparse_coder import sparse_coder
+from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.partitions import HOOKPOINTS
+from dagster_project.profile import PROFILE, open_lake
+from delphi_assets import schema
+from delphi_assets.database import connect, query
+
+
+@dg.asset(
+    group_name="selection",
+    description="Firing counts, densities, quantiles, top tokens and norms of every latent, and "
+    "why a latent will not be explained.",
+    kinds={"duckdb", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=HOOKPOINTS,
+    deps=[
+        contexts,
+        sparse_coder,
+        dg.AssetDep(activations, partition_mapping=dg.AllPartitionMapping()),
+    ],
+    metadata=of_table(schema.LATENTS),
+)
+def latents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """One hookpoint a partition; needs every token shard."""
+    from delphi_assets.latents import describe_latents
+
+    lake, hookpoint = open_lake(), context.partition_key
+    report = describe_latents(PROFILE, lake, hookpoint)
+    with connect(lake) as con:
+        densities = query(
+            con, "analysis/firing_densities", run=PROFILE.run.name, hookpoint=hookpoint
+        )
+    return materialized(report, firing_densities=plots.firing_densities(densities))

@@ -1,0 +1,66 @@
+"""Asset `predictions`: what a judge answers on each example, given an explanation."""
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_project.assets.examples import examples
+from dagster_project.assets.explanations import explanations
+from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.partitions import HOOKPOINTS
+from dagster_project.profile import PROFILE, given, open_lake
+from delphi_assets import schema
+from delphi_assets.settings import override, parse_latents
+
+
+class PredictionsConfig(dg.Config):
+    """What a launch may change; a field left empty is the profile's."""
+
+    latents: str = Field("", description="latents to score, e.g. 0-2, 17; empty is all")
+    selection: str | None = Field(None, description="name of the selection of examples to judge")
+    explainer: str | None = Field(
+        None, description="only explanations of this explainer: default or lexical; empty is all"
+    )
+    scorers: list[str] = Field([], description="scorers to run: detection, fuzz")
+    scorer_model: str | None = Field(
+        None, description="LiteLLM model string of the judge, or lexical"
+    )
+    num_examples_per_scorer_prompt: int | None = Field(None, description="examples a prompt")
+    log_prob: bool | None = Field(None, description="ask for log-probabilities")
+    shuffled: bool | None = Field(
+        None, description="also judge every latent by another latent's explanation, as a floor"
+    )
+
+
+@dg.asset(
+    group_name="scoring",
+    description="A scorer's answer on every test example of a latent, given a stored "
+    "explanation. A failure is a row with its reason; what is there already is not asked again.",
+    kinds={"litellm", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=HOOKPOINTS,
+    deps=[examples, explanations],
+    pool="llm",
+    metadata=of_table(schema.PREDICTIONS),
+)
+def predictions(
+    context: dg.AssetExecutionContext, config: PredictionsConfig
+) -> dg.MaterializeResult[None]:
+    """One hookpoint a partition; ranges of latents are run config."""
+    settings = override(
+        PROFILE.score,
+        "launch of predictions",
+        scorers=given(config.scorers),
+        scorer_model=given(config.scorer_model),
+        num_examples_per_scorer_prompt=config.num_examples_per_scorer_prompt,
+        log_prob=config.log_prob,
+        shuffled=config.shuffled,
+    )
+    wanted = parse_latents(config.latents)
+    selection = config.selection or PROFILE.selection.name
+    explainer = given(config.explainer)
+    from delphi_assets.predictions import score
+
+    return materialized(
+        score(PROFILE, open_lake(), context.partition_key, wanted, settings, selection, explainer)
+    )

@@ -1,0 +1,207 @@
+"""What the demo prints: a line per stage, tables of a hookpoint's results, what to try next.
+
+In: the lake, read through `sql/analysis/`, and the metadata of the sparse coder's materialization.
+Out: plain text.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from delphi_assets.database import connect, query
+from delphi_assets.lake import Lake
+from delphi_assets.settings import PROFILE_VARIABLE, Profile
+
+FEW_TOKENS = 2
+"""A latent fires on few distinct tokens when this many carry 80% of its activation mass."""
+SHOWN = 5
+_TEXT, _WIDTH = 74, 110
+_NOT_FACTS = (
+    "new_rows",
+    "bytes",
+    "seconds",
+    "checks",
+    "dagster/row_count",
+    "dagster/partition_row_count",
+    "rows_of_these_shards",
+)
+
+
+def number(metadata: Mapping[str, object], name: str) -> int:
+    """An integer of a materialization's metadata; 0 when it is not there."""
+    value = metadata.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def stage_line(label: str, seconds: float, metadata: Mapping[str, object]) -> str:
+    """One stage: rows there, rows added, wall time, asset checks, and the stage's own facts."""
+    rows = max(
+        number(metadata, name)
+        for name in ("dagster/row_count", "dagster/partition_row_count", "rows_of_these_shards")
+    )
+    new = number(metadata, "new_rows")
+    added = f"{new:,} new" if new else "nothing new"
+    checks = f", {metadata['checks']}" if "checks" in metadata else ""
+    first = f"  {rows:,} rows, {added}, {seconds:.1f} s{checks}"
+    return "\n".join([first, *_wrapped(", ".join(facts_of(metadata)))])
+
+
+def facts_of(metadata: Mapping[str, object]) -> list[str]:
+    """The stage's own facts as `name value`."""
+    return [
+        f"{name.replace('_', ' ')} {_cell(value)}"
+        for name, value in metadata.items()
+        if name not in _NOT_FACTS and isinstance(value, int | float | str) and _short(value)
+    ]
+
+
+def of_hookpoint(lake: Lake, profile: Profile, hookpoint: str, coder: Mapping[str, object]) -> str:
+    """The results of one hookpoint: coder, latents, scores, best and worst explanations."""
+    run = profile.run.name
+    with connect(lake) as con:
+        (census,) = query(con, "analysis/latent_census", run=run, hookpoint=hookpoint).to_pylist()
+        parts = [
+            f"\n=== {hookpoint} ===",
+            *_wrapped("coder: " + (", ".join(facts_of(coder)) or "no facts"), indent=""),
+            f"latents: {census['n_latents']:,}, of these live {census['n_live']:,}, "
+            f"explainable {census['n_explainable']:,}, explained {census['n_explained']:,}, "
+            f"scored {census['n_scored']:,}",
+            "\nmean scores with a latent's own explanation and, as a floor, with another latent's",
+            _scores(con, run, hookpoint),
+        ]
+        for title, statement in (("best", "best_explained"), ("worst", "worst_explained")):
+            parts.append(f"\n{title} explained by detection (balanced accuracy)")
+            parts.append(_explanations(con, statement, run, hookpoint))
+    return "\n".join(parts)
+
+
+def _scores(con: duckdb.DuckDBPyConnection, run: str, hookpoint: str) -> str:
+    lines: list[Sequence[object]] = []
+    for population, most in (("all", None), (f"<= {FEW_TOKENS} tokens", FEW_TOKENS)):
+        found = query(
+            con,
+            "analysis/own_against_shuffled",
+            run=run,
+            hookpoint=hookpoint,
+            most_tokens=most,
+        )
+        lines += [
+            (
+                population,
+                row["scorer"],
+                row["explainer_model"],
+                row["judge"],
+                row["n_latents"],
+                row["own_balanced_accuracy"],
+                row["shuffled_balanced_accuracy"],
+                row["own_auc"],
+                row["shuffled_auc"],
+            )
+            for row in found.to_pylist()
+        ]
+    heading = (
+        "latents",
+        "scorer",
+        "explainer",
+        "judge",
+        "scored",
+        "own bal. acc.",
+        "shuffled",
+        "own AUC",
+        "shuffled",
+    )
+    return grid(heading, lines)
+
+
+def _explanations(con: duckdb.DuckDBPyConnection, statement: str, run: str, hookpoint: str) -> str:
+    found = query(
+        con,
+        f"analysis/{statement}",
+        run=run,
+        hookpoint=hookpoint,
+        scorer="detection",
+        n_rows=SHOWN,
+    )
+    lines = [
+        (
+            row["latent"],
+            row["balanced_accuracy"],
+            repr(row["top_token"]),
+            row["top_token_share"],
+            _cut(row["explanation"]),
+        )
+        for row in found.to_pylist()
+    ]
+    return grid(("latent", "score", "top token", "share", "explanation"), lines)
+
+
+def what_next(lake: Lake, profile: Profile) -> str:
+    """Commands to go on with; each works as it stands."""
+    place, run, hookpoint = lake.location(""), profile.run.name, profile.cache.hookpoints[0]
+    return f"""
+What to try next
+  The Dagster UI on the same assets:
+    make ui
+  The tables in Python:
+    from delphi_assets import connect
+    connect({place!r}).sql("from scores join latents using (run, hookpoint, latent)").show()
+  The tables in the DuckDB shell, without any Python:
+    set variable lake = {place!r};
+    .read sql/views/latents.sql
+    select latent, top_tokens, token_density from latents order by n_tokens_80 limit 10;
+  A researcher's query; sql/analysis/ has more of them, each says its parameters:
+    from delphi_assets.database import query
+    query(connect({place!r}), "analysis/best_explained", run={run!r},
+          hookpoint={hookpoint!r}, scorer="detection", n_rows=20)
+  Explain latents with an LLM, then score the stored explanations, each one launch
+  (any LiteLLM model; its key from the environment; {PROFILE_VARIABLE} chooses the profile):
+    export OPENROUTER_API_KEY=... DAGSTER_HOME=$PWD/.dagster
+    .venv/bin/dg launch --job explain --partition {hookpoint} --config-json '{{"ops":
+      {{"explanations": {{"config": {{"latents": "0-4", "explainer": "default",
+      "explainer_model": "openrouter/anthropic/claude-3.5-sonnet"}}}}}}}}'
+    .venv/bin/dg launch --job score --partition {hookpoint} --config-json '{{"ops":
+      {{"predictions": {{"config": {{"latents": "0-2", "explainer": "default",
+      "scorer_model": "openrouter/anthropic/claude-3.5-sonnet"}}}}}}}}'
+"""
+
+
+def grid(heading: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """Rows in columns, numbers to the right."""
+    cells = [list(heading), *([_cell(value) for value in line] for line in lines)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heading))]
+    numeric = [
+        all(isinstance(line[column], int | float | None) for line in lines)
+        for column in range(len(heading))
+    ]
+    return "\n".join(
+        "  "
+        + "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+
+
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=indent, subsequent_indent="  ", break_on_hyphens=False
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _short(value: object) -> bool:
+    return not isinstance(value, str) or len(value) <= _TEXT
+
+
+def _cut(text: str | None) -> str:
+    flat = " ".join((text or "").split())
+    return flat if len(flat) <= _TEXT else flat[: _TEXT - 1] + "…"

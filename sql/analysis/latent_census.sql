@@ -1,0 +1,32 @@
+-- How many latents does the coder have, and how far did they get?
+-- Parameters: $run, $hookpoint.
+-- Columns: latents, of these live (fire at least once), explainable (no reason against it),
+--   explained (at least one explanation that did not fail), scored (at least one score of it).
+with explained as (
+    select distinct latent
+    from explanations
+    where run = $run and hookpoint = $hookpoint and explanation is not null
+),
+
+scored as (
+    select distinct latent
+    from scores
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and control = 'none'
+        and balanced_accuracy is not null
+)
+
+select
+    count(*) as n_latents,
+    count(*) filter (latents.n_activations > 0) as n_live,
+    count(*) filter (latents.reason is null) as n_explainable,
+    count(explained.latent) as n_explained,
+    count(scored.latent) as n_scored
+from latents
+left join explained
+    on latents.latent = explained.latent
+left join scored
+    on latents.latent = scored.latent
+where latents.run = $run and latents.hookpoint = $hookpoint;

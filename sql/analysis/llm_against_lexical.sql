@@ -1,0 +1,41 @@
+-- Where does an LLM's explanation beat counting on the same latent, by the same judge?
+-- Parameters: $run, $hookpoint, $scorer (detection or fuzz).
+-- Columns: latent, judge, both explanations, both scores, and what the LLM gained. Only latents
+--   that both explained and the judge scored on the same selection of examples.
+with scored as (
+    select
+        scores.latent,
+        scores.selection,
+        scores.model as judge,
+        explanations.explainer,
+        explanations.model as explainer_model,
+        explanations.explanation_id,
+        explanations.explanation,
+        scores.balanced_accuracy
+    from scores
+    inner join explanations
+        on scores.explanation_id = explanations.explanation_id
+    where
+        scores.run = $run
+        and scores.hookpoint = $hookpoint
+        and scores.scorer = $scorer
+        and scores.control = 'none'
+        and scores.balanced_accuracy is not null
+)
+
+select
+    llm.latent,
+    llm.judge,
+    llm.explainer_model,
+    llm.explanation as llm_explanation,
+    lexical.explanation as lexical_explanation,
+    llm.balanced_accuracy as llm_balanced_accuracy,
+    lexical.balanced_accuracy as lexical_balanced_accuracy,
+    llm.balanced_accuracy - lexical.balanced_accuracy as gained
+from scored as llm
+inner join scored as lexical
+    on llm.latent = lexical.latent
+    and llm.selection = lexical.selection
+    and llm.judge = lexical.judge
+where llm.explainer <> 'lexical' and lexical.explainer = 'lexical'
+order by gained desc, llm.latent, llm.judge, llm.explanation_id, lexical.explanation_id;

@@ -1,0 +1,41 @@
+-- Which explanations predict their latent worst?
+-- Parameters: $run, $hookpoint, $scorer (detection or fuzz), $n_rows (most rows shown).
+-- Columns: latent, its score by that scorer, its explanation, and what is known of the latent.
+select
+    scores.latent,
+    scores.balanced_accuracy,
+    scores.auc,
+    scores.f1,
+    scores.model as judge,
+    explanations.explainer,
+    explanations.model as explainer_model,
+    explanations.explanation,
+    latents.top_tokens[1] as top_token,
+    latents.top_token_shares[1] as top_token_share,
+    latents.n_tokens_80,
+    latents.n_activations,
+    latents.token_density,
+    latents.max_activation,
+    scores.selection,
+    scores.explanation_id
+from scores
+inner join explanations
+    on scores.explanation_id = explanations.explanation_id
+inner join latents
+    on scores.run = latents.run
+    and scores.hookpoint = latents.hookpoint
+    and scores.latent = latents.latent
+where
+    scores.run = $run
+    and scores.hookpoint = $hookpoint
+    and scores.scorer = $scorer
+    and scores.control = 'none'
+    and scores.balanced_accuracy is not null
+order by
+    scores.balanced_accuracy asc,
+    scores.auc asc nulls last,
+    scores.latent,
+    scores.explanation_id,
+    scores.selection,
+    scores.model
+limit $n_rows;

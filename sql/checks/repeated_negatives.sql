@@ -1,0 +1,14 @@
+-- Which non-activating windows were given more than once to one latent?
+-- Parameters: $run, $hookpoint, $n_rows (most rows shown).
+-- Columns: selection, latent, position of the window, and how often it is there.
+select
+    selection,
+    latent,
+    position,
+    count(*) as n_times
+from examples
+where run = $run and hookpoint = $hookpoint and not activating
+group by all
+having count(*) > 1
+order by selection, latent, position
+limit $n_rows;

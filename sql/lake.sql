@@ -1,0 +1,14 @@
+-- A DuckDB shell over a lake, from the project's folder: duckdb -init sql/lake.sql
+-- Another lake: set variable lake = '<folder>'; the views follow.
+set variable lake = 'lake';
+.read sql/views/activations.sql
+.read sql/views/completions.sql
+.read sql/views/contexts.sql
+.read sql/views/examples.sql
+.read sql/views/explanations.sql
+.read sql/views/latents.sql
+.read sql/views/predictions.sql
+.read sql/views/scores.sql
+.read sql/views/shortfalls.sql
+.read sql/views/vocabulary.sql
+.read sql/views/weights.sql

@@ -1,0 +1,365 @@
+"""Every statement of `sql/analysis/` on a small lake, with values worked out by hand.
+
+The lake: latent 0 fires on `def` and is explained well, by counting and by an LLM (`gpt`). Latent 1
+has the same lexical text and is explained badly; the LLM failed on it. Latent 2 fires on many
+tokens, its explanation failed. Latent 3 is dead.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from delphi_assets.database import connect, query, sql_folder, statement
+from delphi_assets.lake import Lake
+from tests.hand_built import (
+    HOOKPOINT,
+    PLACE,
+    RUN,
+    WRITTEN,
+    Row,
+    add,
+    answers,
+    explanation,
+    latent,
+    publish,
+    window,
+)
+
+LATENTS = [
+    latent(
+        0,
+        {" def": 0.9, "class": 0.1},
+        n_activations=100,
+        token_density=0.01,
+        n_tokens_80=1,
+        max_activation=5.0,
+    ),
+    latent(
+        1,
+        {" the": 0.5, " a": 0.4},
+        n_activations=200,
+        token_density=0.02,
+        n_tokens_80=2,
+        max_activation=3.0,
+    ),
+    latent(
+        2,
+        {" x": 0.3, " def": 0.2},
+        n_activations=4,
+        token_density=0.0004,
+        n_tokens_80=9,
+        max_activation=1.0,
+    ),
+    latent(3, {}, n_activations=0, token_density=0.0, n_tokens_80=0, reason="never fires"),
+]
+EXPLANATIONS = [
+    explanation("e0", 0, "fires on def"),
+    explanation("e1", 1, "fires on def"),
+    explanation("e2", 2, None, failure="no windows"),
+    explanation("g0", 0, "Python definitions", "gpt", request="r1"),
+    explanation("g1", 1, None, "gpt", failure="unparseable", request="r2"),
+]
+TRUTHS = (True, True, False, False)
+
+
+def four(*given: float | bool | str) -> list[tuple[bool, float | bool | str]]:
+    """Answers on two windows where the latent fires and two where it is silent."""
+    return list(zip(TRUTHS, given, strict=True))
+
+
+PREDICTIONS = [
+    # Balanced accuracy 1, AUC 1.
+    *answers("e0", 0, four(0.9, 0.8, 0.1, 0.2)),
+    # One hit, one alarm: balanced accuracy 0.5; 0.9 beats both, 0.2 beats 0.1 only: AUC 0.75.
+    *answers("e1", 1, four(0.9, 0.2, 0.7, 0.1)),
+    # Always silent, all tied: balanced accuracy 0.5, AUC 0.5.
+    *answers("e1", 0, four(0.4, 0.4, 0.4, 0.4), control="shuffled"),
+    # Recall 0.5, specificity 0: 0.25; two ties of four pairs: AUC 0.25.
+    *answers("e0", 1, four(0.9, 0.1, 0.9, 0.9), control="shuffled"),
+    # Without probabilities: recall 0.5, specificity 1.
+    *answers("e0", 0, four(True, False, False, False), model="gpt", request="r3"),
+    # One true answer failed: recall 1 of 1, specificity 1.
+    *answers("g0", 0, four("timeout", True, False, False), model="gpt", request="r4"),
+]
+COMPLETIONS: list[Row] = [
+    {
+        "request": request,
+        "model": "gpt",
+        "prompt_tokens": sent,
+        "completion_tokens": got,
+        "cost": cost,
+        "written_at": WRITTEN,
+    }
+    for request, sent, got, cost in (
+        ("r1", 100, 10, 0.01),
+        ("r2", 200, 20, 0.02),
+        ("r3", 50, 5, None),
+        ("r4", 300, 30, 0.03),
+        ("unrelated", 9_000, 900, 9.0),
+    )
+]
+EXAMPLES = [
+    window(0, 0, "train", 0, [0.0, 2.0, 0.0], quantile=1),
+    window(0, 1, "train", 30, [4.0, 0.0, 5.0], quantile=0),
+    window(0, 2, "test", 60, [0.0, 0.0, 1.0], quantile=1),
+    window(1, 0, "train", 0, [1.0, 0.0, 0.0], quantile=0),
+    window(1, 1, "test", 60, [0.0, 2.0, 0.0], quantile=0),
+    window(1, 2, "test", 90, [0.0, 0.0, 0.0]),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the lake of this module's rows."""
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    publish(lake, "latents", LATENTS)
+    publish(lake, "examples", EXAMPLES, selection="default")
+    add(lake, "explanations", EXPLANATIONS)
+    add(lake, "predictions", PREDICTIONS)
+    add(lake, "completions", COMPLETIONS)
+    with connect(lake) as connection:
+        yield connection
+
+
+def rows(
+    con: duckdb.DuckDBPyConnection, name: str, *columns: str, **parameters: object
+) -> list[object]:
+    """Rows of a statement, only the given columns."""
+    found = query(con, f"analysis/{name}", **parameters).to_pylist()  # type: ignore[arg-type]
+    return [tuple(row[column] for column in columns) for row in found]
+
+
+def test_best_explained(con: duckdb.DuckDBPyConnection) -> None:
+    """Ties by balanced accuracy go to the one with an AUC; shuffled explanations are left out."""
+    columns = (
+        "latent",
+        "judge",
+        "explainer_model",
+        "balanced_accuracy",
+        "auc",
+        "top_token",
+        "n_activations",
+    )
+    assert rows(con, "best_explained", *columns, **PLACE, scorer="detection", n_rows=3) == [
+        (0, "lexical", "lexical", 1.0, 1.0, " def", 100),
+        (0, "gpt", "gpt", 1.0, None, " def", 100),
+        (0, "gpt", "lexical", 0.75, None, " def", 100),
+    ]
+    assert rows(con, "best_explained", "latent", **PLACE, scorer="fuzz", n_rows=3) == []
+
+
+def test_worst_explained(con: duckdb.DuckDBPyConnection) -> None:
+    """The other end of the same list."""
+    columns = ("latent", "judge", "explanation", "balanced_accuracy", "auc", "top_token_share")
+    assert rows(con, "worst_explained", *columns, **PLACE, scorer="detection", n_rows=2) == [
+        (1, "lexical", "fires on def", 0.5, 0.75, 0.5),
+        (0, "gpt", "fires on def", 0.75, None, pytest.approx(0.9)),
+    ]
+
+
+def test_score_by_density(con: duckdb.DuckDBPyConnection) -> None:
+    """Densities 0.01 and 0.02 fall into the half-decade from 0.01; quartiles of 0.5 and 1."""
+    columns = (
+        "explainer",
+        "judge",
+        "density_from",
+        "density_to",
+        "n_explanations",
+        "lower_quartile",
+        "median_balanced_accuracy",
+        "upper_quartile",
+        "mean_auc",
+    )
+    upper = pytest.approx(10**-1.5)
+    assert rows(con, "score_by_density", *columns, **PLACE, scorer="detection") == [
+        ("default", "gpt", pytest.approx(0.01), upper, 1, 1.0, 1.0, 1.0, None),
+        ("lexical", "gpt", pytest.approx(0.01), upper, 1, 0.75, 0.75, 0.75, None),
+        ("lexical", "lexical", pytest.approx(0.01), upper, 2, 0.625, 0.75, 0.875, 0.875),
+    ]
+
+
+def test_llm_against_lexical(con: duckdb.DuckDBPyConnection) -> None:
+    """Only latent 0 has both explanations under one judge."""
+    columns = (
+        "latent",
+        "judge",
+        "llm_explanation",
+        "lexical_explanation",
+        "llm_balanced_accuracy",
+        "lexical_balanced_accuracy",
+        "gained",
+    )
+    assert rows(con, "llm_against_lexical", *columns, **PLACE, scorer="detection") == [
+        (0, "gpt", "Python definitions", "fires on def", 1.0, 0.75, 0.25)
+    ]
+
+
+OWN_AGAINST_SHUFFLED = (
+    "explainer_model", "judge", "n_latents", "own_balanced_accuracy", "shuffled_balanced_accuracy",
+    "own_auc", "shuffled_auc", "n_failed",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("most_tokens", "lexical"),
+    [
+        (None, ("lexical", "lexical", 2, 0.75, 0.375, 0.875, 0.375, 0)),
+        (1, ("lexical", "lexical", 1, 1.0, 0.5, 1.0, 0.5, 0)),
+    ],
+)
+def test_own_against_shuffled(
+    con: duckdb.DuckDBPyConnection, most_tokens: int | None, lexical: tuple[object, ...]
+) -> None:
+    """Means over latents, and over latents that fire on one token: latent 0 alone."""
+    found = rows(
+        con, "own_against_shuffled", *OWN_AGAINST_SHUFFLED, **PLACE, most_tokens=most_tokens
+    )
+    assert found == [
+        ("gpt", "gpt", 1, 1.0, None, None, None, 1),
+        ("lexical", "gpt", 1, 0.75, None, None, None, 0),
+        lexical,
+    ]
+
+
+def test_cost_per_latent(con: duckdb.DuckDBPyConnection) -> None:
+    """Four predictions share one call; a call without a price is counted, not taken for free."""
+    columns = (
+        "stage",
+        "method",
+        "model",
+        "n_latents",
+        "n_calls",
+        "prompt_tokens",
+        "completion_tokens",
+        "cost",
+        "cost_per_latent",
+        "n_unpriced",
+    )
+    assert rows(con, "cost_per_latent", *columns, **PLACE) == [
+        (
+            "explanation",
+            "default",
+            "gpt",
+            2,
+            2,
+            300,
+            30,
+            pytest.approx(0.03),
+            pytest.approx(0.015),
+            0,
+        ),
+        ("prediction", "detection", "gpt", 1, 2, 350, 35, 0.03, 0.03, 1),
+    ]
+
+
+def test_failures_by_reason(con: duckdb.DuckDBPyConnection) -> None:
+    """One of three lexical, one of two LLM explanations, one of eight answers."""
+    columns = ("stage", "method", "model", "failure", "n_failed", "share_failed")
+    assert rows(con, "failures_by_reason", *columns, **PLACE) == [
+        ("explanation", "default", "gpt", "unparseable", 1, 0.5),
+        ("explanation", "lexical", "lexical", "no windows", 1, pytest.approx(1 / 3)),
+        ("prediction", "detection", "gpt", "timeout", 1, 0.125),
+    ]
+
+
+def test_windows_behind_explanation(con: duckdb.DuckDBPyConnection) -> None:
+    """Train windows of latent 0, strongest first, firing tokens marked."""
+    columns = ("example", "quantile", "max_activation", "window_text", "explanation")
+    assert rows(con, "windows_behind_explanation", *columns, explanation_id="g0") == [
+        (1, 0, 5.0, "<<a>>b<<c>>", "Python definitions"),
+        (0, 1, 2.0, "a<<b>>c", "Python definitions"),
+    ]
+
+
+def test_misjudged_windows(con: duckdb.DuckDBPyConnection) -> None:
+    """e1 misses example 1 (0.2) and is alarmed by example 2 (0.7); the miss is the surer one."""
+    columns = ("example", "truth", "prediction", "probability", "quantile", "window_text")
+    assert rows(con, "misjudged_windows", *columns, explanation_id="e1") == [
+        (1, True, False, 0.2, None, "a<<b>>c"),
+        (2, False, True, 0.7, None, "abc"),
+    ]
+
+
+def test_shared_explanations(con: duckdb.DuckDBPyConnection) -> None:
+    """The lexical texts of latents 0 and 1 are the same; failures share nothing."""
+    columns = ("explainer", "explanation", "n_latents", "latents")
+    assert rows(con, "shared_explanations", *columns, **PLACE, n_rows=10) == [
+        ("lexical", "fires on def", 2, [0, 1])
+    ]
+
+
+def test_right_answers_by_quantile(tmp_path: Path) -> None:
+    """Rank bins apart, silent windows last, failures in no share."""
+    lake = Lake(tmp_path)
+    add(lake, "explanations", [explanation("e", 0, "x")])
+    strong = answers("e", 0, [(True, 0.9), (True, 0.7)], quantile=0)
+    weak = answers("e", 0, [(True, 0.1), (True, 0.6), (True, "timeout")], quantile=4)
+    silent = answers("e", 0, [(False, 0.6)])
+    every = [{**row, "example": i} for i, row in enumerate([*strong, *weak, *silent])]
+    add(lake, "predictions", every)
+    columns = ("truth", "quantile", "n_answers", "n_failed", "share_right", "mean_probability")
+    with connect(lake) as con:
+        assert rows(con, "right_answers_by_quantile", *columns, **PLACE) == [
+            (True, 0, 2, 0, 1.0, pytest.approx(0.8)),
+            (True, 4, 2, 1, 0.5, pytest.approx(0.35)),
+            (False, None, 1, 0, 0.0, pytest.approx(0.6)),
+        ]
+
+
+def test_latents_of_token(con: duckdb.DuckDBPyConnection) -> None:
+    """The larger share first; a failed explanation is no text."""
+    columns = ("latent", "token_rank", "share", "explanations")
+    assert rows(con, "latents_of_token", *columns, **PLACE, str_token=" def", n_rows=10) == [
+        (0, 1, pytest.approx(0.9), ["Python definitions", "fires on def"]),
+        (2, 2, pytest.approx(0.2), None),
+    ]
+
+
+def test_latent_census(con: duckdb.DuckDBPyConnection) -> None:
+    """Four latents, three live and without a reason, two explained and scored."""
+    columns = ("n_latents", "n_live", "n_explainable", "n_explained", "n_scored")
+    assert rows(con, "latent_census", *columns, **PLACE) == [(4, 3, 3, 2, 2)]
+
+
+def test_firing_densities(con: duckdb.DuckDBPyConnection) -> None:
+    """log10: dead; 0.0004 is -3.40; 0.01 is -2; 0.02 is -1.70."""
+    assert rows(con, "firing_densities", "log10_density", "n_latents", **PLACE) == [
+        (None, 1), (-3.5, 1), (-2.0, 1), (-1.75, 1),
+    ]  # fmt: skip
+
+
+def test_score_distribution(con: duckdb.DuckDBPyConnection) -> None:
+    """Each score in the bin that begins at or below it."""
+    columns = ("model", "control", "balanced_accuracy", "n_scores")
+    assert rows(con, "score_distribution", *columns, **PLACE) == [
+        ("gpt", "none", 0.75, 1), ("gpt", "none", 1.0, 1),
+        ("lexical", "none", 0.5, 1), ("lexical", "none", 1.0, 1),
+        ("lexical", "shuffled", 0.25, 1), ("lexical", "shuffled", 0.5, 1),
+    ]  # fmt: skip
+
+
+BY_HAND = {
+    "run": RUN, "hookpoint": HOOKPOINT, "scorer": "detection", "n_rows": 5, "explanation_id": "e1",
+    "str_token": " def", "most_tokens": 2,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path", sorted((sql_folder() / "analysis").glob("*.sql")), ids=lambda path: path.stem
+)
+def test_runs_by_hand(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """After `set variable`, the text of the file runs as it stands, in any DuckDB."""
+    for name, value in BY_HAND.items():
+        quoted = str(value) if isinstance(value, int) else f"'{value}'"
+        con.execute(f"set variable {name} = {quoted}")
+    assert con.execute(path.read_text()).fetchall()
+
+
+def test_every_statement_has_a_test() -> None:
+    """A new file in sql/analysis/ needs expected values here."""
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    shipped = {path.stem for path in (sql_folder() / "analysis").glob("*.sql")}
+    assert shipped <= tested
+    assert statement("analysis/latent_census").startswith("-- ")

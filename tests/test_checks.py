@@ -1,0 +1,139 @@
+"""Every statement of `sql/checks/`: silent on sound rows, and it finds the one violation laid out.
+
+Each case is a sound lake with one thing broken. The sound lake has latent 5 with two train windows,
+a test window and two silent windows of three tokens, an explanation and a prediction.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from delphi_assets.database import Parameter, connect, query, sql_folder
+from delphi_assets.lake import Lake
+from tests.hand_built import PLACE, Row, add, answers, explanation, latent, publish, window
+
+MOST = {"most": 0.25}
+
+
+def sound() -> dict[str, list[Row]]:
+    """Rows by table that violate nothing."""
+    return {
+        "weights": [{"latent": 5, "decoder_norm": 1.0}],
+        "latents": [latent(5, {" def": 1.0})],
+        "activations": [
+            {"latent": 5, "position": position, "activation": 1.0} for position in (1, 4, 60)
+        ]
+        + [{"latent": 6, "position": 31, "activation": 1.0}],
+        "examples": [
+            window(5, 0, "train", 0, [0.0, 1.0, 0.0]),
+            window(5, 1, "train", 3, [0.0, 1.0, 0.0]),
+            window(5, 2, "test", 60, [1.0, 0.0, 0.0]),
+            window(5, 3, "test", 30, [0.0, 0.0, 0.0]),
+            window(5, 4, "test", 33, [0.0, 0.0, 0.0]),
+        ],
+        "shortfalls": [],
+        "explanations": [explanation(f"e{i}", 5, "def") for i in range(3)]
+        + [explanation("f", 5, None, failure="timeout")],
+        "predictions": answers(
+            "e0", 5, [(True, 0.9), (True, 0.8), (False, 0.1), (False, "timeout")]
+        ),
+    }
+
+
+def violations(tmp_path: Path, tables: dict[str, list[Row]], statement: str) -> list[Row]:
+    """What a check finds in a lake of the given rows."""
+    lake = Lake(tmp_path)
+    extra: dict[str, dict[str, str | int]] = {
+        "activations": {"bucket": 0},
+        "examples": {"selection": "default"},
+        "shortfalls": {"selection": "default"},
+    }
+    for table, rows in tables.items():
+        if table in ("explanations", "predictions"):
+            add(lake, table, rows)
+        else:
+            publish(lake, table, rows, **extra.get(table, {}))
+    parameters: dict[str, Parameter] = {**PLACE, "n_rows": 20}
+    if statement.startswith("failed_"):
+        parameters |= MOST
+    with connect(lake) as con:
+        return query(con, f"checks/{statement}", **parameters).to_pylist()
+
+
+class Broken(NamedTuple):
+    """How a sound lake is broken, and what the check then says."""
+
+    change: Callable[[dict[str, list[Row]]], object]
+    expected: Row
+
+
+CASES = {
+    "missing_latents": Broken(
+        lambda tables: tables["weights"].append({"latent": 7, "decoder_norm": 1.0}), {"latent": 7}
+    ),
+    "shared_positions": Broken(
+        lambda tables: tables["examples"].append(window(5, 9, "test", 4, [1.0, 0.0, 0.0])),
+        {"latent": 5, "train_example": 1, "test_example": 9, "n_shared": 2},
+    ),
+    "loud_negatives": Broken(
+        lambda tables: tables["activations"].append(
+            {"latent": 5, "position": 32, "activation": 0.5}
+        ),
+        {"latent": 5, "example": 3, "n_activations": 1, "max_activation": 0.5},
+    ),
+    "repeated_negatives": Broken(
+        lambda tables: tables["examples"].append(window(5, 9, "test", 33, [0.0, 0.0, 0.0])),
+        {"latent": 5, "position": 33, "n_times": 2},
+    ),
+    "short_selections": Broken(
+        lambda tables: tables["shortfalls"].append(
+            {"latent": 5, "train_missing": 1, "pool": 2, "reason": "few windows"}
+        ),
+        {"latent": 5, "train_missing": 1, "pool": 2, "reason": "few windows"},
+    ),
+    "orphan_explanations": Broken(
+        lambda tables: tables["explanations"].append(explanation("x", 8, "def")),
+        {"explanation_id": "x", "latent": 8},
+    ),
+    "failed_explanations": Broken(
+        lambda tables: tables["explanations"].append(
+            explanation("g", 5, None, failure="timeout")
+        ),
+        {"explainer": "lexical", "n_explanations": 5, "n_failed": 2, "share_failed": 0.4,
+         "most_frequent_failure": "timeout"},
+    ),
+    "orphan_predictions": Broken(
+        lambda tables: tables["predictions"].extend(
+            answers("gone", 5, [(True, 0.9), (False, 0.1)])
+        ),
+        {"explanation_id": "gone", "latent": 5, "n_predictions": 2},
+    ),
+    "failed_predictions": Broken(
+        lambda tables: tables["predictions"].extend(answers("e1", 5, [(True, "refused")])),
+        {"scorer": "detection", "n_predictions": 5, "n_failed": 2, "share_failed": 0.4},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", CASES)
+def test_sound_rows_pass(tmp_path: Path, statement: str) -> None:
+    """No violation on a sound lake, at the bound of failures exactly, and without any rows."""
+    assert violations(tmp_path / "sound", sound(), statement) == []
+    assert violations(tmp_path / "empty", {table: [] for table in sound()}, statement) == []
+
+
+@pytest.mark.parametrize("statement", CASES)
+def test_a_violation_is_found(tmp_path: Path, statement: str) -> None:
+    """One row, saying where."""
+    tables = sound()
+    CASES[statement].change(tables)
+    (found,) = violations(tmp_path, tables, statement)
+    expected = CASES[statement].expected
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_every_check_has_a_case() -> None:
+    """A new file in sql/checks/ needs a violation here."""
+    assert {path.stem for path in (sql_folder() / "checks").glob("*.sql")} == set(CASES)

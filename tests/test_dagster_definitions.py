@@ -1,0 +1,98 @@
+"""The code location: it loads, loads light, and shows what the schema says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from delphi_assets import schema
+
+LIGHT = """
+import json, sys
+import dagster_project.definitions
+print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))
+"""
+HEAVY = ("torch", "transformers", "litellm", "datasets", "sparsify", "gguf", "matplotlib")
+ORDER = [
+    "contexts",
+    "sparse_coder",
+    "activations",
+    "latents",
+    "examples",
+    "explanations",
+    "predictions",
+    "scores",
+]
+
+
+@pytest.fixture
+def defs() -> dg.Definitions:
+    """The definitions of this process's profile."""
+    from dagster_project.definitions import defs
+
+    return defs
+
+
+def test_definitions_are_loadable(defs: dg.Definitions) -> None:
+    """Dagster finds nothing wrong with assets, checks, jobs and their partitions."""
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_loads_without_heavy_modules() -> None:
+    """Opening the UI must not wait for torch, transformers or litellm."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", LIGHT, *HEAVY], capture_output=True, text=True, check=True
+    )
+    assert json.loads(loaded.stdout) == []
+
+
+def test_graph_follows_the_data(defs: dg.Definitions) -> None:
+    """Assets, in an order in which each comes after what it reads."""
+    graph = defs.resolve_asset_graph()
+    names = [key.to_user_string() for key in graph.toposorted_asset_keys]
+    assert sorted(names) == sorted(ORDER)
+    for name in ORDER:
+        parents = graph.get(dg.AssetKey(name)).parent_keys
+        assert all(ORDER.index(parent.to_user_string()) < ORDER.index(name) for parent in parents)
+
+
+@pytest.mark.parametrize("name", [name for name in ORDER if name in schema.TABLES])
+def test_columns_come_from_the_schema(defs: dg.Definitions, name: str) -> None:
+    """The UI shows the columns that are written, path keys among them."""
+    metadata = defs.resolve_asset_graph().get(dg.AssetKey(name)).metadata
+    table = schema.TABLES[name]
+    shown = metadata["dagster/column_schema"].columns
+    assert [column.name for column in shown] == [c.name for c in (*table.keys, *table.columns)]
+    assert all(column.description for column in shown)
+    assert metadata["dagster/uri"].endswith(f"{name}/run=demo")
+
+
+@pytest.mark.parametrize(
+    ("profile", "message"),
+    [
+        ("no-such-profile", "expected a path to a TOML file"),
+        ("bad.toml", "cache.n_token = 5: no such setting"),
+    ],
+)
+def test_a_bad_profile_fails_before_anything_runs(
+    tmp_path: Path, profile: str, message: str
+) -> None:
+    """The demo says what is wrong with the profile, in plain words, and makes no lake."""
+    (tmp_path / "bad.toml").write_text("[cache]\nn_token = 5\n")
+    root = Path(__file__).parent.parent
+    ended = subprocess.run(
+        [sys.executable, "-m", "dagster_project.demo", profile],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root), "DAGSTER_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml"]
