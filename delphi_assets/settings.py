@@ -90,10 +90,10 @@ class CoderSettings(_Section):
     )
     expansion_factor: int = Field(8, gt=0, description="trained coder: latents per input dimension")
     k: int = Field(32, gt=0, description="trained coder: active latents a token")
-    train_tokens: int = Field(102_400, gt=0, description="trained coder: tokens to train on")
+    train_tokens: int = Field(200_000, gt=0, description="trained coder: tokens to train on")
     epochs: int = Field(4, gt=0, description="trained coder: passes over those tokens")
     train_batch: int = Field(2_048, gt=0, description="trained coder: tokens in a step")
-    lr: float = Field(5e-4, gt=0, description="trained coder: peak learning rate of Adam")
+    lr: float = Field(2e-3, gt=0, description="trained coder: peak learning rate of Adam")
 
 
 class SelectionSettings(_Section):

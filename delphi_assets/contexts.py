@@ -1,0 +1,284 @@
+"""Contexts: the corpus as the model reads it, packed into rows of equal length.
+
+In: a profile. Out: the tables `contexts` (a unit per shard of `shard_tokens`) and `vocabulary`.
+
+1. Documents are tokenized without special tokens; each ends in EOS where the tokenizer has one.
+2. Their tokens, one stream, are cut into contexts of `cache_ctx_len`, each beginning with BOS where
+   the tokenizer adds one by default. No token is lost: the last context may be shorter, and none
+   is padded. The stream stops at `n_tokens` positions or where the corpus ends.
+3. Contexts are numbered through the run and written shard by shard, one shard in memory. When the
+   corpus ends early the remaining shards are written empty, so that later stages know.
+4. Every token of the vocabulary is written with its text and its count in the contexts.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from delphi_assets import preflight
+from delphi_assets.corpus import Document, read_documents
+from delphi_assets.errors import DataError
+from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
+from delphi_assets.schema import CONTEXTS, VOCABULARY
+from delphi_assets.settings import Profile
+from delphi_assets.stage import StageReport
+from delphi_assets.subject import load_config, load_tokenizer, special_ids, vocabulary_size
+
+_DOCUMENTS_AT_ONCE = 64
+_CONTEXT_SETTINGS = (
+    "model.name",
+    "model.revision",
+    "cache.n_tokens",
+    "cache.cache_ctx_len",
+    "cache.shard_tokens",
+)
+
+log = logging.getLogger(__name__)
+
+
+class Piece(NamedTuple):
+    """A document's tokens, its EOS among them."""
+
+    document: str
+    tokens: list[int]
+
+
+@dataclass
+class Context:
+    """One packed context: its tokens, and which documents begin at which of its offsets."""
+
+    tokens: list[int]
+    document_ids: list[str] = field(default_factory=list)
+    document_starts: list[int] = field(default_factory=list)
+
+
+def run_config(profile: Profile) -> dict[str, Any]:
+    """The settings that a run name stands for: those that change its cached data."""
+    trains = profile.coder.sparse_model == preflight.TRAIN
+    sections: dict[str, dict[str, Any]] = {
+        "model": profile.model.model_dump(include={"name", "revision", "dtype"}),
+        "corpus": profile.corpus.model_dump(),
+        "cache": profile.cache.model_dump(
+            include={"n_tokens", "cache_ctx_len", "filter_bos", "shard_tokens", "n_buckets"}
+        ),
+        "coder": profile.coder.model_dump(include=None if trains else {"sparse_model"}),
+        "run": profile.run.model_dump(include={"seed"}),
+    }
+    return {
+        f"{section}.{name}": value
+        for section, settings in sections.items()
+        for name, value in settings.items()
+    }
+
+
+def contexts_config(profile: Profile) -> dict[str, Any]:
+    """The settings that change the contexts."""
+    return {
+        name: value
+        for name, value in run_config(profile).items()
+        if name in _CONTEXT_SETTINGS or name.startswith("corpus.")
+    }
+
+
+def contexts_unit(profile: Profile, shard: int) -> Unit:
+    """The unit of one shard's contexts."""
+    return Unit("contexts", {"run": profile.run.name, "shard": shard})
+
+
+def build_contexts(profile: Profile, lake: Lake) -> StageReport:
+    """Write the run's contexts and vocabulary, as far as they are not there.
+
+    Raises `DataError` when the corpus holds no tokens or the tokenizer does not belong to the
+    model, `ConflictError` when the run name stands for other settings, and what `preflight.check`
+    raises.
+    """
+    started = time.perf_counter()
+    config = contexts_config(profile)
+    units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
+    vocabulary = Unit("vocabulary", {"run": profile.run.name})
+    missing = [unit for unit in units if lake.ready(unit, config) is None]
+    new_rows = 0
+    if missing or lake.ready(vocabulary, config) is None:
+        preflight.check(profile)
+        tokenizer = load_tokenizer(profile.model)
+        new_rows = _write_shards(profile, lake, tokenizer, {str(unit) for unit in missing})
+        _write_vocabulary(profile, lake, tokenizer, vocabulary)
+    lake.claim_run(profile.run.name, run_config(profile))
+    return _report([lake.manifest(unit) for unit in units], new_rows, started)
+
+
+def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> int:
+    """Write the shards that are missing; returns the contexts in them."""
+    if not missing:
+        lake.claim_run(profile.run.name, run_config(profile))
+        return 0
+    vocabulary = vocabulary_size(load_config(profile.model))
+    shards = _shards(profile, tokenizer, vocabulary)
+    # The first shard is read before the run is claimed: an empty corpus leaves no trace.
+    first = next(shards)
+    lake.claim_run(profile.run.name, run_config(profile))
+    per_shard = profile.cache.shard_tokens // profile.cache.cache_ctx_len
+    config, new_rows = contexts_config(profile), 0
+    for shard, contexts in enumerate(chain([first], shards)):
+        unit = contexts_unit(profile, shard)
+        if str(unit) in missing:
+            rows = _rows(contexts, shard * per_shard)
+            tokens = sum(len(context.tokens) for context in contexts)
+            documents = sum(len(context.document_ids) for context in contexts)
+            lake.publish(unit, [File(rows)], config, {"tokens": tokens, "documents": documents})
+            new_rows += rows.num_rows
+    return new_rows
+
+
+def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[list[Context]]:
+    """Contexts of every shard of the run, in order; the last ones empty when the corpus ends."""
+    cache = profile.cache
+    bos = leading_bos(tokenizer)
+    contexts = pack(
+        tokenize(read_documents(profile.corpus), tokenizer),
+        cache.cache_ctx_len,
+        bos,
+        cache.n_tokens,
+    )
+    per_shard = cache.shard_tokens // cache.cache_ctx_len
+    with tqdm(total=cache.n_tokens, desc="contexts", unit="tok", unit_scale=True) as bar:
+        for shard in range(profile.n_shards):
+            held = list(islice(contexts, per_shard))
+            largest = max((max(context.tokens) for context in held), default=0)
+            if largest >= vocabulary:
+                raise DataError(
+                    f"model.name = {profile.model.name!r}: the tokenizer gives token {largest}, "
+                    f"but the model's embedding has {vocabulary} rows; expected the tokenizer and "
+                    "the model to belong together."
+                )
+            if not held and shard == 0:
+                raise DataError(
+                    f"corpus.dataset_repo = {profile.corpus.dataset_repo!r} gives no token; "
+                    "expected some text."
+                )
+            bar.update(sum(len(context.tokens) for context in held))
+            yield held
+        if bar.n < cache.n_tokens:
+            log.warning("the corpus ends after %d of cache.n_tokens = %d", bar.n, cache.n_tokens)
+
+
+def leading_bos(tokenizer: Any) -> int | None:
+    """The BOS token if the tokenizer puts one before a text by default."""
+    bos: int | None = tokenizer.bos_token_id
+    return bos if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else None
+
+
+def tokenize(documents: Iterable[Document], tokenizer: Any) -> Iterator[Piece]:
+    """Tokens of every document, without special tokens but for EOS at the end."""
+    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    stream = iter(documents)
+    while batch := list(islice(stream, _DOCUMENTS_AT_ONCE)):
+        texts = [document.text for document in batch]
+        encoded = tokenizer(
+            texts, add_special_tokens=False, return_attention_mask=False, verbose=False
+        )
+        for document, tokens in zip(batch, encoded["input_ids"], strict=True):
+            yield Piece(document.id, tokens + end)
+
+
+def pack(pieces: Iterable[Piece], length: int, bos: int | None, n_tokens: int) -> Iterator[Context]:
+    """Cut the stream of tokens into contexts of at most `length` positions, BOS included.
+
+    Every context but the last has exactly `length`; together they have at most `n_tokens`. A
+    document that continues from the context before begins at the first offset after BOS.
+    """
+    head = [] if bos is None else [bos]
+    context, room = Context([*head]), min(length, n_tokens)
+    for piece in pieces:
+        taken = 0
+        while taken < len(piece.tokens):
+            if room <= len(head):
+                return
+            part = piece.tokens[taken : taken + room - len(context.tokens)]
+            context.document_ids.append(piece.document)
+            context.document_starts.append(len(context.tokens))
+            context.tokens += part
+            taken += len(part)
+            if len(context.tokens) == room:
+                yield context
+                n_tokens -= room
+                context, room = Context([*head]), min(length, n_tokens)
+    if len(context.tokens) > len(head):
+        yield context
+
+
+def _rows(contexts: list[Context], first: int) -> pa.Table:
+    return pa.table(
+        {
+            "context": np.arange(first, first + len(contexts), dtype=np.int64),
+            "tokens": [context.tokens for context in contexts],
+            "document_ids": [context.document_ids for context in contexts],
+            "document_starts": [context.document_starts for context in contexts],
+        },
+        schema=CONTEXTS.arrow,
+    )
+
+
+def _write_vocabulary(profile: Profile, lake: Lake, tokenizer: Any, unit: Unit) -> None:
+    config = contexts_config(profile)
+    if lake.ready(unit, config) is not None:
+        return
+    size = max(len(tokenizer), vocabulary_size(load_config(profile.model)))
+    counts = np.zeros(size, dtype=np.int64)
+    for shard in range(profile.n_shards):
+        files = lake.files("contexts", run=profile.run.name, shard=shard)
+        tokens = read_parquet(lake, files, ["tokens"]).column("tokens").combine_chunks().flatten()
+        counts += np.bincount(tokens.to_numpy(zero_copy_only=False), minlength=size)
+    special = np.zeros(size, dtype=bool)
+    special[special_ids(tokenizer)] = True
+    rows = pa.table(
+        {
+            "token": np.arange(size, dtype=np.int32),
+            "str_token": token_texts(tokenizer, size),
+            "special": special,
+            "count": counts,
+        },
+        schema=VOCABULARY.arrow,
+    )
+    lake.publish(unit, [File(rows)], config)
+
+
+def token_texts(tokenizer: Any, size: int) -> list[str]:
+    """Text of the tokens 0 to `size`, each decoded alone; empty for ids that are no token.
+
+    SentencePiece decoders drop the space that a first token begins with; it is put back.
+    """
+    ids = list(range(min(size, len(tokenizer))))
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    known = [token for token, piece in zip(ids, pieces, strict=True) if piece is not None]
+    decoded = tokenizer.batch_decode(
+        [[token] for token in known],
+        skip_special_tokens=False,
+        clean_up_tokenization_spaces=False,
+    )
+    texts = [""] * size
+    for token, text in zip(known, decoded, strict=True):
+        lost = pieces[token].startswith("▁") and not text.startswith(" ")
+        texts[token] = " " + text if lost else text
+    return texts
+
+
+def _report(manifests: list[Manifest | None], new_rows: int, started: float) -> StageReport:
+    held = [manifest for manifest in manifests if manifest is not None]
+    return StageReport(
+        rows=sum(manifest.rows for manifest in held),
+        new_rows=new_rows,
+        seconds=time.perf_counter() - started,
+        bytes=sum(manifest.bytes for manifest in held),
+        facts={
+            "tokens": sum(manifest.facts["tokens"] for manifest in held),
+            "shards": len(held),
+        },
+    )

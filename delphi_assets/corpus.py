@@ -1,0 +1,268 @@
+"""The text a model reads: documents with an id each, streamed from where the profile says.
+
+In: `CorpusSettings`. Out: `Document`s in an order that is the same every time. Sources:
+
+- `embedded:python-docs`: the language reference's topics and the docstrings of the installed
+  standard library, read without importing it, in an order shuffled by a seeded hash so that a
+  prefix of the corpus is a mixture;
+- a local file or folder of .txt / .md (a document a file), .jsonl or .parquet (a document a row);
+- a local folder in the layout of Hugging Face datasets, or the name of a dataset on the hub.
+"""
+
+import ast
+import hashlib
+import inspect
+import json
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from delphi_assets.errors import DataError
+from delphi_assets.settings import CorpusSettings
+
+PYTHON_DOCS = "embedded:python-docs"
+
+_ORDER_SEED = 22
+_NOT_DOCUMENTATION = {"test", "tests", "idlelib", "idle_test"}
+_SUFFIXES = (".txt", ".md", ".jsonl", ".parquet")
+_ROWS_AT_ONCE = 1_024
+_Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Document(NamedTuple):
+    """One text of the corpus and its name in it."""
+
+    id: str
+    text: str
+
+
+def read_documents(corpus: CorpusSettings) -> Iterator[Document]:
+    """The corpus's documents, one at a time; documents without text are left out.
+
+    Raises `DataError` when the source cannot be read, lacks the column, or holds no text at all.
+    """
+    empty = True
+    for document in _source(corpus):
+        if document.text:
+            empty = False
+            yield document
+    if empty:
+        raise DataError(
+            f"corpus.dataset_repo = {corpus.dataset_repo!r} holds no text; expected at least one "
+            "document that is not empty."
+        )
+
+
+def _source(corpus: CorpusSettings) -> Iterator[Document]:
+    if corpus.dataset_repo == PYTHON_DOCS:
+        return _python_docs()
+    path = Path(corpus.dataset_repo).expanduser()
+    if path.is_file():
+        return _read_file(path, path.name, corpus.dataset_column)
+    if path.is_dir():
+        if _is_saved_dataset(path) or _is_hub_layout(path):
+            return _hugging_face(corpus)
+        return _read_folder(path, corpus.dataset_column)
+    if corpus.dataset_repo.startswith(("embedded:", ".", "/", "~")) or path.suffix in _SUFFIXES:
+        raise DataError(
+            f"corpus.dataset_repo = {corpus.dataset_repo!r} does not exist; expected a file or "
+            f"folder, a dataset of the Hugging Face hub, or {PYTHON_DOCS!r}."
+        )
+    return _hugging_face(corpus)
+
+
+def _python_docs() -> Iterator[Document]:
+    """Topics and docstrings, identical texts once, ordered by a seeded hash of the id."""
+    from pydoc_data.topics import topics
+
+    texts: dict[str, Document] = {}
+    for name in sorted(topics):
+        _keep(texts, f"topics/{name}", topics[name])
+    library = Path(sysconfig.get_paths()["stdlib"])
+    for module, file in _library_files(library):
+        for name, text in _docstrings(module, file):
+            _keep(texts, name, text)
+    yield from sorted(texts.values(), key=lambda document: _draw(document.id))
+
+
+def _keep(texts: dict[str, Document], name: str, text: str) -> None:
+    text = text.strip()
+    if text:
+        texts.setdefault(text, Document(name, text))
+
+
+def _draw(name: str) -> bytes:
+    return hashlib.blake2b(f"{_ORDER_SEED}/{name}".encode(), digest_size=16).digest()
+
+
+def _library_files(library: Path) -> Iterator[tuple[str, Path]]:
+    """(module, source file) of the standard library's modules written in Python."""
+    for root in sorted(sys.stdlib_module_names - _NOT_DOCUMENTATION):
+        if (file := library / f"{root}.py").is_file():
+            yield root, file
+        for file in sorted((library / root).rglob("*.py")):
+            parts = file.relative_to(library).with_suffix("").parts
+            if not _NOT_DOCUMENTATION & set(parts):
+                yield ".".join(parts).removesuffix(".__init__"), file
+
+
+def _docstrings(module: str, file: Path) -> Iterator[tuple[str, str]]:
+    """(dotted name, docstring) of a module and of the classes and functions in it."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        # The library carries a few files that are meant not to compile.
+        return
+    seen: dict[str, int] = {}
+    nodes: list[tuple[str, ast.AST]] = [(module, tree)]
+    while nodes:
+        name, node = nodes.pop()
+        if isinstance(node, ast.Module | _Definition) and (
+            text := ast.get_docstring(node, clean=False)
+        ):
+            seen[name] = seen.get(name, 0) + 1
+            again = f"#{seen[name]}" if seen[name] > 1 else ""
+            yield name + again, inspect.cleandoc(text)
+        nodes.extend(
+            (f"{name}.{child.name}" if isinstance(child, _Definition) else name, child)
+            for child in reversed(list(ast.iter_child_nodes(node)))
+            if isinstance(child, ast.stmt | ast.excepthandler)
+        )
+
+
+def _read_folder(folder: Path, column: str) -> Iterator[Document]:
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.suffix in _SUFFIXES
+    )
+    if not files:
+        raise DataError(
+            f"corpus.dataset_repo = {str(folder)!r} holds no file that can be read; expected "
+            f"{', '.join(_SUFFIXES)} or a saved Hugging Face dataset."
+        )
+    for file in files:
+        yield from _read_file(file, file.relative_to(folder).as_posix(), column)
+
+
+def _read_file(file: Path, name: str, column: str) -> Iterator[Document]:
+    if file.suffix == ".parquet":
+        return _read_parquet(file, name, column)
+    if file.suffix == ".jsonl":
+        return _read_jsonl(file, name, column)
+    return _read_text(file, name)
+
+
+def _read_text(file: Path, name: str) -> Iterator[Document]:
+    try:
+        yield Document(name, file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 text ({error}); convert or remove it.") from error
+
+
+def _read_jsonl(file: Path, name: str, column: str) -> Iterator[Document]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{file}, line {number + 1}, is not JSON: {error}.") from error
+            if not isinstance(row, dict):
+                raise DataError(
+                    f"{file}, line {number + 1}, is {type(row).__name__}; expected a JSON object."
+                )
+            yield _row(row.keys(), row.get(column), f"{name}#{number}", column)
+
+
+def _read_parquet(file: Path, name: str, column: str) -> Iterator[Document]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as parquet:
+            names = parquet.schema_arrow.names
+            _require(column, names, str(file))
+            number = 0
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=[column]):
+                for text in batch.column(0).to_pylist():
+                    yield _row(names, text, f"{name}#{number}", column)
+                    number += 1
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{file} cannot be read as Parquet: {error}.") from error
+
+
+def _row(columns: Iterable[str], text: object, name: str, column: str) -> Document:
+    """A row's text as a document; null is a document without text."""
+    _require(column, columns, name)
+    if text is not None and not isinstance(text, str):
+        raise DataError(
+            f"corpus.dataset_column = {column!r} of {name} holds {type(text).__name__}; "
+            "expected text."
+        )
+    return Document(name, text or "")
+
+
+def _require(column: str, columns: Iterable[str], where: str) -> None:
+    names = list(columns)
+    if column not in names:
+        raise DataError(
+            f"{where} has no column corpus.dataset_column = {column!r}; expected one of {names}."
+        )
+
+
+def _is_saved_dataset(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def _is_hub_layout(folder: Path) -> bool:
+    """Whether the folder is a copy of a hub dataset: it has a dataset card with a YAML head."""
+    card = folder / "README.md"
+    return card.is_file() and card.read_bytes()[:3] == b"---"
+
+
+def _hugging_face(corpus: CorpusSettings) -> Iterator[Document]:
+    """Rows of a dataset of the hub, streamed, or of a local folder in one of its layouts."""
+    import datasets
+    import httpx
+
+    where = f"corpus.dataset_repo = {corpus.dataset_repo!r}"
+    try:
+        for number, row in enumerate(_rows(datasets, corpus)):
+            columns, text = row.keys(), row.get(corpus.dataset_column)
+            yield _row(columns, text, f"{corpus.dataset_split}#{number}", corpus.dataset_column)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        httpx.HTTPError,
+        datasets.exceptions.DatasetsError,
+    ) as error:
+        raise DataError(
+            f"{where} (dataset_name = {corpus.dataset_name!r}, dataset_split = "
+            f"{corpus.dataset_split!r}) cannot be read: {type(error).__name__}: {error}; expected "
+            "a local file or folder, or a dataset of the Hugging Face hub that can be reached."
+        ) from error
+
+
+def _rows(datasets: Any, corpus: CorpusSettings) -> Iterable[dict[str, Any]]:
+    folder = Path(corpus.dataset_repo).expanduser()
+    if not _is_saved_dataset(folder):
+        stream: Iterable[dict[str, Any]] = datasets.load_dataset(
+            str(folder) if folder.is_dir() else corpus.dataset_repo,
+            corpus.dataset_name,
+            split=corpus.dataset_split,
+            streaming=True,
+        )
+        return stream
+    saved = datasets.load_from_disk(str(folder))
+    if not isinstance(saved, datasets.DatasetDict):
+        return saved  # type: ignore[no-any-return]
+    if corpus.dataset_split not in saved:
+        raise DataError(
+            f"{folder} has no split corpus.dataset_split = {corpus.dataset_split!r}; expected one "
+            f"of {sorted(saved)}."
+        )
+    return saved[corpus.dataset_split]  # type: ignore[no-any-return]

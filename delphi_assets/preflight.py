@@ -1,0 +1,95 @@
+"""What can be refused before anything is computed.
+
+In: a profile. Out: the hookpoints' shapes, or an error that names the setting, its value and what
+was expected. Reads configurations only: no weight of the model or of a coder.
+
+1. The device can be used and the model has every hookpoint (`subject.check_hookpoints`).
+2. Every coder can be found and described, in a format that is known.
+3. Its `d_in` is the width of the hookpoint on the side that the coder reads.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+from delphi_assets.coders import CoderShape, describe_coder
+from delphi_assets.errors import SettingError
+from delphi_assets.settings import CoderSettings, Profile
+from delphi_assets.subject import HookpointShape, check_hookpoints, pick_device
+
+TRAIN = "embedded:train"
+
+
+class Checked(NamedTuple):
+    """A hookpoint that can be read, and the coder that will read it."""
+
+    module: str
+    """Name of the module in the base model."""
+    coder: CoderShape
+
+
+def check(profile: Profile) -> dict[str, Checked]:
+    """Every hookpoint of the profile with its module and coder, by the profile's names.
+
+    Raises `SettingError` or `DataError`. Done once per profile and process.
+    """
+    # Profiles are frozen and compare by value, but hold a model and a coder only by name.
+    return _check(profile.model_dump_json())
+
+
+@cache
+def _check(profile_json: str) -> dict[str, Checked]:
+    profile = Profile.model_validate_json(profile_json)
+    pick_device(profile.model.device)
+    shapes = check_hookpoints(profile)
+    _each_module_once(shapes)
+    return {
+        hookpoint: Checked(shape.module, _coder(profile.coder, hookpoint, shape))
+        for hookpoint, shape in shapes.items()
+    }
+
+
+def _each_module_once(shapes: Mapping[str, HookpointShape]) -> None:
+    owner: dict[str, str] = {}
+    for hookpoint, shape in shapes.items():
+        if (other := owner.setdefault(shape.module, hookpoint)) != hookpoint:
+            raise SettingError(
+                f"cache.hookpoints holds {other!r} and {hookpoint!r}, which are both module "
+                f"{shape.module!r}; expected each module once."
+            )
+
+
+def _coder(settings: CoderSettings, hookpoint: str, shape: HookpointShape) -> CoderShape:
+    if settings.sparse_model == TRAIN:
+        return _trained(settings, hookpoint, shape)
+    if settings.sparse_model.startswith("embedded:"):
+        raise SettingError(
+            f"coder.sparse_model = {settings.sparse_model!r} is unknown; expected {TRAIN!r}, a "
+            "folder, or a repository of the Hugging Face hub."
+        )
+    coder = describe_coder(settings.sparse_model, hookpoint)
+    width = shape.width(coder.side)
+    if coder.d_in != width:
+        raise SettingError(
+            f"coder.sparse_model = {settings.sparse_model!r} reads {coder.d_in} dimensions at "
+            f"hookpoint {hookpoint!r}, but the {coder.side} of module {shape.module!r} has "
+            f"{width}; expected a coder trained on this model and hookpoint."
+        )
+    return coder
+
+
+def _trained(settings: CoderSettings, hookpoint: str, shape: HookpointShape) -> CoderShape:
+    """The coder that training will give: an SAE, which reads its module's output."""
+    if shape.output is None:
+        raise SettingError(
+            f"cache.hookpoints holds {hookpoint!r}, whose output is not a [batch, seq, d] tensor; "
+            "expected a module such as 'layers.9' or 'layers.9.mlp'."
+        )
+    num_latents = settings.expansion_factor * shape.output
+    if settings.k > num_latents:
+        raise SettingError(
+            f"coder.k = {settings.k} with {num_latents} latents (coder.expansion_factor = "
+            f"{settings.expansion_factor} times width {shape.output}); expected at most "
+            f"{num_latents}."
+        )
+    return CoderShape(num_latents, shape.output, "output")

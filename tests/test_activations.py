@@ -1,0 +1,239 @@
+"""What is stored is what a dense pass over whole contexts gives, however it was interrupted."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from delphi_assets.activations import capture
+from delphi_assets.buckets import bucket_ranges
+from delphi_assets.coders import load_coder
+from delphi_assets.contexts import build_contexts
+from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
+from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.settings import Profile
+from delphi_assets.subject import load_subject
+from tests.tiny_parts import LATENTS, make_coder
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+Entry = tuple[int, int, float]
+
+
+def prepared(profile: Profile) -> Lake:
+    lake = Lake(profile.run.lake)
+    build_contexts(profile, lake)
+    return lake
+
+
+def stored(profile: Profile, lake: Lake, hookpoint: str) -> pa.Table:
+    return read_parquet(lake, lake.files("activations", run=profile.run.name, hookpoint=hookpoint))
+
+
+def entries(rows: pa.Table) -> list[Entry]:
+    columns = ("latent", "position", "activation")
+    return sorted(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+
+
+def brute_force(profile: Profile, lake: Lake, hookpoint: str, source: str) -> list[Entry]:
+    """One whole context at a time through the whole model, and a dense matrix of latents."""
+    subject, coder = load_subject(profile.model), load_coder(source, hookpoint)
+    module = subject.model.get_submodule(hookpoint)
+    seen: dict[str, torch.Tensor] = {}
+    module.register_forward_hook(lambda _, args, out: seen.update(input=args[0], output=out))
+    contexts = read_parquet(lake, lake.files("contexts", run=profile.run.name))
+    found = []
+    for number, tokens in zip(
+        contexts["context"].to_pylist(), contexts["tokens"].to_pylist(), strict=True
+    ):
+        subject.model(input_ids=torch.tensor([tokens]))
+        fired = coder.encode(seen[coder.shape.side][0])
+        dense = torch.zeros(len(tokens), LATENTS)
+        dense[fired.row, fired.latent] = fired.value
+        special = [0, 1, 2] if profile.cache.filter_bos else []
+        found += [
+            (latent, number * profile.cache.cache_ctx_len + offset, float(dense[offset, latent]))
+            for offset, latent in dense.nonzero().tolist()
+            if tokens[offset] not in special
+        ]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("filter_bos", [True, False])
+def test_capture_equals_a_dense_pass(
+    tiny_profile: Callable[..., Profile], filter_bos: bool
+) -> None:
+    profile = tiny_profile(cache={"filter_bos": filter_bos})
+    lake = prepared(profile)
+    report = capture(profile, lake, range(profile.n_shards))
+    total = 0
+    for hookpoint in profile.cache.hookpoints:
+        rows = entries(stored(profile, lake, hookpoint))
+        expected = brute_force(profile, lake, hookpoint, profile.coder.sparse_model)
+        assert [row[:2] for row in rows] == [row[:2] for row in expected]
+        assert [row[2] for row in rows] == pytest.approx([row[2] for row in expected], rel=2e-3)
+        assert all(row[2] == float(torch.tensor(row[2]).half()) for row in rows)
+        total += len(rows)
+    assert report.rows == report.new_rows == total
+
+
+def test_files_are_sorted_and_bucketed(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    lake = prepared(profile)
+    capture(profile, lake, range(profile.n_shards))
+    for bucket in bucket_ranges(LATENTS, profile.cache.n_buckets):
+        files = lake.bucket_files("tiny", "layers.0", bucket.number)
+        assert len(files) == profile.n_shards
+        for shard, file in enumerate(files):
+            rows = read_parquet(lake, [file])
+            pairs = list(zip(rows["latent"].to_pylist(), rows["position"].to_pylist(), strict=True))
+            assert pairs == sorted(set(pairs))
+            assert all(bucket.first <= latent < bucket.last for latent, _ in pairs)
+            first = shard * profile.cache.shard_tokens
+            assert all(first <= p < first + profile.cache.shard_tokens for _, p in pairs)
+
+
+def test_batch_size_and_shards_change_nothing(tiny_profile: Callable[..., Profile]) -> None:
+    one = tiny_profile()
+    other = tiny_profile(
+        run={"name": "other"}, cache={"batch_size": 100, "shard_tokens": 1024, "n_buckets": 1}
+    )
+    lake = prepared(one)
+    build_contexts(other, lake)
+    for profile in (one, other):
+        capture(profile, lake, range(profile.n_shards))
+    for hookpoint in one.cache.hookpoints:
+        a, b = (entries(stored(profile, lake, hookpoint)) for profile in (one, other))
+        assert [row[:2] for row in a] == [row[:2] for row in b]
+        assert [row[2] for row in a] == pytest.approx([row[2] for row in b], rel=2e-3)
+
+
+def test_a_corpus_shorter_than_a_batch_is_captured(
+    tiny_profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    (tmp_path / "short.txt").write_text("a few words")
+    profile = tiny_profile(corpus={"dataset_repo": str(tmp_path / "short.txt")})
+    lake = prepared(profile)
+    report = capture(profile, lake, range(profile.n_shards))
+    assert report.facts["tokens"] == len(set(stored(profile, lake, "layers.0")["position"]))
+    assert entries(stored(profile, lake, "layers.0")) == brute_force_rounded(profile, lake)
+
+
+def brute_force_rounded(profile: Profile, lake: Lake) -> list[Any]:
+    return [
+        (latent, position, pytest.approx(value, rel=2e-3))
+        for latent, position, value in brute_force(
+            profile, lake, "layers.0", profile.coder.sparse_model
+        )
+    ]
+
+
+def test_an_interrupted_capture_ends_with_the_same_rows(
+    tiny_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = tiny_profile()
+    lake = prepared(profile)
+    publish, units = Lake.publish, []
+
+    def fail_on_the_fourth(self: Lake, unit: Any, *rest: Any, **named: Any) -> Any:
+        units.append(unit)
+        if len(units) == 4:
+            raise KeyboardInterrupt
+        return publish(self, unit, *rest, **named)
+
+    monkeypatch.setattr(Lake, "publish", fail_on_the_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        capture(profile, lake, range(profile.n_shards))
+    monkeypatch.setattr(Lake, "publish", publish)
+    before = {path: Path(path).stat().st_mtime_ns for path in lake.files("activations", run="tiny")}
+    report = capture(profile, lake, range(profile.n_shards))
+    assert {path: Path(path).stat().st_mtime_ns for path in before} == before
+    assert 0 < report.new_rows < report.rows
+
+    whole = tiny_profile(run={"name": "whole"})
+    build_contexts(whole, lake)
+    capture(whole, lake, range(whole.n_shards))
+    for hookpoint in profile.cache.hookpoints:
+        rows = entries(stored(profile, lake, hookpoint))
+        assert rows == entries(stored(whole, lake, hookpoint))
+    again = capture(profile, lake, range(profile.n_shards))
+    assert (again.rows, again.new_rows) == (report.rows, 0)
+
+
+def test_shards_can_be_captured_apart(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    lake = prepared(profile)
+    parts = [capture(profile, lake, [shard]) for shard in reversed(range(profile.n_shards))]
+    whole = capture(profile, lake, range(profile.n_shards))
+    assert whole.rows == sum(part.rows for part in parts)
+    assert whole.new_rows == 0
+
+
+def test_padding_and_special_tokens_never_fire(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    lake = prepared(profile)
+    capture(profile, lake, range(profile.n_shards))
+    contexts = read_parquet(lake, lake.files("contexts", run="tiny"))
+    tokens = {
+        number * 32 + offset: token
+        for number, row in zip(
+            contexts["context"].to_pylist(), contexts["tokens"].to_pylist(), strict=True
+        )
+        for offset, token in enumerate(row)
+    }
+    fired = {
+        tokens[position] for position in stored(profile, lake, "layers.0")["position"].to_pylist()
+    }
+    assert fired
+    assert not fired & {0, 1, 2}
+    assert pc.min(stored(profile, lake, "layers.0")["activation"]).as_py() > 0
+
+
+def break_coder(folder: Path, value: float) -> None:
+    path = folder / "layers.0" / "sae.safetensors"
+    tensors = load_file(path)
+    tensors["encoder.bias"][5] = value
+    save_file(tensors, path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
+def test_what_half_precision_cannot_hold_is_refused(
+    tiny_profile: Callable[..., Profile], tmp_path: Path, value: float
+) -> None:
+    break_coder(make_coder(tmp_path / "coders", "layers.0"), value)
+    profile = tiny_profile(
+        cache={"hookpoints": ["layers.0"]}, coder={"sparse_model": str(tmp_path / "coders")}
+    )
+    lake = prepared(profile)
+    with pytest.raises(DataError, match=r"latent 5 of hookpoint 'layers\.0'.*position 1;"):
+        capture(profile, lake, [0])
+    assert not lake.manifests("activations", run="tiny")
+
+
+def test_contexts_come_first(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    with pytest.raises(NotReadyError, match="materialize the asset 'contexts' first"):
+        capture(profile, Lake(profile.run.lake), [0])
+
+
+def test_a_shard_that_does_not_exist_is_refused(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    with pytest.raises(SettingError, match="shard 3 does not exist; expected 0 to 2"):
+        capture(profile, Lake(profile.run.lake), [3])
+
+
+def test_other_settings_under_the_same_name_are_refused(
+    tiny_profile: Callable[..., Profile],
+) -> None:
+    profile = tiny_profile()
+    lake = prepared(profile)
+    capture(profile, lake, [0])
+    with pytest.raises(ConflictError, match=r"model\.dtype"):
+        capture(tiny_profile(model={"dtype": "bfloat16"}), lake, [0])
+    with pytest.raises(ConflictError, match=r"model\.dtype"):
+        capture(tiny_profile(model={"dtype": "bfloat16"}), lake, [1])

@@ -1,0 +1,226 @@
+"""A trained coder explains what it was trained on, and reads raw activations after folding."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from delphi_assets.coders import load_coder
+from delphi_assets.coders.preparation import coder_source, prepare_coder
+from delphi_assets.coders.training import (
+    auxk_loss,
+    collect,
+    fit,
+    fold,
+    standardize,
+    unexplained,
+)
+from delphi_assets.contexts import build_contexts
+from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.settings import CoderSettings, Profile
+from delphi_assets.subject import load_subject
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+WIDTH = 24
+
+
+def settings(**changes: Any) -> CoderSettings:
+    chosen = {"expansion_factor": 4, "k": 3, "epochs": 20, "train_batch": 128, "lr": 3e-3}
+    return CoderSettings(sparse_model="embedded:train", **{**chosen, **changes})
+
+
+def sparse_data(n: int = 1_024, seed: int = 0) -> torch.Tensor:
+    """Sums of three of 40 directions, in dimensions of very different scale and mean."""
+    draw = torch.Generator().manual_seed(seed)
+    directions = torch.randn(40, WIDTH, generator=torch.Generator().manual_seed(99))
+    chosen = torch.rand(n, 40, generator=draw).topk(3, dim=1).indices
+    strength = 1 + torch.rand(n, 3, generator=draw)
+    scale = torch.logspace(-2, 3, WIDTH)
+    return (directions[chosen] * strength[..., None]).sum(1) * scale + 5 * scale
+
+
+def test_a_dictionary_is_learned(tmp_path: Path) -> None:
+    data = sparse_data()
+    standardization = standardize(data)
+    coder, steps = fit(data, standardization, settings(), seed=1)
+    fold(coder, standardization)
+    coder.save_to_disk(tmp_path)
+    saved, unseen = load_coder(tmp_path, "layers.0"), sparse_data(seed=5)
+    assert steps == 20 * 8
+    assert unexplained(saved, unseen, standardization.deviation) < 0.35
+    assert unexplained(saved, unseen) < 0.35
+
+
+def test_folding_is_exact(tmp_path: Path) -> None:
+    data = sparse_data(256)
+    standardization = standardize(data)
+    coder, _ = fit(data, standardization, settings(epochs=2), seed=1)
+    standardized = (data - standardization.mean) / standardization.deviation
+    with torch.no_grad():
+        before = coder(standardized)
+    fold(coder, standardization)
+    coder.save_to_disk(tmp_path)
+    saved = load_coder(tmp_path, "layers.0")
+    fired = saved.encode(data)
+    expected = torch.zeros(len(data), 4 * WIDTH)
+    expected.scatter_(1, before.latent_indices, before.latent_acts)
+    got = torch.zeros_like(expected)
+    got[fired.row, fired.latent] = fired.value
+    torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
+    rebuilt = before.sae_out * standardization.deviation + standardization.mean
+    error = (saved.decode(data, fired) - rebuilt) / standardization.deviation
+    assert error.abs().max() < 1e-3
+
+
+def test_the_same_seed_gives_the_same_coder() -> None:
+    data = sparse_data(256)
+    coders = [fit(data, standardize(data), settings(epochs=2), seed)[0] for seed in (1, 1, 2)]
+    assert coders[0].W_dec.equal(coders[1].W_dec)
+    assert not coders[0].W_dec.equal(coders[2].W_dec)
+
+
+def test_decoder_rows_keep_unit_norm() -> None:
+    data = sparse_data(256)
+    coder, _ = fit(data, standardize(data), settings(epochs=2), seed=1)
+    norms = coder.W_dec.norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones_like(norms), rtol=1e-4, atol=1e-4)
+
+
+def test_a_dimension_that_never_changes_does_no_harm() -> None:
+    data = sparse_data(256)
+    data[:, 4] = 7.0
+    coder, _ = fit(data, standardize(data), settings(epochs=2), seed=1)
+    assert all(parameter.isfinite().all() for parameter in coder.parameters())
+
+
+def test_dead_latents_get_a_gradient_from_auxk() -> None:
+    data = sparse_data(64)
+    standardization = standardize(data)
+    coder, _ = fit(data, standardization, settings(epochs=1), seed=1)
+    x = (data - standardization.mean) / standardization.deviation
+    dead = torch.tensor([3, 50])
+    auxk_loss(coder, x, x, dead, 6).backward()  # type: ignore[no-untyped-call]
+    moved = coder.encoder.weight.grad.abs().sum(1).nonzero().squeeze(1)
+    assert moved.tolist() == dead.tolist()
+
+
+def test_variance_left_is_zero_for_a_perfect_coder_and_one_for_the_mean() -> None:
+    class Perfect:
+        def encode(self, x: torch.Tensor) -> None: ...
+        def decode(self, x: torch.Tensor, _: None) -> torch.Tensor:
+            return x
+
+    data = sparse_data(64)
+
+    class Mean(Perfect):
+        def decode(self, x: torch.Tensor, _: None) -> torch.Tensor:
+            return data.mean(0).expand_as(x)
+
+    assert unexplained(Perfect(), data) == 0  # type: ignore[arg-type]
+    assert unexplained(Mean(), data, standardize(data).deviation) == pytest.approx(1)  # type: ignore[arg-type]
+
+
+def test_standardization_by_hand() -> None:
+    data = torch.tensor([[0.0, 10.0], [2.0, 30.0]])
+    mean, deviation = standardize(data)
+    torch.testing.assert_close(mean, torch.tensor([1.0, 20.0]))
+    torch.testing.assert_close(deviation, torch.tensor([2**0.5, 200**0.5]))
+
+
+@pytest.fixture
+def training(tiny_profile: Callable[..., Profile]) -> Profile:
+    return tiny_profile(
+        cache={"hookpoints": ["layers.1"]},
+        coder={
+            "sparse_model": "embedded:train",
+            "expansion_factor": 2,
+            "k": 4,
+            "train_tokens": 700,
+            "epochs": 3,
+            "train_batch": 64,
+        },
+    )
+
+
+def test_training_tokens_hold_no_special_ones(training: Profile) -> None:
+    lake = Lake(training.run.lake)
+    build_contexts(training, lake)
+    subject = load_subject(training.model)
+    assert collect(training, lake, subject, "layers.1").shape == (700, 16)
+    more = training.model_copy(
+        update={"coder": training.coder.model_copy(update={"train_tokens": 10_000})}
+    )
+    tokens = read_parquet(lake, lake.files("contexts", run="tiny"))["tokens"].to_pylist()
+    usual = sum(token > 2 for row in tokens for token in row)
+    assert len(collect(more, lake, subject, "layers.1")) == usual
+
+
+def test_a_coder_is_trained_once_and_described(training: Profile) -> None:
+    lake = Lake(training.run.lake)
+    build_contexts(training, lake)
+    report = prepare_coder(training, lake, "layers.1")
+    assert report.rows == report.new_rows == report.facts["num_latents"] == 32
+    assert report.facts["train_tokens"] == 630
+    assert 0 < float(report.facts["fvu_standardized"]) < 1
+    assert 0 < float(report.facts["live_share_10"]) <= float(report.facts["live_share"]) <= 1
+    with coder_source(training, lake, "layers.1") as source:
+        coder = load_coder(source, "layers.1")
+    rows = read_parquet(lake, lake.files("weights", run="tiny", hookpoint="layers.1"))
+    assert rows["latent"].to_pylist() == list(range(32))
+    assert rows["decoder_norm"].to_pylist() == pytest.approx(
+        coder.decoder_rows.norm(dim=1).tolist()
+    )
+    again = prepare_coder(training, lake, "layers.1")
+    assert (again.rows, again.new_rows, again.facts) == (32, 0, report.facts)
+
+
+def test_training_is_not_repeated_when_only_the_table_is_missing(
+    training: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(training.run.lake)
+    build_contexts(training, lake)
+    publish = Lake.publish
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lake, "publish", fail)
+    with pytest.raises(KeyboardInterrupt):
+        prepare_coder(training, lake, "layers.1")
+    monkeypatch.setattr(Lake, "publish", publish)
+    monkeypatch.setattr("delphi_assets.coders.training.train_coder", fail)
+    assert prepare_coder(training, lake, "layers.1").facts["steps"] == 30
+
+
+def test_a_coder_that_is_there_is_only_described(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    lake = Lake(profile.run.lake)
+    report = prepare_coder(profile, lake, "layers.1.mlp")
+    assert report.facts == {"d_in": 16, "side": "input", "num_latents": 48}
+    with coder_source(profile, lake, "layers.1.mlp") as source:
+        assert source == profile.coder.sparse_model
+
+
+def test_training_needs_contexts_and_capture_a_coder(training: Profile) -> None:
+    lake = Lake(training.run.lake)
+    with pytest.raises(NotReadyError, match="asset 'contexts' first"):
+        prepare_coder(training, lake, "layers.1")
+    with (
+        pytest.raises(NotReadyError, match="asset 'sparse_coder' first"),
+        coder_source(training, lake, "layers.1"),
+    ):
+        pass
+
+
+def test_too_few_tokens_to_train_on_are_refused(training: Profile, tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("ab")
+    corpus = training.corpus.model_copy(update={"dataset_repo": str(tmp_path / "short.txt")})
+    short = training.model_copy(update={"corpus": corpus})
+    lake = Lake(short.run.lake)
+    build_contexts(short, lake)
+    with pytest.raises(DataError, match="tokens to train a coder on"):
+        prepare_coder(short, lake, "layers.1")
