@@ -111,7 +111,8 @@ class Lake:
         """
         manifest = self.manifest(unit)
         if manifest is not None:
-            _same(str(unit), manifest.config, config, "publish under another name")
+            other = "selection (selection.name)" if "selection" in unit.keys else "run (run.name)"
+            _same(str(unit), manifest.config, config, f"give the {other} another name")
         return manifest
 
     def publish(
@@ -206,7 +207,7 @@ class Lake:
         if text is None:
             self._write_text(path, json.dumps(dict(config), indent=1))
         else:
-            _same(f"run {run!r}", json.loads(text), config, "give the run another name (run.name)")
+            _same(f"run {run!r}", json.loads(text), config, "give the run (run.name) another name")
 
     @contextmanager
     def local_copy(self, relative: str) -> Iterator[Path]:
