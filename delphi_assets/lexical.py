@@ -27,8 +27,9 @@ the window, fuzzing over the highlighted ones. No constant is fitted.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -151,7 +152,8 @@ _LINE = re.compile(rf"{_EVIDENCE}((?:, after {_EVIDENCE})*)")
 _AFTER = re.compile(rf", after {_EVIDENCE}")
 
 
-def parse(explanation: str) -> dict[str, TokenEvidence]:
+@lru_cache(maxsize=1_024)
+def parse(explanation: str) -> Mapping[str, TokenEvidence]:
     """The tokens an explanation lists; raises `DataError` when it is not a lexical one."""
     *lines, last = explanation.split("\n")
     matches = [_LINE.fullmatch(line) for line in lines]
@@ -173,7 +175,7 @@ def parse(explanation: str) -> dict[str, TokenEvidence]:
 
 
 def _probability(
-    evidence: dict[str, TokenEvidence], str_tokens: Sequence[str], places: Sequence[int]
+    evidence: Mapping[str, TokenEvidence], str_tokens: Sequence[str], places: Sequence[int]
 ) -> float:
     if not places:
         return 0.5
@@ -187,7 +189,7 @@ def _probability(
 
 
 def _weight(
-    evidence: dict[str, TokenEvidence], rest: float, token: str, preceding: str | None
+    evidence: Mapping[str, TokenEvidence], rest: float, token: str, preceding: str | None
 ) -> float:
     if token not in evidence:
         return rest
