@@ -12,8 +12,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from delphi_assets.errors import DataError
+from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake import Lake
+from delphi_assets.schema import TABLES
 
 Parameter = str | int | float | bool | list[str] | list[int] | None
 
@@ -45,10 +46,17 @@ def connect(
     """A DuckDB connection with the lake's tables as views (see the README's table reference).
 
     `threads` and `memory_limit` (e.g. "4GB") default to DuckDB's own choice; spills go to the
-    system's temporary folder. The connection is private: close it or let it go.
+    system's temporary folder. The connection is private: close it or let it go. Raises
+    `NotReadyError` when there is no lake at that place.
     """
     lake = lake if isinstance(lake, Lake) else Lake(lake)
-    lake.initialize()
+    if not any(lake.exists(folder) for folder in ("manifests", *TABLES)):
+        raise NotReadyError(
+            f"there is no lake at {lake.location('')!r}; check the path, or materialize the asset "
+            "'contexts' into it first."
+        )
+    if not lake.initialized():
+        lake.initialize()
     con = open_database(lake, threads=threads, memory_limit=memory_limit)
     for view in sorted((sql_folder() / "views").glob("*.sql")):
         con.execute(view.read_text(encoding="utf-8"))

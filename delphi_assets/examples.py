@@ -24,7 +24,7 @@ from delphi_assets.buckets import Bucket, bucket_ranges
 from delphi_assets.database import Parameter, execute, query
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.latents import HookpointTables, open_hookpoint
-from delphi_assets.settings import Profile, SelectionSettings
+from delphi_assets.settings import Profile, SelectionSettings, check_selection
 from delphi_assets.stage import StageReport
 
 
@@ -33,10 +33,12 @@ def select_examples(
 ) -> StageReport:
     """Write examples and shortfalls of a hookpoint, bucket by bucket, skipping what is there.
 
-    Raises `ConflictError` when the selection's name is taken by other settings, and
-    `NotReadyError` when activations are missing.
+    Raises `ConflictError` when the run or the selection's name is taken by other settings,
+    `SettingError` when windows do not fit the contexts, `NotReadyError` without activations.
     """
     start = time.perf_counter()
+    check_selection(selection, profile.cache.cache_ctx_len)
+    lake.check_run(profile.run.name, profile.run_config())
     keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
     config = {
         **selection.model_dump(exclude={"name"}),

@@ -22,7 +22,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,15 +94,18 @@ class Lake:
     def initialize(self) -> None:
         """Lay an empty file under every table, so that views work before there is data."""
         for table in TABLES.values():
-            keys = {key.name: "0" if pa.types.is_integer(key.type) else "_" for key in table.keys}
-            path = f"{_folder(table.name, keys)}/empty.parquet"
-            if not self.fs.exists(f"{self.root}/{path}"):
+            path = _empty_file(table)
+            if not self.exists(path):
                 self._put(path, table.arrow.empty_table())
+
+    def initialized(self) -> bool:
+        """Whether the views can be opened, see `initialize`."""
+        return all(self.exists(_empty_file(table)) for table in TABLES.values())
 
     def manifest(self, unit: Unit) -> Manifest | None:
         """The unit's manifest, or None when it has not been published."""
-        text = self._read(_manifest_path(unit))
-        return Manifest(**json.loads(text)) if text is not None else None
+        stored = self._read_json(_manifest_path(unit))
+        return None if stored is None else _manifest(_manifest_path(unit), stored)
 
     def ready(self, unit: Unit, config: Mapping[str, Any]) -> Manifest | None:
         """The manifest if the unit is published, after checking it was made with `config`.
@@ -139,6 +142,11 @@ class Lake:
             size += self._write_parquet(stage, table.conform(file.rows), table)
             rows += file.rows.num_rows
             staged.append((stage, path))
+        if not versioned and (there := self.manifest(unit)) is not None:
+            # Another process was faster; its files may have readers already.
+            for stage, _ in staged:
+                self.fs.rm_file(f"{self.root}/{stage}")
+            return there
         for stage, path in staged:
             self._move(stage, path)
         manifest = Manifest(
@@ -171,7 +179,9 @@ class Lake:
         if not self.fs.exists(folder):
             return []
         paths = sorted(path for path in self.fs.find(folder) if path.endswith(".json"))
-        return [Manifest(**json.loads(self.fs.cat_file(path))) for path in paths]
+        relative = [path.removeprefix(f"{self.root}/") for path in paths]
+        stored = [(path, self._read_json(path)) for path in relative]
+        return [_manifest(path, held) for path, held in stored if held is not None]
 
     def files(self, table: str, **keys: str | int) -> list[str]:
         """Locations of the published files of a table; raises `NotReadyError` without any."""
@@ -203,11 +213,20 @@ class Lake:
         Raises `ConflictError` naming the setting, both values and the way out.
         """
         path = f"manifests/runs/{quote(run, safe='')}.json"
-        text = self._read(path)
-        if text is None:
-            self._write_text(path, json.dumps(dict(config), indent=1))
-        else:
-            _same(f"run {run!r}", json.loads(text), config, "give the run (run.name) another name")
+        if not self._create_text(path, json.dumps(dict(config), indent=1)):
+            self.check_run(run, config)
+
+    def check_run(self, run: str, config: Mapping[str, Any]) -> None:
+        """Check that a run name is bound to this configuration.
+
+        Raises `ConflictError` as `claim_run`, `NotReadyError` when nothing was made under the name.
+        """
+        stored = self._read_json(f"manifests/runs/{quote(run, safe='')}.json")
+        if stored is None:
+            raise NotReadyError(
+                f"{self!r} holds no run {run!r}; materialize the asset 'contexts' first."
+            )
+        _same(f"run {run!r}", stored, config, "give the run (run.name) another name")
 
     @contextmanager
     def local_copy(self, relative: str) -> Iterator[Path]:
@@ -223,12 +242,21 @@ class Lake:
             yield inner if inner.is_dir() else Path(folder)
 
     def put_folder(self, source: Path, relative: str) -> None:
-        """Publish a local folder's files under `relative`."""
+        """Publish a local folder under `relative`, whole; one that is there already stays."""
+        stage = f"staging/{uuid.uuid4().hex}"
         for file in sorted(path for path in source.rglob("*") if path.is_file()):
-            stage = f"staging/{uuid.uuid4().hex}"
-            self._make_parent(stage)
-            self.fs.put_file(str(file), f"{self.root}/{stage}")
-            self._move(stage, f"{relative}/{file.relative_to(source).as_posix()}")
+            path = f"{stage}/{file.relative_to(source).as_posix()}"
+            self._make_parent(path)
+            self.fs.put_file(str(file), f"{self.root}/{path}")
+        self._make_parent(relative)
+        if self.exists(relative):
+            return
+        if self.local:
+            # A folder that appeared meanwhile is not empty, so this fails and that one stays.
+            with suppress(OSError):
+                os.rename(f"{self.root}/{stage}", f"{self.root}/{relative}")
+        else:
+            self.fs.mv(f"{self.root}/{stage}", f"{self.root}/{relative}", recursive=True)
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
@@ -249,17 +277,53 @@ class Lake:
                 os.fsync(sink.fileno())
         return int(self.fs.size(f"{self.root}/{path}"))
 
-    def _read(self, path: str) -> str | None:
+    def _read_json(self, path: str) -> dict[str, Any] | None:
+        """A JSON object of the lake; None without the file, `DataError` when it is damaged."""
         try:
-            return str(self.fs.cat_file(f"{self.root}/{path}").decode())
+            stored = json.loads(self.fs.cat_file(f"{self.root}/{path}"))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise DataError(
+                f"{self.location(path)} is not JSON ({error}); delete it and materialize its "
+                "asset again."
+            ) from error
+        if not isinstance(stored, dict):
+            raise DataError(
+                f"{self.location(path)} holds {type(stored).__name__}; expected a JSON object. "
+                "Delete it and materialize its asset again."
+            )
+        return stored
 
     def _write_text(self, path: str, text: str) -> None:
+        self._move(self._stage_text(text), path)
+
+    def _create_text(self, path: str, text: str) -> bool:
+        """Write a file unless it is there; False when it is. Of several writers one wins."""
+        if self.exists(path):
+            return False
+        stage = self._stage_text(text)
+        if not self.local:
+            self._move(stage, path)
+            return True
+        self._make_parent(path)
+        try:
+            os.link(f"{self.root}/{stage}", f"{self.root}/{path}")
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(f"{self.root}/{stage}")
+        return True
+
+    def _stage_text(self, text: str) -> str:
         stage = f"staging/{uuid.uuid4().hex}.json"
         self._make_parent(stage)
-        self.fs.pipe_file(f"{self.root}/{stage}", text.encode())
-        self._move(stage, path)
+        with self.fs.open(f"{self.root}/{stage}", "wb") as sink:
+            sink.write(text.encode())
+            if self.local:
+                sink.flush()
+                os.fsync(sink.fileno())
+        return stage
 
     def _make_parent(self, path: str) -> None:
         self.fs.makedirs(f"{self.root}/{path}".rsplit("/", 1)[0], exist_ok=True)
@@ -290,6 +354,20 @@ def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
 def _folder(table: str, keys: Mapping[str, str | int]) -> str:
     parts = [f"{key}={quote(str(value), safe='')}" for key, value in keys.items()]
     return "/".join([table, *parts])
+
+
+def _empty_file(table: Table) -> str:
+    keys = {key.name: "0" if pa.types.is_integer(key.type) else "_" for key in table.keys}
+    return f"{_folder(table.name, keys)}/empty.parquet"
+
+
+def _manifest(path: str, stored: Mapping[str, Any]) -> Manifest:
+    if stored.get("schema_version") != SCHEMA_VERSION:
+        raise ConflictError(
+            f"{path} has schema_version = {stored.get('schema_version')!r}; this version reads "
+            f"{SCHEMA_VERSION}. Use the version that wrote it, or another lake (run.lake)."
+        )
+    return Manifest(**stored)
 
 
 def _manifest_path(unit: Unit) -> str:

@@ -43,18 +43,25 @@ class HookpointTables(NamedTuple):
 def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTables:
     """A connection with the temporary table `positions`, and the sizes of run and coder.
 
-    Raises `NotReadyError` naming the asset when a table or a token shard is missing.
+    Raises `NotReadyError` naming the asset when a table or a token shard is missing, and
+    `ConflictError` when the run was made with other settings.
     """
     run = profile.run.name
+    lake.check_run(run, profile.run_config())
     captured = len(lake.manifests("activations", run=run, hookpoint=hookpoint))
     if captured < profile.n_shards:
         raise NotReadyError(
             f"{lake!r} holds {captured} of {profile.n_shards} token shards of run {run!r} at "
             f"{hookpoint!r}; materialize the missing partitions of the asset 'activations' first."
         )
+    weights = lake.manifest(Unit("weights", {"run": run, "hookpoint": hookpoint}))
+    if weights is None:
+        raise NotReadyError(
+            f"{lake!r} holds no weights of run {run!r} at {hookpoint!r}; materialize the asset "
+            "'sparse_coder' first."
+        )
     contexts = lake.files("contexts", run=run)
     vocabulary = lake.files("vocabulary", run=run)
-    (weights,) = lake.manifests("weights", run=run, hookpoint=hookpoint)
     con = open_database(lake)
     execute(con, "corpus/positions", contexts=contexts, cache_ctx_len=profile.cache.cache_ctx_len)
     (size,) = query(
@@ -68,7 +75,10 @@ def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTab
 
 
 def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
-    """Write the table latents of a hookpoint unless it is there with the same settings."""
+    """Write the table latents of a hookpoint unless it is there with the same settings.
+
+    Raises as `open_hookpoint`.
+    """
     start = time.perf_counter()
     run, selection = profile.run.name, profile.selection
     unit = Unit("latents", {"run": run, "hookpoint": hookpoint})
@@ -76,6 +86,7 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
         "selection.example_ctx_len": selection.example_ctx_len,
         "selection.min_examples": selection.min_examples,
     }
+    lake.check_run(run, profile.run_config())
     manifest = lake.manifest(unit)
     if manifest is not None and manifest.config == config:
         seconds = time.perf_counter() - start

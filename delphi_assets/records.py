@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from delphi_assets.errors import NotReadyError
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.settings import Latents
 
@@ -27,6 +28,7 @@ class Example:
     activations: list[float]
     normalized: list[int]
     max_activation: float
+    latent_max: float
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,25 @@ class LatentRecord:
 
     @property
     def max_activation(self) -> float:
-        """Largest activation over the latent's examples."""
-        return max(example.max_activation for example in self.examples)
+        """Largest activation of the latent over its pool, not only over these examples."""
+        return self.examples[0].latent_max
+
+
+def example_files(lake: Lake, run: str, hookpoint: str, selection: str) -> list[str]:
+    """Locations of a selection's examples, in order of latent.
+
+    Raises `NotReadyError` unless every bucket is there: half a selection looks like a whole one.
+    """
+    keys = {"run": run, "hookpoint": hookpoint, "selection": selection}
+    manifests = lake.manifests("examples", **keys)
+    n_buckets = manifests[0].config["n_buckets"] if manifests else None
+    if n_buckets is None or len(manifests) < n_buckets:
+        raise NotReadyError(
+            f"{lake!r} holds {len(manifests)} of {n_buckets or 'all'} buckets of examples of run "
+            f"{run!r} at {hookpoint!r} under the selection {selection!r}; materialize the asset "
+            "'examples' first."
+        )
+    return [lake.location(file) for manifest in manifests for file in manifest.files]
 
 
 _COLUMNS = ["latent", *Example.__dataclass_fields__]
@@ -67,7 +86,7 @@ def read_records(
 
     Raises `NotReadyError` when the selection has not been materialized.
     """
-    for file in lake.files("examples", run=run, hookpoint=hookpoint, selection=selection):
+    for file in example_files(lake, run, hookpoint, selection):
         rows = read_parquet(lake, [file], _COLUMNS)
         wanted = [latent in latents for latent in rows["latent"].to_pylist()]
         for latent, group in groupby(

@@ -125,7 +125,11 @@ LATENTS = Table(
         _latent,
         Column("n_activations", _i64, "tokens on which the latent fires"),
         Column("n_contexts", _i64, "contexts in which it fires at least once"),
-        Column("n_windows", _i64, "whole windows of example_ctx_len in which it fires"),
+        Column(
+            "n_windows",
+            _i64,
+            "whole aligned windows of example_ctx_len in which it fires; centred ones can be fewer",
+        ),
         Column("token_density", _f64, "n_activations / tokens of the run that can carry one"),
         Column("context_density", _f64, "n_contexts / contexts of the run"),
         Column("max_activation", _f32, "largest activation"),
@@ -162,8 +166,9 @@ EXAMPLES = Table(
         Column("tokens", pa.list_(_i32), "token ids of the window"),
         Column("str_tokens", pa.list_(_text), "the same as text"),
         Column("activations", pa.list_(_f32), "activation of the latent on each token"),
-        Column("normalized", pa.list_(_i8), "ceil(10 * activation / maximum), 0 to 10"),
+        Column("normalized", pa.list_(_i8), "ceil(10 * activation / latent_max), 0 to 10"),
         Column("max_activation", _f32, "largest activation in the window"),
+        Column("latent_max", _f32, "largest activation in the windows that could be drawn"),
     ),
     ("run", "hookpoint", "selection", "latent", "example"),
 )

@@ -114,10 +114,22 @@ class SelectionSettings(_Section):
         False, description="put the strongest token in the middle instead of aligning windows"
     )
 
+    @model_validator(mode="after")
+    def _pool_is_large_enough(self) -> Self:
+        wanted = max(self.min_examples, self.n_examples_train + self.n_examples_test)
+        if self.max_examples < wanted:
+            raise ValueError(
+                f"selection.max_examples = {self.max_examples} is less than {wanted}, the larger "
+                "of selection.min_examples and n_examples_train + n_examples_test; expected a "
+                "pool that can fill them"
+            )
+        return self
+
 
 class ExplainSettings(_Section):
     """Who explains, and how."""
 
+    latents: str = Field("all", description="latents to explain, e.g. '0-4, 17', or all")
     explainer: Explainer = Field("default", description="default (an LLM) or lexical (counting)")
     explainer_model: str = Field("lexical", description="LiteLLM model string of the explainer")
     threshold: float = Field(
@@ -140,6 +152,7 @@ class ExplainSettings(_Section):
 class ScoreSettings(_Section):
     """Who scores, and how."""
 
+    latents: str = Field("all", description="latents to score, e.g. '0-4, 17', or all")
     scorers: tuple[Scorer, ...] = Field(
         ("detection", "fuzz"), strict=False, min_length=1, description="scorers to run"
     )
@@ -182,12 +195,9 @@ class Profile(_Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        window, context = self.selection.example_ctx_len, self.cache.cache_ctx_len
-        if context % window:
-            raise ValueError(
-                f"selection.example_ctx_len = {window} does not divide cache.cache_ctx_len = "
-                f"{context}; expected one of {_divisors(context)}"
-            )
+        context = self.cache.cache_ctx_len
+        if problem := _window_problem(self.selection, context):
+            raise ValueError(problem)
         if self.cache.shard_tokens % context:
             raise ValueError(
                 f"cache.shard_tokens = {self.cache.shard_tokens} is not a multiple of "
@@ -199,6 +209,11 @@ class Profile(_Section):
                 f"cache.hookpoints = {list(self.cache.hookpoints)} names a hookpoint twice; "
                 "expected each once"
             )
+        for latents in (self.explain.latents, self.score.latents):
+            try:
+                parse_latents(latents)
+            except SettingError as error:
+                raise ValueError(str(error)) from error
         for hookpoint in self.cache.hookpoints:
             if not re.fullmatch(_NAME.replace("[A-Za-z0-9]", "[.A-Za-z0-9]", 1), hookpoint):
                 raise ValueError(
@@ -208,6 +223,23 @@ class Profile(_Section):
             if "..." in hookpoint:
                 raise ValueError(f"cache.hookpoints holds {hookpoint!r}; '...' is not a name")
         return self
+
+    def run_config(self) -> dict[str, object]:
+        """The settings that a run name stands for: those that change its cached data."""
+        sections: dict[str, dict[str, object]] = {
+            "model": self.model.model_dump(include={"name", "revision", "dtype"}),
+            "corpus": self.corpus.model_dump(),
+            "cache": self.cache.model_dump(
+                include={"n_tokens", "cache_ctx_len", "filter_bos", "shard_tokens", "n_buckets"}
+            ),
+            "coder": self.coder.model_dump(),
+            "run": self.run.model_dump(include={"seed"}),
+        }
+        return {
+            f"{section}.{name}": value
+            for section, settings in sections.items()
+            for name, value in settings.items()
+        }
 
     @property
     def n_shards(self) -> int:
@@ -293,6 +325,21 @@ def override(section: S, origin: str, **changes: object) -> S:
     return _checked(type(section), {**section.model_dump(), **given}, origin)
 
 
+def check_selection(selection: SelectionSettings, cache_ctx_len: int) -> None:
+    """Refuse a selection whose windows do not fit the contexts, with a `SettingError`."""
+    if problem := _window_problem(selection, cache_ctx_len):
+        raise SettingError(f"{problem}.")
+
+
+def _window_problem(selection: SelectionSettings, cache_ctx_len: int) -> str | None:
+    if cache_ctx_len % selection.example_ctx_len == 0:
+        return None
+    return (
+        f"selection.example_ctx_len = {selection.example_ctx_len} does not divide "
+        f"cache.cache_ctx_len = {cache_ctx_len}; expected one of {_divisors(cache_ctx_len)}"
+    )
+
+
 def _checked(model: type[S], raw: dict[str, object], origin: str) -> S:
     try:
         return model.model_validate(raw)
@@ -306,19 +353,25 @@ def _problem(model: type[BaseModel], problem: object) -> str:
     assert isinstance(problem, dict)
     where = ".".join(str(part) for part in problem["loc"])
     kind, message = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
+    if re.search("key|token$|secret|password", where.rsplit(".", 1)[-1], re.IGNORECASE):
+        return (
+            f"{where}: keys do not belong in a profile; set them in the environment under the name "
+            "LiteLLM documents, e.g. OPENROUTER_API_KEY"
+        )
+    is_number = isinstance(problem["input"], int | float)
+    # An address, or a text under a misspelt name, may carry a password.
+    shown = "..." if where.startswith("llm.") and not is_number else repr(problem["input"])
     if kind == "extra_forbidden":
         valid = _names(model, tuple(problem["loc"][:-1]))
         return (
-            f"{where} = {problem['input']!r}: no such setting; expected one of {valid}"
+            f"{where} = {shown}: no such setting; expected one of {valid}"
             f"{_nearest(str(problem['loc'][-1]), valid)}"
         )
     if kind == "missing":
         return f"{where} is missing: {_description(model, tuple(problem['loc']))}"
     if kind == "value_error":
         return message
-    return (
-        f"{where} = {problem['input']!r}: {message} ({_description(model, tuple(problem['loc']))})"
-    )
+    return f"{where} = {shown}: {message} ({_description(model, tuple(problem['loc']))})"
 
 
 def _section(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:

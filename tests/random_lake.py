@@ -78,6 +78,7 @@ def random_lake(
         fired[latent] = dict(zip(positions.tolist(), values.tolist(), strict=True))
     profile = profile_of(n_tokens, ctx_len, n_buckets, run, hookpoint, **selection)
     lake = Lake(folder)
+    lake.claim_run(run, profile.run_config())
     write_corpus(lake, profile, tokens)
     write_activations(lake, profile, fired, num_latents)
     return RandomLake(lake, profile, tokens, fired)

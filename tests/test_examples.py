@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delphi_assets import connect
-from delphi_assets.errors import ConflictError, NotReadyError
+from delphi_assets.errors import ConflictError, NotReadyError, SettingError
 from delphi_assets.examples import select_examples
 from delphi_assets.lake import Lake
+from delphi_assets.latents import describe_latents
 from delphi_assets.records import LatentRecord, read_records
 from delphi_assets.settings import SelectionSettings, parse_latents
 from tests.random_lake import (
@@ -135,6 +137,7 @@ def test_rows_carry_the_right_tokens_activations_and_scale(tmp_path: Path) -> No
             assert example.str_tokens == [f" t{data.tokens[place]}" for place in places]
             assert example.activations == [fired.get(place, 0.0) for place in places]
             assert example.max_activation == max(example.activations)
+            assert example.latent_max == strongest
             for value, normalized in zip(example.activations, example.normalized, strict=True):
                 assert normalized == min(10, -int(-10 * value // strongest))
 
@@ -203,7 +206,7 @@ def test_properties(
 def _assert_disjoint(record: LatentRecord) -> None:
     places = [
         place
-        for example in record.train + record.test
+        for example in record.examples
         for place in range(example.position, example.position + WINDOW)
     ]
     assert len(places) == len(set(places))
@@ -223,8 +226,10 @@ def _assert_counts(
     shortfall: dict[str, int] | None,
 ) -> None:
     n_windows = len(data.tokens) // WINDOW
-    firing = {place // WINDOW for place in data.fired[record.latent]}
-    n_silent = sum(window not in firing for window in range(n_windows))
+    taken = {place // WINDOW for place in data.fired[record.latent]}
+    for example in record.train + record.test:
+        taken |= {example.position // WINDOW, (example.position + WINDOW - 1) // WINDOW}
+    n_silent = sum(window not in taken for window in range(n_windows))
     assert len(record.non_activating) == min(chosen.n_non_activating, n_silent)
     missing = (
         chosen.n_examples_train - len(record.train),
@@ -275,6 +280,7 @@ def test_by_hand(tmp_path: Path) -> None:
     data.fired[1].clear()
     data.fired[1].update({3: 4.0, 9: 2.0, 12: 3.0, 40: 1.0})
     fresh = RandomLake(Lake(tmp_path / "hand"), data.profile, data.tokens, data.fired)
+    fresh.lake.claim_run("random", data.profile.run_config())
     write_corpus(fresh.lake, fresh.profile, fresh.tokens)
     write_activations(fresh.lake, fresh.profile, fresh.fired, 2)
     chosen = selection(
@@ -309,7 +315,33 @@ def test_a_taken_name_is_refused_and_a_second_call_adds_nothing(tmp_path: Path) 
         select_examples(data.profile, data.lake, HOOKPOINT, selection(train_type="top"))
 
 
-def test_missing_shards_are_named(tmp_path: Path) -> None:
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     profile = profile_of(100, 32, 2, example_ctx_len=WINDOW)
-    with pytest.raises(NotReadyError, match=r"0 of 2 token shards .* 'activations'"):
-        select_examples(profile, Lake(tmp_path), HOOKPOINT, selection())
+    with pytest.raises(NotReadyError, match=r"no run 'random'.* 'contexts'"):
+        select_examples(profile, Lake(tmp_path / "new"), HOOKPOINT, selection())
+    data = random_lake(tmp_path / "lake", example_ctx_len=WINDOW)
+    manifests = tmp_path / "lake/manifests"
+    select_examples(data.profile, data.lake, HOOKPOINT, selection())
+    (bucket,) = manifests.glob("examples/*/*/*/bucket-00001.json")
+    bucket.unlink()
+    with pytest.raises(NotReadyError, match=r"2 of 3 buckets .* 'examples'"):
+        next(read_records(data.lake, "random", HOOKPOINT, "default", parse_latents("all")))
+    (weights,) = manifests.glob("weights/*/*/all.json")
+    weights.unlink()
+    with pytest.raises(NotReadyError, match=r"no weights .* 'sparse_coder'"):
+        select_examples(data.profile, data.lake, HOOKPOINT, selection())
+    (shard,) = manifests.glob("activations/*/*/shard-00001.json")
+    shard.unlink()
+    with pytest.raises(NotReadyError, match=r"1 of 2 token shards .* 'activations'"):
+        select_examples(data.profile, data.lake, HOOKPOINT, selection())
+
+
+def test_a_changed_run_and_a_window_that_does_not_fit_are_refused(tmp_path: Path) -> None:
+    data = random_lake(tmp_path, example_ctx_len=WINDOW)
+    cache = data.profile.cache.model_copy(update={"n_buckets": 2})
+    changed = data.profile.model_copy(update={"cache": cache})
+    for stage in (describe_latents, partial(select_examples, selection=selection())):
+        with pytest.raises(ConflictError, match=r"cache.n_buckets = 3, now cache.n_buckets = 2"):
+            stage(changed, data.lake, HOOKPOINT)
+    with pytest.raises(SettingError, match=r"example_ctx_len = 12 does not divide .* = 32"):
+        select_examples(data.profile, data.lake, HOOKPOINT, selection(example_ctx_len=12))

@@ -1,5 +1,7 @@
 """The lake: what is published, what is refused, what readers see."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -58,6 +60,66 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
         lake.claim_run("r", {"cache.n_tokens": 6})
 
 
+def test_a_run_must_be_claimed_and_is_claimed_once(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    with pytest.raises(NotReadyError, match=r"holds no run 'r'.*'contexts'"):
+        lake.check_run("r", {})
+    program = (
+        "import sys; from delphi_assets.lake import Lake; lake = Lake(sys.argv[1])\n"
+        "for run in range(60):\n"
+        "    try: lake.claim_run(str(run), {'who': sys.argv[2]}); print(run)\n"
+        "    except Exception as error: assert 'who =' in str(error), error\n"
+    )
+    claimants = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path), who], stdout=subprocess.PIPE, text=True
+        )
+        for who in "ab"
+    ]
+    won = [set(process.communicate()[0].split()) for process in claimants]
+    assert all(process.returncode == 0 for process in claimants)
+    assert not won[0] & won[1]
+    assert len(won[0] | won[1]) == 60
+
+
+def test_a_published_unit_is_not_replaced(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    first = lake.publish(UNIT, [File(rows(1))], {})
+    assert lake.publish(UNIT, [File(rows(2, 3))], {}) == first
+    assert read_parquet(lake, lake.files("vocabulary", run="r"))["token"].to_pylist() == [1]
+    assert not list((tmp_path / "staging").iterdir())
+
+
+@pytest.mark.parametrize("url", ["folder", "memory"])
+def test_a_folder_is_published_whole_and_stays(tmp_path: Path, url: str) -> None:
+    lake = Lake(tmp_path / "lake" if url == "folder" else f"memory://{tmp_path.name}")
+    for text in ("first", "second"):
+        source = tmp_path / text
+        (source / "inner").mkdir(parents=True)
+        (source / "inner" / "a").write_text(text)
+        lake.put_folder(source, "coders/run=r/layers.0")
+    with lake.local_copy("coders/run=r/layers.0") as copy:
+        assert (copy / "inner" / "a").read_text() == "first"
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{"])
+def test_a_damaged_manifest_is_named(tmp_path: Path, text: str) -> None:
+    lake = Lake(tmp_path)
+    lake.publish(UNIT, [File(rows(1))], {})
+    (tmp_path / "manifests/vocabulary/run=r/all.json").write_text(text)
+    with pytest.raises(DataError, match=r"manifests/vocabulary/run=r/all.json .*[Dd]elete it"):
+        lake.ready(UNIT, {})
+
+
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.publish(UNIT, [File(rows(1))], {})
+    path = tmp_path / "manifests/vocabulary/run=r/all.json"
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    with pytest.raises(ConflictError, match="schema_version = 99"):
+        lake.files("vocabulary", run="r")
+
+
 def test_a_unit_without_manifest_is_not_there(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     lake.publish(UNIT, [File(rows(1))], {})
@@ -96,8 +158,18 @@ def test_appended_rows_add_up_and_the_latest_wins(tmp_path: Path) -> None:
     ]
 
 
-def test_an_empty_lake_has_every_view(tmp_path: Path) -> None:
-    con = connect(tmp_path / "new")
+def test_a_place_without_a_lake_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    for place in (tmp_path / "laek", tmp_path / "other"):
+        with pytest.raises(NotReadyError, match="there is no lake at"):
+            connect(place)
+    assert [path.name for path in tmp_path.rglob("*")] == ["other"]
+
+
+def test_a_fresh_lake_has_every_view(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "new")
+    lake.claim_run("r", {})
+    con = connect(lake)
     for table in TABLES.values():
         relation = con.table(table.name)
         assert set(relation.columns) == {c.name for c in (*table.keys, *table.columns)}

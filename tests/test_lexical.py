@@ -46,6 +46,7 @@ def window(tokens: list[int], activations: list[float]) -> Example:
         activations=activations,
         normalized=[round(value) for value in activations],
         max_activation=max(activations),
+        latent_max=max(activations),
     )
 
 

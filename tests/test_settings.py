@@ -54,6 +54,11 @@ def test_shipped_profiles_load(name: str) -> None:
         ({"explain": {"explainer": "default"}}, ["explainer_model = 'lexical'", "LiteLLM"]),
         ({"score": {"scorers": ["fuzzing"]}}, ["score.scorers", "'fuzzing'", "'fuzz'"]),
         ({"run": {"name": "a/b"}}, ["run.name = 'a/b'"]),
+        (
+            {"selection": {"min_examples": 50, "max_examples": 40}},
+            ["selection.max_examples = 40", "less than 90"],
+        ),
+        ({"explain": {"latents": "4-0", "explainer": "lexical"}}, ["latents = '4-0'"]),
         ({"modle": {"name": "m"}}, ["modle", "did you mean 'model'?"]),
     ],
 )
@@ -64,6 +69,21 @@ def test_refusals_name_setting_value_and_way_out(
         parse_profile(raw(**changes))
     for part in expected:
         assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "llm",
+    [
+        {"api_key": "sk-or-v1-abcdef123456"},
+        {"api_base": ["http://user:hunter2@server"]},
+        {"api_bas": "http://user:hunter2@server", "token": "sk-or-v1-abcdef123456"},
+    ],
+)
+def test_a_key_in_a_profile_is_refused_and_not_shown(llm: dict[str, Any]) -> None:
+    with pytest.raises(SettingError) as refusal:
+        parse_profile(raw(llm=llm))
+    assert "abcdef" not in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_every_problem_is_listed_at_once() -> None:

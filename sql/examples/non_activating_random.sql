@@ -1,14 +1,29 @@
 -- Which windows, drawn at random for each latent of the pool, does it stay silent in?
 -- Parameters: $n_non_activating, $example_ctx_len, $n_tokens, $seed, $run.
--- Needs: the temporary tables pool and firing_windows.
+-- Needs: the temporary tables pool, train, test and firing_windows.
 -- Makes the temporary table non_activating: latent, position.
--- 1. Each latent draws 2 n + 16 windows by hash; repeats and windows where it fires are dropped.
+-- 1. Each latent draws 2 n + 16 windows by hash; repeats and taken windows are dropped: those where
+--    it fires, and those that a centred train or test window reaches into.
 -- 2. Latents left short (they fire nearly everywhere) take the rest, in the order of a hash, from
 --    all silent windows. So the count is exact whenever enough silent windows exist.
 create or replace temp table non_activating as
 with wanted as (
     select distinct latent
     from pool
+),
+
+chosen as (
+    select latent, position from train
+    union all
+    select latent, position from test
+),
+
+taken as (
+    select latent, "window" from firing_windows
+    union
+    select latent, position // $example_ctx_len from chosen
+    union
+    select latent, (position + $example_ctx_len - 1) // $example_ctx_len from chosen
 ),
 
 drawn as (
@@ -27,7 +42,7 @@ silent as (
         latent,
         "window"
     from drawn
-    anti join firing_windows using (latent, "window")
+    anti join taken using (latent, "window")
     qualify row_number() over (partition by latent order by attempt) <= $n_non_activating
 ),
 
@@ -54,7 +69,7 @@ filled as (
         latent,
         "window"
     from everywhere
-    anti join firing_windows using (latent, "window")
+    anti join taken using (latent, "window")
     anti join silent using (latent, "window")
     qualify row_number() over (
         partition by latent

@@ -107,7 +107,8 @@ select
     tokens,
     activations,
     normalized,
-    max_activation
+    max_activation,
+    latent_max
 from numbered
 inner join windows using (latent, example)
 order by latent, example;
