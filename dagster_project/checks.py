@@ -58,6 +58,7 @@ INVARIANTS: Sequence[Invariant] = (
         "No non-activating window is given twice to one latent.",
         blocking=True,
     ),
+    Invariant(examples, "orphan_examples", "Every example is of a latent in `latents`."),
     Invariant(
         examples,
         "short_selections",
@@ -75,7 +76,9 @@ INVARIANTS: Sequence[Invariant] = (
         severity=dg.AssetCheckSeverity.WARN,
     ),
     Invariant(
-        predictions, "orphan_predictions", "Every prediction judges an explanation that is there."
+        predictions,
+        "orphan_predictions",
+        "Every prediction judges an explanation and a window that are there.",
     ),
     Invariant(
         predictions,

@@ -76,6 +76,10 @@ def _materialize_everything() -> int:
     from dagster_project.definitions import defs
     from dagster_project.profile import PROFILE, open_lake
 
+    if PROFILE.asks_llm:
+        from delphi_assets.llm.keys import check_keys
+
+        check_keys(PROFILE)
     started, lake, home = time.perf_counter(), open_lake(), prepare_home()
     print(
         f"run {PROFILE.run.name!r} in lake {lake.location('')}, Dagster home {home}\n", flush=True
@@ -148,9 +152,15 @@ def run_stage(job: dg.JobDefinition, instance: dg.DagsterInstance, stage: Stage)
         for check in evaluations
         if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
     )
+    warned = [
+        check.check_name
+        for check in evaluations
+        if not check.passed and check.check_name not in failed
+    ]
     if evaluations:
         passed = sum(check.passed for check in evaluations)
-        metadata["checks"] = f"{passed} of {len(evaluations)} checks passed"
+        told = f" ({', '.join(warned)} warned)" if warned else ""
+        metadata["checks"] = f"{passed} of {len(evaluations)} checks passed{told}"
     return Outcome(time.perf_counter() - started, metadata, failed, _error(result))
 
 

@@ -242,6 +242,11 @@ class Profile(_Section):
         }
 
     @property
+    def asks_llm(self) -> bool:
+        """Whether the explainer or the judge is an LLM."""
+        return (self.explain.explainer_model, self.score.scorer_model) != ("lexical", "lexical")
+
+    @property
     def n_shards(self) -> int:
         """Token shards of the run, counting the last, shorter one."""
         return -(-self.cache.n_tokens // self.cache.shard_tokens)
@@ -353,12 +358,13 @@ def _problem(model: type[BaseModel], problem: object) -> str:
     assert isinstance(problem, dict)
     where = ".".join(str(part) for part in problem["loc"])
     kind, message = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
-    if re.search("key|token$|secret|password", where.rsplit(".", 1)[-1], re.IGNORECASE):
+    is_number = isinstance(problem["input"], int | float)
+    name = where.rsplit(".", 1)[-1]
+    if not is_number and re.search("key|token$|secret|password", name, re.IGNORECASE):
         return (
             f"{where}: keys do not belong in a profile; set them in the environment under the name "
             "LiteLLM documents, e.g. OPENROUTER_API_KEY"
         )
-    is_number = isinstance(problem["input"], int | float)
     # An address, or a text under a misspelt name, may carry a password.
     shown = "..." if where.startswith("llm.") and not is_number else repr(problem["input"])
     if kind == "extra_forbidden":

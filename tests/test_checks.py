@@ -108,7 +108,11 @@ CASES = {
         lambda tables: tables["predictions"].extend(
             answers("gone", 5, [(True, 0.9), (False, 0.1)])
         ),
-        {"explanation_id": "gone", "latent": 5, "n_predictions": 2},
+        {"missing": "explanation", "explanation_id": "gone", "latent": 5, "n_predictions": 2},
+    ),
+    "orphan_examples": Broken(
+        lambda tables: tables["examples"].append(window(8, 0, "train", 9, [1.0, 0.0, 0.0])),
+        {"latent": 8, "selection": "default", "n_examples": 1},
     ),
     "failed_predictions": Broken(
         lambda tables: tables["predictions"].extend(answers("e1", 5, [(True, "refused")])),
@@ -137,3 +141,14 @@ def test_a_violation_is_found(tmp_path: Path, statement: str) -> None:
 def test_every_check_has_a_case() -> None:
     """A new file in sql/checks/ needs a violation here."""
     assert {path.stem for path in (sql_folder() / "checks").glob("*.sql")} == set(CASES)
+
+
+def test_a_prediction_on_a_window_that_is_not_there_is_an_orphan(tmp_path: Path) -> None:
+    tables = sound()
+    tables["examples"] = tables["examples"][:2]
+    (found,) = violations(tmp_path, tables, "orphan_predictions")
+    assert (found["missing"], found["explanation_id"], found["n_predictions"]) == (
+        "example",
+        "e0",
+        2,
+    )

@@ -65,7 +65,5 @@ def test_killed_in_every_stage(project: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("DAGSTER_HOME", str(project / "dagster-killed"))
     with dg.DagsterInstance.get() as instance:
         ends = Counter(run.status for run in instance.get_runs())
-    assert ends == {
-        dg.DagsterRunStatus.FAILURE: len(KILLS),
-        dg.DagsterRunStatus.SUCCESS: ends[dg.DagsterRunStatus.SUCCESS],
-    }
+    assert ends[dg.DagsterRunStatus.FAILURE] == len(KILLS)
+    assert set(ends) == {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}

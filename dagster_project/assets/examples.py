@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from dagster_project.assets.activations import activations
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.latents import latents
 from dagster_project.metadata import OWNERS, materialized, of_table
@@ -43,7 +44,11 @@ class ExamplesConfig(dg.Config):
     owners=OWNERS,
     code_version="1",
     partitions_def=HOOKPOINTS,
-    deps=[contexts, latents],
+    deps=[
+        contexts,
+        latents,
+        dg.AssetDep(activations, partition_mapping=dg.AllPartitionMapping()),
+    ],
     metadata=of_table(schema.EXAMPLES),
 )
 def examples(

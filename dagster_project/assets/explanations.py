@@ -14,7 +14,7 @@ from delphi_assets.settings import override, parse_latents
 class ExplanationsConfig(dg.Config):
     """What a launch may change; a field left empty is the profile's."""
 
-    latents: str = Field("", description="latents to explain, e.g. 0-4, 17; empty is all")
+    latents: str = Field("", description="latents to explain, e.g. 0-4, 17, or all")
     selection: str | None = Field(None, description="name of the selection of examples to show")
     explainer: str | None = Field(None, description="default (an LLM) or lexical (counting)")
     explainer_model: str | None = Field(
@@ -42,11 +42,12 @@ def explanations(
     settings = override(
         PROFILE.explain,
         "launch of explanations",
+        latents=given(config.latents),
         explainer=given(config.explainer),
         explainer_model=given(config.explainer_model),
         cot=config.cot,
     )
-    wanted = parse_latents(config.latents)
+    wanted = parse_latents(settings.latents)
     selection = config.selection or PROFILE.selection.name
     from delphi_assets.explanations import explain
 

@@ -15,10 +15,10 @@ from delphi_assets.settings import override, parse_latents
 class PredictionsConfig(dg.Config):
     """What a launch may change; a field left empty is the profile's."""
 
-    latents: str = Field("", description="latents to score, e.g. 0-2, 17; empty is all")
+    latents: str = Field("", description="latents to score, e.g. 0-2, 17, or all")
     selection: str | None = Field(None, description="name of the selection of examples to judge")
     explainer: str | None = Field(
-        None, description="only explanations of this explainer: default or lexical; empty is all"
+        None, description="whose explanations to judge: default, lexical, or all"
     )
     scorers: list[str] = Field([], description="scorers to run: detection, fuzz")
     scorer_model: str | None = Field(
@@ -50,13 +50,14 @@ def predictions(
     settings = override(
         PROFILE.score,
         "launch of predictions",
+        latents=given(config.latents),
         scorers=given(config.scorers),
         scorer_model=given(config.scorer_model),
         num_examples_per_scorer_prompt=config.num_examples_per_scorer_prompt,
         log_prob=config.log_prob,
         shuffled=config.shuffled,
     )
-    wanted = parse_latents(config.latents)
+    wanted = parse_latents(settings.latents)
     selection = config.selection or PROFILE.selection.name
     explainer = given(config.explainer)
     from delphi_assets.predictions import score

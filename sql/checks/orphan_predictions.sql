@@ -1,19 +1,53 @@
--- Which predictions judge an explanation that is not there?
+-- Which predictions judge an explanation or a window that is not there?
 -- Parameters: $run, $hookpoint, $n_rows (most rows shown).
--- Columns: explanation_id, latent, scorer, model, control, and the number of such predictions.
+-- Columns: what is missing (explanation or example), explanation_id, latent, selection, scorer,
+--   model, control, and the number of such predictions.
+with of_hookpoint as (
+    select *
+    from predictions
+    where run = $run and hookpoint = $hookpoint
+),
+
+without_explanation as (
+    select
+        'explanation' as missing,
+        of_hookpoint.*
+    from of_hookpoint
+    anti join explanations
+        on of_hookpoint.run = explanations.run
+        and of_hookpoint.hookpoint = explanations.hookpoint
+        and of_hookpoint.explanation_id = explanations.explanation_id
+),
+
+without_example as (
+    select
+        'example' as missing,
+        of_hookpoint.*
+    from of_hookpoint
+    anti join examples
+        on of_hookpoint.run = examples.run
+        and of_hookpoint.hookpoint = examples.hookpoint
+        and of_hookpoint.selection = examples.selection
+        and of_hookpoint.latent = examples.latent
+        and of_hookpoint.example = examples.example
+),
+
+orphans as (
+    select * from without_explanation
+    union all
+    select * from without_example
+)
+
 select
-    predictions.explanation_id,
-    predictions.latent,
-    predictions.scorer,
-    predictions.model,
-    predictions.control,
+    missing,
+    explanation_id,
+    latent,
+    selection,
+    scorer,
+    model,
+    control,
     count(*) as n_predictions
-from predictions
-anti join explanations
-    on predictions.run = explanations.run
-    and predictions.hookpoint = explanations.hookpoint
-    and predictions.explanation_id = explanations.explanation_id
-where predictions.run = $run and predictions.hookpoint = $hookpoint
+from orphans
 group by all
 order by all
 limit $n_rows;
