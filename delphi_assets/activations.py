@@ -6,14 +6,19 @@ hookpoint and shard. Of each shard, the hookpoints that are not there yet:
 1. Batches of `batch_size` contexts run through the model once for all hookpoints, stopped after
    the last of them.
 2. Padding is dropped, and with `filter_bos` the positions of special tokens; the model saw them.
-3. Each hookpoint's coder encodes what is left into (position, latent, activation) entries, never
-   into a dense [tokens, latents] tensor. Activations are rounded to half precision.
+3. Each hookpoint's coder encodes what is left into (position, latent, activation) entries. Dense
+   [tokens, latents] pre-activations exist only for a block of tokens, at most 64 MB at a time.
+   Activations are rounded to half precision.
 4. At the end of the shard the entries are sorted by latent, then position, and published in one
    file per bucket of latents, an empty one where nothing fired.
 
-Memory is that of one shard's entries: about 40 bytes per activation while they are sorted.
+Memory is that of one shard's entries of all hookpoints captured together, 14 bytes per activation,
+and about 30 more for each of the hookpoint that is being sorted.
+
+A coder is refused unless it is the one that the hookpoint's table `weights` describes.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,14 +33,14 @@ from delphi_assets import preflight
 from delphi_assets.batches import Batch, read_batches
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.coders.coder import Coder
-from delphi_assets.coders.preparation import load_prepared
-from delphi_assets.contexts import contexts_unit, run_config
+from delphi_assets.coders.preparation import FINGERPRINT, load_described
+from delphi_assets.contexts import contexts_unit
 from delphi_assets.errors import DataError, NotReadyError, SettingError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.schema import ACTIVATIONS
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
-from delphi_assets.subject import Subject, forward_to, load_subject
+from delphi_assets.subject import Subject, forward_to, load_subject, pick_device
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,14 @@ def activations_unit(profile: Profile, hookpoint: str, shard: int) -> Unit:
 def capture(profile: Profile, lake: Lake, shards: Sequence[int]) -> StageReport:
     """Write the activations of `shards` for all hookpoints, as far as they are not there.
 
-    Raises `NotReadyError` without the shard's contexts or the coder, `DataError` for activations
-    that half precision cannot hold, `SettingError` for a shard that the run does not have,
-    `ConflictError` for data made with other settings, and what `preflight.check` raises.
+    Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
+    activations that half precision cannot hold, `SettingError` for a shard that the run does not
+    have, `ConflictError` for data made with other settings or another coder, and what
+    `preflight.check` raises.
     """
     started = time.perf_counter()
     _check_shards(profile, lake, shards)
-    config = run_config(profile)
+    config = profile.run_config()
     missing = {
         shard: [
             hookpoint
@@ -103,13 +109,14 @@ def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
 def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]]) -> None:
     """Run the shards of `missing` for the hookpoints named there."""
     checked = preflight.check(profile)
-    lake.claim_run(profile.run.name, run_config(profile))
-    subject = load_subject(profile.model)
+    lake.claim_run(profile.run.name, profile.run_config())
+    device = pick_device(profile.model.device)
     hooked = {
-        name: Hooked(name, checked[name].module, load_prepared(profile, lake, name, subject.device))
+        name: Hooked(name, checked[name].module, load_described(profile, lake, name, device))
         for name in profile.cache.hookpoints
         if any(name in names for names in missing.values())
     }
+    subject = load_subject(profile.model)
     for shard, names in missing.items():
         _capture_shard(profile, lake, subject, shard, [hooked[name] for name in names])
 
@@ -139,9 +146,10 @@ def _capture_shard(
             "tokens": tokens,
             "tokens_per_second": round(total / seconds, 1),
             "activations_per_token": round(activations / max(tokens, 1), 3),
+            FINGERPRINT: hook.coder.fingerprint,
         }
         unit = activations_unit(profile, hook.hookpoint, shard)
-        lake.publish(unit, files, run_config(profile), facts)
+        lake.publish(unit, files, profile.run_config(), facts)
 
 
 def _encode(
@@ -158,7 +166,7 @@ def _encode(
     for hook in hooked:
         fired = hook.coder.encode(captured[hook.module][batch.kept])
         where = positions[fired.row]
-        half = _to_half(hook.hookpoint, fired.latent, where, fired.value)
+        half = _to_half(hook.hookpoint, fired.latent, where, fired.value, subject.model.dtype)
         kept = half != 0
         into = entries[hook.hookpoint]
         into.latents.append(fired.latent[kept].to(torch.int32).cpu())
@@ -166,19 +174,34 @@ def _encode(
         into.values.append(half[kept].cpu())
 
 
-def _to_half(hookpoint: str, latents: Tensor, positions: Tensor, values: Tensor) -> Tensor:
-    """`values` in half precision; raises `DataError` naming the first that it cannot hold."""
+def _to_half(
+    hookpoint: str, latents: Tensor, positions: Tensor, values: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """`values` in half precision; raises `DataError` naming the first that it cannot hold.
+
+    `dtype` is the precision of the forward pass that they come from.
+    """
     half = values.to(torch.float16)
     wrong = ~torch.isfinite(half)
     if wrong.any():
         first = int(wrong.nonzero()[0])
+        value = float(values[first])
         raise DataError(
-            f"latent {int(latents[first])} of hookpoint {hookpoint!r} has activation "
-            f"{float(values[first])} at position {int(positions[first])}; half precision holds "
-            "finite numbers up to 65504. Check that coder and model belong together, or set "
-            "model.dtype = 'float32'."
+            f"latent {int(latents[first])} of hookpoint {hookpoint!r} has activation {value} at "
+            f"position {int(positions[first])}; {_way_out(value, dtype)}"
         )
     return half
+
+
+def _way_out(value: float, dtype: torch.dtype) -> str:
+    if math.isfinite(value):
+        return (
+            "activations are stored in half precision, up to 65504, and those of this coder are "
+            "too large for it. Check that coder and model belong together, or use a coder with "
+            "smaller activations."
+        )
+    wider = "" if dtype == torch.float32 else ", or set model.dtype = 'float32'"
+    return f"expected a finite number. Check that coder and model belong together{wider}."
 
 
 def _files(entries: Entries, coder: Coder, n_buckets: int) -> Iterator[File]:
@@ -186,6 +209,8 @@ def _files(entries: Entries, coder: Coder, n_buckets: int) -> Iterator[File]:
     latents = torch.cat(entries.latents) if entries.latents else torch.empty(0, dtype=torch.int32)
     positions = torch.cat(entries.positions) if entries.positions else torch.empty(0).long()
     values = torch.cat(entries.values) if entries.values else torch.empty(0)
+    for parts in (entries.latents, entries.positions, entries.values):
+        parts.clear()
     # Batches and rows come in order of position, so a stable sort by latent is enough.
     latents, order = latents.sort(stable=True)
     positions, values = positions[order], values[order].float()

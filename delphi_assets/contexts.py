@@ -8,9 +8,12 @@ In: a profile. Out: the tables `contexts` (a unit per shard of `shard_tokens`) a
    is padded. The stream stops at `n_tokens` positions or where the corpus ends.
 3. Contexts are numbered through the run and written shard by shard, one shard in memory. When the
    corpus ends early the remaining shards are written empty, so that later stages know.
-4. Every token of the vocabulary is written with its text and its count in the contexts.
+4. A shard's facts hold a hash of its tokens. When a run is continued the corpus is read again, and
+   shards that are there must come out of it as they are.
+5. Every token of the vocabulary is written with its text and its count in the contexts.
 """
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -24,7 +27,7 @@ from tqdm import tqdm
 
 from delphi_assets import preflight
 from delphi_assets.corpus import Document, read_documents
-from delphi_assets.errors import DataError
+from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.schema import CONTEXTS, VOCABULARY
 from delphi_assets.settings import Profile
@@ -59,30 +62,11 @@ class Context:
     document_starts: list[int] = field(default_factory=list)
 
 
-def run_config(profile: Profile) -> dict[str, Any]:
-    """The settings that a run name stands for: those that change its cached data."""
-    trains = profile.coder.sparse_model == preflight.TRAIN
-    sections: dict[str, dict[str, Any]] = {
-        "model": profile.model.model_dump(include={"name", "revision", "dtype"}),
-        "corpus": profile.corpus.model_dump(),
-        "cache": profile.cache.model_dump(
-            include={"n_tokens", "cache_ctx_len", "filter_bos", "shard_tokens", "n_buckets"}
-        ),
-        "coder": profile.coder.model_dump(include=None if trains else {"sparse_model"}),
-        "run": profile.run.model_dump(include={"seed"}),
-    }
-    return {
-        f"{section}.{name}": value
-        for section, settings in sections.items()
-        for name, value in settings.items()
-    }
-
-
 def contexts_config(profile: Profile) -> dict[str, Any]:
     """The settings that change the contexts."""
     return {
         name: value
-        for name, value in run_config(profile).items()
+        for name, value in profile.run_config().items()
         if name in _CONTEXT_SETTINGS or name.startswith("corpus.")
     }
 
@@ -96,8 +80,8 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     """Write the run's contexts and vocabulary, as far as they are not there.
 
     Raises `DataError` when the corpus holds no tokens or the tokenizer does not belong to the
-    model, `ConflictError` when the run name stands for other settings, and what `preflight.check`
-    raises.
+    model, `ConflictError` when the run name stands for other settings or the corpus has changed
+    since the shards that are there were written, and what `preflight.check` raises.
     """
     started = time.perf_counter()
     config = contexts_config(profile)
@@ -110,31 +94,69 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
         tokenizer = load_tokenizer(profile.model)
         new_rows = _write_shards(profile, lake, tokenizer, {str(unit) for unit in missing})
         _write_vocabulary(profile, lake, tokenizer, vocabulary)
-    lake.claim_run(profile.run.name, run_config(profile))
+    lake.claim_run(profile.run.name, profile.run_config())
     return _report([lake.manifest(unit) for unit in units], new_rows, started)
 
 
 def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> int:
     """Write the shards that are missing; returns the contexts in them."""
     if not missing:
-        lake.claim_run(profile.run.name, run_config(profile))
+        lake.claim_run(profile.run.name, profile.run_config())
         return 0
     vocabulary = vocabulary_size(load_config(profile.model))
+    _check_later_shards(profile, lake, tokenizer, missing)
     shards = _shards(profile, tokenizer, vocabulary)
     # The first shard is read before the run is claimed: an empty corpus leaves no trace.
     first = next(shards)
-    lake.claim_run(profile.run.name, run_config(profile))
+    lake.claim_run(profile.run.name, profile.run_config())
     per_shard = profile.cache.shard_tokens // profile.cache.cache_ctx_len
     config, new_rows = contexts_config(profile), 0
     for shard, contexts in enumerate(chain([first], shards)):
         unit = contexts_unit(profile, shard)
-        if str(unit) in missing:
-            rows = _rows(contexts, shard * per_shard)
-            tokens = sum(len(context.tokens) for context in contexts)
-            documents = sum(len(context.document_ids) for context in contexts)
-            lake.publish(unit, [File(rows)], config, {"tokens": tokens, "documents": documents})
-            new_rows += rows.num_rows
+        if str(unit) not in missing:
+            _check_tokens(lake, unit, contexts)
+            continue
+        rows = _rows(contexts, shard * per_shard)
+        facts = {
+            "tokens": sum(len(context.tokens) for context in contexts),
+            "documents": sum(len(context.document_ids) for context in contexts),
+            "tokens_sha256": _digest(contexts),
+        }
+        lake.publish(unit, [File(rows)], config, facts)
+        new_rows += rows.num_rows
     return new_rows
+
+
+def _check_later_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> None:
+    """Before a shard is written, check those behind it: written, it would hide the difference."""
+    units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
+    first = next(i for i, unit in enumerate(units) if str(unit) in missing)
+    last = max((i for i, unit in enumerate(units) if str(unit) not in missing), default=-1)
+    if last < first:
+        return
+    shards = _shards(profile, tokenizer, vocabulary_size(load_config(profile.model)))
+    for unit, contexts in zip(units[: last + 1], shards, strict=False):
+        if str(unit) not in missing:
+            _check_tokens(lake, unit, contexts)
+
+
+def _check_tokens(lake: Lake, unit: Unit, contexts: list[Context]) -> None:
+    """Raise `ConflictError` unless a published shard holds the tokens of `contexts`."""
+    manifest = lake.manifest(unit)
+    if manifest is not None and manifest.facts.get("tokens_sha256") != _digest(contexts):
+        raise ConflictError(
+            f"the corpus (corpus.dataset_repo) has changed since {unit} was written: its tokens "
+            "now are others, and later shards would repeat or lose documents; restore the corpus, "
+            "or give the run (run.name) another name."
+        )
+
+
+def _digest(contexts: list[Context]) -> str:
+    """SHA-256 of the tokens as little-endian int32, one context after the other."""
+    digest = hashlib.sha256()
+    for context in contexts:
+        digest.update(np.asarray(context.tokens, dtype="<i4").tobytes())
+    return digest.hexdigest()
 
 
 def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[list[Context]]:

@@ -13,6 +13,7 @@ import ast
 import hashlib
 import inspect
 import json
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,9 @@ PYTHON_DOCS = "embedded:python-docs"
 _ORDER_SEED = 22
 _NOT_DOCUMENTATION = {"test", "tests", "idlelib", "idle_test"}
 _SUFFIXES = (".txt", ".md", ".jsonl", ".parquet")
+_DATA_SUFFIXES = {".parquet", ".jsonl", ".json", ".csv", ".arrow", ".gz", ".zst"}
+_HEAD = re.compile(rb"---\r?\n.*?^---", re.DOTALL | re.MULTILINE)
+_TELLS_OF_DATA = re.compile(rb"^(configs|dataset_info):", re.MULTILINE)
 _ROWS_AT_ONCE = 1_024
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -62,7 +66,7 @@ def _source(corpus: CorpusSettings) -> Iterator[Document]:
     if path.is_file():
         return _read_file(path, path.name, corpus.dataset_column)
     if path.is_dir():
-        if _is_saved_dataset(path) or _is_hub_layout(path):
+        if _is_saved_dataset(path) or _is_hub_layout(path, corpus.dataset_split):
             return _hugging_face(corpus)
         return _read_folder(path, corpus.dataset_column)
     if corpus.dataset_repo.startswith(("embedded:", ".", "/", "~")) or path.suffix in _SUFFIXES:
@@ -216,10 +220,20 @@ def _is_saved_dataset(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
-def _is_hub_layout(folder: Path) -> bool:
-    """Whether the folder is a copy of a hub dataset: it has a dataset card with a YAML head."""
+def _is_hub_layout(folder: Path, split: str) -> bool:
+    """Whether the folder is a copy of a hub dataset.
+
+    It has a dataset card with a YAML head, and either that tells of the data, or there are data
+    files under `data/` or named after the split. Notes in Markdown may begin with a head, too.
+    """
     card = folder / "README.md"
-    return card.is_file() and card.read_bytes()[:3] == b"---"
+    if not card.is_file() or not (head := _HEAD.match(card.read_bytes())):
+        return False
+    return bool(_TELLS_OF_DATA.search(head[0])) or any(
+        path.suffix in _DATA_SUFFIXES and path.is_file()
+        for pattern in ("data/**/*", f"{split}*", f"{split}/**/*")
+        for path in folder.glob(pattern)
+    )
 
 
 def _hugging_face(corpus: CorpusSettings) -> Iterator[Document]:

@@ -5,19 +5,19 @@ was expected. Reads configurations only: no weight of the model or of a coder.
 
 1. The device can be used and the model has every hookpoint (`subject.check_hookpoints`).
 2. Every coder can be found and described, in a format that is known.
-3. Its `d_in` is the width of the hookpoint on the side that the coder reads.
+3. Each hookpoint has a coder of its own.
+4. Its `d_in` is the width of the hookpoint on the side that the coder reads.
 """
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
-from delphi_assets.coders import CoderShape, describe_coder
+from delphi_assets.coders import CoderShape, Described, describe_coder
 from delphi_assets.errors import SettingError
-from delphi_assets.settings import CoderSettings, Profile
+from delphi_assets.settings import TRAIN, CoderSettings, Profile
 from delphi_assets.subject import HookpointShape, check_hookpoints, pick_device
-
-TRAIN = "embedded:train"
 
 
 class Checked(NamedTuple):
@@ -43,9 +43,9 @@ def _check(profile_json: str) -> dict[str, Checked]:
     pick_device(profile.model.device)
     shapes = check_hookpoints(profile)
     _each_module_once(shapes)
+    coders = _coders(profile.coder, shapes)
     return {
-        hookpoint: Checked(shape.module, _coder(profile.coder, hookpoint, shape))
-        for hookpoint, shape in shapes.items()
+        hookpoint: Checked(shape.module, coders[hookpoint]) for hookpoint, shape in shapes.items()
     }
 
 
@@ -59,15 +59,36 @@ def _each_module_once(shapes: Mapping[str, HookpointShape]) -> None:
             )
 
 
-def _coder(settings: CoderSettings, hookpoint: str, shape: HookpointShape) -> CoderShape:
+def _coders(settings: CoderSettings, shapes: Mapping[str, HookpointShape]) -> dict[str, CoderShape]:
     if settings.sparse_model == TRAIN:
-        return _trained(settings, hookpoint, shape)
+        return {name: _trained(settings, name, shape) for name, shape in shapes.items()}
     if settings.sparse_model.startswith("embedded:"):
         raise SettingError(
             f"coder.sparse_model = {settings.sparse_model!r} is unknown; expected {TRAIN!r}, a "
             "folder, or a repository of the Hugging Face hub."
         )
-    coder = describe_coder(settings.sparse_model, hookpoint)
+    found = {name: describe_coder(settings.sparse_model, name) for name in shapes}
+    _each_coder_once(settings, found)
+    for name, shape in shapes.items():
+        _check_width(settings, name, shape, found[name].shape)
+    return {name: described.shape for name, described in found.items()}
+
+
+def _each_coder_once(settings: CoderSettings, found: Mapping[str, Described]) -> None:
+    owner: dict[Path, str] = {}
+    for hookpoint, described in found.items():
+        folder = described.folder.resolve()
+        if (other := owner.setdefault(folder, hookpoint)) != hookpoint:
+            raise SettingError(
+                f"coder.sparse_model = {settings.sparse_model!r} gives hookpoints {other!r} and "
+                f"{hookpoint!r} the same coder, {str(folder)!r}; expected a folder <hookpoint> "
+                "for each, or a single entry in cache.hookpoints."
+            )
+
+
+def _check_width(
+    settings: CoderSettings, hookpoint: str, shape: HookpointShape, coder: CoderShape
+) -> None:
     width = shape.width(coder.side)
     if coder.d_in != width:
         raise SettingError(
@@ -75,7 +96,6 @@ def _coder(settings: CoderSettings, hookpoint: str, shape: HookpointShape) -> Co
             f"hookpoint {hookpoint!r}, but the {coder.side} of module {shape.module!r} has "
             f"{width}; expected a coder trained on this model and hookpoint."
         )
-    return coder
 
 
 def _trained(settings: CoderSettings, hookpoint: str, shape: HookpointShape) -> CoderShape:

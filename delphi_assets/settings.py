@@ -20,6 +20,9 @@ PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
 LAKE_VARIABLE = "DELPHI_ASSETS_LAKE"
 CACHE_VARIABLE = "DELPHI_ASSETS_CACHE"
 
+TRAIN = "embedded:train"
+"""The `coder.sparse_model` that is trained on the run's own contexts."""
+
 Sampler = Literal["top", "random", "quantiles", "mix"]
 Explainer = Literal["default", "lexical"]
 Scorer = Literal["detection", "fuzz"]
@@ -226,13 +229,14 @@ class Profile(_Section):
 
     def run_config(self) -> dict[str, object]:
         """The settings that a run name stands for: those that change its cached data."""
+        trains = self.coder.sparse_model == TRAIN
         sections: dict[str, dict[str, object]] = {
             "model": self.model.model_dump(include={"name", "revision", "dtype"}),
             "corpus": self.corpus.model_dump(),
             "cache": self.cache.model_dump(
                 include={"n_tokens", "cache_ctx_len", "filter_bos", "shard_tokens", "n_buckets"}
             ),
-            "coder": self.coder.model_dump(),
+            "coder": self.coder.model_dump(include=None if trains else {"sparse_model"}),
             "run": self.run.model_dump(include={"seed"}),
         }
         return {

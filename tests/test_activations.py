@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from delphi_assets.activations import capture
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.coders import load_coder
+from delphi_assets.coders.preparation import prepare_coder
 from delphi_assets.contexts import build_contexts
 from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
 from delphi_assets.lake import Lake, read_parquet
@@ -27,8 +28,15 @@ Entry = tuple[int, int, float]
 
 def prepared(profile: Profile) -> Lake:
     lake = Lake(profile.run.lake)
-    build_contexts(profile, lake)
+    prepare(profile, lake)
     return lake
+
+
+def prepare(profile: Profile, lake: Lake) -> None:
+    """Everything that a capture needs."""
+    build_contexts(profile, lake)
+    for hookpoint in profile.cache.hookpoints:
+        prepare_coder(profile, lake, hookpoint)
 
 
 def stored(profile: Profile, lake: Lake, hookpoint: str) -> pa.Table:
@@ -104,7 +112,7 @@ def test_batch_size_and_shards_change_nothing(tiny_profile: Callable[..., Profil
         run={"name": "other"}, cache={"batch_size": 100, "shard_tokens": 1024, "n_buckets": 1}
     )
     lake = prepared(one)
-    build_contexts(other, lake)
+    prepare(other, lake)
     for profile in (one, other):
         capture(profile, lake, range(profile.n_shards))
     for hookpoint in one.cache.hookpoints:
@@ -156,7 +164,7 @@ def test_an_interrupted_capture_ends_with_the_same_rows(
     assert 0 < report.new_rows < report.rows
 
     whole = tiny_profile(run={"name": "whole"})
-    build_contexts(whole, lake)
+    prepare(whole, lake)
     capture(whole, lake, range(whole.n_shards))
     for hookpoint in profile.cache.hookpoints:
         rows = entries(stored(profile, lake, hookpoint))
@@ -201,24 +209,62 @@ def break_coder(folder: Path, value: float) -> None:
     save_file(tensors, path)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
 def test_what_half_precision_cannot_hold_is_refused(
-    tiny_profile: Callable[..., Profile], tmp_path: Path, value: float
+    tiny_profile: Callable[..., Profile], tmp_path: Path, value: float, dtype: str
 ) -> None:
     break_coder(make_coder(tmp_path / "coders", "layers.0"), value)
     profile = tiny_profile(
-        cache={"hookpoints": ["layers.0"]}, coder={"sparse_model": str(tmp_path / "coders")}
+        model={"dtype": dtype},
+        cache={"hookpoints": ["layers.0"]},
+        coder={"sparse_model": str(tmp_path / "coders")},
     )
     lake = prepared(profile)
-    with pytest.raises(DataError, match=r"latent 5 of hookpoint 'layers\.0'.*position 1;"):
+    with pytest.raises(
+        DataError, match=r"latent 5 of hookpoint 'layers\.0'.*position 1;"
+    ) as refusal:
         capture(profile, lake, [0])
     assert not lake.manifests("activations", run="tiny")
+    wider_helps = dtype == "bfloat16" and value != 1e6
+    assert ("model.dtype = 'float32'" in str(refusal.value)) == wider_helps
+    assert ("too large" in str(refusal.value)) == (value == 1e6)
 
 
 def test_contexts_come_first(tiny_profile: Callable[..., Profile]) -> None:
     profile = tiny_profile()
     with pytest.raises(NotReadyError, match="materialize the asset 'contexts' first"):
         capture(profile, Lake(profile.run.lake), [0])
+
+
+def test_a_coder_must_be_described_first(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    lake = Lake(profile.run.lake)
+    build_contexts(profile, lake)
+    with pytest.raises(NotReadyError, match="materialize the asset 'sparse_coder' first"):
+        capture(profile, lake, [0])
+    assert not lake.manifests("activations", run="tiny")
+
+
+@pytest.mark.parametrize("changes", [{"num_latents": LATENTS + 24}, {"seed": 99}])
+def test_a_coder_replaced_between_shards_is_refused(
+    tiny_profile: Callable[..., Profile], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    coders = make_coder(tmp_path / "coders", "layers.0", seed=1)
+    profile = tiny_profile(cache={"hookpoints": ["layers.0"]}, coder={"sparse_model": str(coders)})
+    lake = prepared(profile)
+    capture(profile, lake, [0])
+    make_coder(coders, "layers.0", **{"seed": 1, **changes})
+    with pytest.raises(ConflictError, match=r"its files were replaced.*run\.name"):
+        capture(profile, lake, [1])
+    assert capture(profile, lake, [0]).new_rows == 0, "what is there needs no coder"
+
+    Path(lake.root, "manifests/weights/run=tiny/hookpoint=layers.0/all.json").unlink()
+    with pytest.raises(ConflictError, match=r"activations \(shard-00000\).*were replaced"):
+        prepare_coder(profile, lake, "layers.0")
+    make_coder(coders, "layers.0", seed=1)
+    prepare_coder(profile, lake, "layers.0")
+    assert capture(profile, lake, [1]).new_rows > 0
 
 
 def test_a_shard_that_does_not_exist_is_refused(tiny_profile: Callable[..., Profile]) -> None:

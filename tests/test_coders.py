@@ -1,6 +1,7 @@
 """Coders are found, checked and computed as sparsify computes them."""
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,47 @@ def test_folders_and_hookpoints_may_carry_prefixes(
 ) -> None:
     make_coder(tmp_path, "layers.10", d_in=8)
     make_coder(tmp_path, folder)
-    assert describe_coder(tmp_path, hookpoint) == CoderShape(LATENTS, WIDTH, "output")
+    described = describe_coder(tmp_path, hookpoint)
+    assert described == (tmp_path / folder, CoderShape(LATENTS, WIDTH, "output"))
 
 
 def test_a_coder_may_lie_at_the_root(tmp_path: Path) -> None:
     make_coder(tmp_path, ".", transcode=True)
-    assert describe_coder(tmp_path, "layers.1.mlp") == CoderShape(LATENTS, WIDTH, "input")
+    described = describe_coder(tmp_path, "layers.1.mlp")
+    assert described == (tmp_path, CoderShape(LATENTS, WIDTH, "input"))
     assert load_coder(tmp_path, "layers.1.mlp").shape.side == "input"
+
+
+def test_the_root_is_no_coder_of_everything_beside_folders_of_some(tmp_path: Path) -> None:
+    make_coder(tmp_path, ".")
+    make_coder(tmp_path, "layers.0")
+    assert describe_coder(tmp_path, "layers.0").folder == tmp_path / "layers.0"
+    with pytest.raises(DataError, match=r"no coder for hookpoint 'layers\.1'"):
+        describe_coder(tmp_path, "layers.1")
+
+
+@pytest.mark.parametrize("changes", [{"seed": 4}, {"k": K - 1}, {"num_latents": LATENTS + 8}])
+def test_another_coder_has_another_fingerprint(tmp_path: Path, changes: dict[str, Any]) -> None:
+    one, same, other = (tmp_path / name for name in ("one", "same", "other"))
+    make_coder(one, "layers.1", seed=3)
+    make_coder(same, "layers.1", seed=3)
+    make_coder(other, "layers.1", **{"seed": 3, **changes})
+    prints = [load_coder(source, "layers.1").fingerprint for source in (one, same, other)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_hub_repository_is_asked_for_what_is_needed() -> None:
+    files = [
+        f"{folder}{name}"
+        for folder in ("", "layers.1/", "layers.10/", ".model.layers.1/")
+        for name in ("cfg.json", "sae.safetensors")
+    ]
+    wanted = [
+        file
+        for file in files
+        if any(fnmatch(file, pattern) for pattern in sparsify_module.patterns("layers.1"))
+    ]
+    assert set(files) - set(wanted) == {"layers.10/sae.safetensors"}
 
 
 def test_zero_latents_in_the_configuration_mean_width_times_expansion(tmp_path: Path) -> None:
@@ -118,7 +153,7 @@ def test_zero_latents_in_the_configuration_mean_width_times_expansion(tmp_path: 
     config = tmp_path / "layers.1" / "cfg.json"
     raw = json.loads(config.read_text())
     config.write_text(json.dumps({**raw, "num_latents": 0}))
-    assert describe_coder(tmp_path, "layers.1").num_latents == 3 * WIDTH
+    assert describe_coder(tmp_path, "layers.1").shape.num_latents == 3 * WIDTH
 
 
 def test_weights_of_another_precision_are_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Packing loses no token, and the lake holds what the model will read."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delphi_assets import contexts as contexts_module
-from delphi_assets.contexts import Context, Piece, build_contexts, pack, run_config, token_texts
+from delphi_assets.contexts import Context, Piece, build_contexts, pack, token_texts
 from delphi_assets.corpus import read_documents
 from delphi_assets.errors import ConflictError, DataError, SettingError
 from delphi_assets.lake import Lake, read_parquet
@@ -164,6 +165,36 @@ def test_shards_that_are_there_are_not_written_again(
     assert (again.rows, again.new_rows) == (report.rows, 0)
 
 
+def forget(profile: Profile, lake: Lake, shard: int) -> None:
+    """Take a shard out of the lake, as if it had not been written yet."""
+    folder = Path(lake.root) / f"manifests/contexts/run={profile.run.name}"
+    (folder / f"shard={shard}" / "all.json").unlink()
+
+
+@pytest.mark.parametrize("missing", [[0], [1], [2], [1, 2]])
+def test_a_corpus_that_changed_meanwhile_is_refused(
+    tiny_profile: Callable[..., Profile], tmp_path: Path, tiny_corpus: Path, missing: list[int]
+) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(tiny_corpus, corpus)
+    profile = tiny_profile(corpus={"dataset_repo": str(corpus)})
+    lake = Lake(profile.run.lake)
+    build_contexts(profile, lake)
+    for shard in missing:
+        forget(profile, lake, shard)
+    first = corpus / "000.txt"
+    before = first.read_text()
+    first.write_text("something longer than " + before)
+    with pytest.raises(
+        ConflictError, match=r"changed since contexts \(run=tiny, shard=\d\).*run\.name"
+    ):
+        build_contexts(profile, lake)
+    assert len(lake.manifests("contexts", run="tiny")) == profile.n_shards - len(missing)
+
+    first.write_text(before)
+    assert build_contexts(profile, lake).new_rows > 0
+
+
 def test_an_empty_corpus_leaves_no_trace(
     tiny_profile: Callable[..., Profile], tmp_path: Path
 ) -> None:
@@ -209,7 +240,7 @@ def test_an_unknown_hookpoint_is_refused_before_anything_is_written(
 def test_settings_that_change_no_data_are_not_part_of_a_run(
     tiny_profile: Callable[..., Profile],
 ) -> None:
-    config = run_config(tiny_profile())
-    assert config == run_config(tiny_profile(cache={"batch_size": 2}, model={"device": "auto"}))
-    assert config != run_config(tiny_profile(model={"dtype": "bfloat16"}))
-    assert config == run_config(tiny_profile(coder={"k": 3})), "k is of trained coders only"
+    config = tiny_profile().run_config()
+    assert config == tiny_profile(cache={"batch_size": 2}, model={"device": "auto"}).run_config()
+    assert config != tiny_profile(model={"dtype": "bfloat16"}).run_config()
+    assert config == tiny_profile(coder={"k": 3}).run_config(), "k is of trained coders only"

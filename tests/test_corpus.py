@@ -91,6 +91,33 @@ def test_a_folder_in_the_layout_of_the_hub_is_streamed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "file", "streamed"),
+    [
+        ("license: mit", "data/rows.jsonl", True),
+        ("license: mit", "train-00000-of-00001.jsonl", True),
+        ("configs:\n- config_name: default\n  data_files: rows.jsonl", "rows.jsonl", True),
+        ("license: mit", "rows.jsonl", False),
+        ("title: notes on configs", "rows.jsonl", False),
+    ],
+)
+def test_a_hub_layout_is_known_by_its_card_and_data(
+    tmp_path: Path, head: str, file: str, streamed: bool
+) -> None:
+    (tmp_path / "README.md").write_text(f"---\n{head}\n---\n# A card\n")
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(json.dumps({"text": "one"}) + "\n")
+    assert [d.id for d in read(tmp_path)] == (
+        ["train#0"] if streamed else ["README.md", f"{file}#0"]
+    )
+
+
+def test_markdown_whose_readme_has_a_head_is_a_folder_of_text(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\ntitle: Notes\n---\nHello\n\nconfigs: none\n")
+    (tmp_path / "other.md").write_text("World")
+    assert [d.id for d in read(tmp_path)] == ["README.md", "other.md"]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("a.jsonl", b'{"body": "x"}', r"no column corpus.dataset_column = 'text'.*\['body'\]"),

@@ -68,6 +68,17 @@ def test_impossible_settings_are_named(
         preflight.check(tiny_profile(**changes))
 
 
+def test_one_coder_for_two_hookpoints_is_refused(
+    tiny_profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    coder = {"sparse_model": str(make_coder(tmp_path / "coder", "."))}
+    both = tiny_profile(cache={"hookpoints": ["layers.0", "layers.1"]}, coder=coder)
+    with pytest.raises(SettingError, match=r"'layers\.0' and 'layers\.1' the same coder"):
+        preflight.check(both)
+    one = tiny_profile(cache={"hookpoints": ["layers.1"]}, coder=coder)
+    assert preflight.check(one)["layers.1"].coder == CoderShape(LATENTS, WIDTH, "output")
+
+
 def test_a_hookpoint_without_a_coder_is_refused(tiny_profile: Callable[..., Profile]) -> None:
     with pytest.raises(DataError, match=r"no coder for hookpoint 'layers\.2'"):
         preflight.check(tiny_profile(cache={"hookpoints": ["layers.2"]}))

@@ -1,5 +1,6 @@
 """A trained coder explains what it was trained on, and reads raw activations after folding."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.settings import CoderSettings, Profile
 from delphi_assets.subject import load_subject
+from tests.tiny_parts import make_coder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -196,11 +198,46 @@ def test_training_is_not_repeated_when_only_the_table_is_missing(
     assert prepare_coder(training, lake, "layers.1").facts["steps"] == 30
 
 
+def test_the_coder_that_came_first_is_described(
+    training: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lake = Lake(training.run.lake)
+    build_contexts(training, lake)
+    put_folder, faster = Lake.put_folder, tmp_path / "faster"
+
+    def late(self: Lake, source: Path, relative: str) -> None:
+        """As if another process had published its coder a moment before."""
+        make_coder(faster, ".", seed=5)
+        facts = json.loads((source / "facts.json").read_text())
+        (faster / "facts.json").write_text(json.dumps({**facts, "steps": 77}))
+        put_folder(self, faster, relative)
+        put_folder(self, source, relative)
+
+    monkeypatch.setattr(Lake, "put_folder", late)
+    report = prepare_coder(training, lake, "layers.1")
+    assert report.facts["steps"] == 77
+    assert report.facts["coder_fingerprint"] == load_coder(faster, "layers.1").fingerprint
+
+
+def test_a_coder_folder_that_is_not_whole_is_refused(training: Profile) -> None:
+    lake = Lake(training.run.lake)
+    build_contexts(training, lake)
+    (Path(lake.root) / "coders/run=tiny/layers.1").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"facts\.json.*delete the folder"):
+        prepare_coder(training, lake, "layers.1")
+
+
 def test_a_coder_that_is_there_is_only_described(tiny_profile: Callable[..., Profile]) -> None:
     profile = tiny_profile()
     lake = Lake(profile.run.lake)
     report = prepare_coder(profile, lake, "layers.1.mlp")
-    assert report.facts == {"d_in": 16, "side": "input", "num_latents": 48}
+    fingerprint = load_coder(profile.coder.sparse_model, "layers.1.mlp").fingerprint
+    assert report.facts == {
+        "d_in": 16,
+        "side": "input",
+        "num_latents": 48,
+        "coder_fingerprint": fingerprint,
+    }
     with coder_source(profile, lake, "layers.1.mlp") as source:
         assert source == profile.coder.sparse_model
 

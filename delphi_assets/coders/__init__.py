@@ -19,7 +19,15 @@ from delphi_assets.coders.coder import Coder, CoderShape
 from delphi_assets.errors import DataError
 from delphi_assets.subject import strip_wrapper
 
-__all__ = ["Coder", "CoderShape", "Format", "describe_coder", "load_coder"]
+__all__ = ["Coder", "CoderShape", "Described", "Format", "describe_coder", "load_coder"]
+
+
+class Described(NamedTuple):
+    """What is known of a coder before its weights are read."""
+
+    folder: Path
+    """Where its files are."""
+    shape: CoderShape
 
 
 class Format(NamedTuple):
@@ -29,7 +37,7 @@ class Format(NamedTuple):
     layout: str
     """Files by which it is known, for error messages."""
     patterns: Callable[[str], list[str]]
-    """hookpoint -> files of a hub repository that hold its coder."""
+    """hookpoint -> files of a hub repository that finding and loading its coder needs."""
     find: Callable[[Path, str], Path | None]
     """(source, hookpoint) -> folder of the hookpoint's coder, None when it is another format."""
     describe: Callable[[Path], CoderShape]
@@ -62,10 +70,10 @@ def load_coder(
     return found.load(folder, torch.device(device), dtype)
 
 
-def describe_coder(source: str | Path, hookpoint: str) -> CoderShape:
-    """Width, side and size of a coder from its configuration alone; raises as `load_coder`."""
+def describe_coder(source: str | Path, hookpoint: str) -> Described:
+    """Folder, width, side and size of a coder, without its weights; raises as `load_coder`."""
     found, folder = _recognise(_folder(source, hookpoint, config_only=True), source, hookpoint)
-    return found.describe(folder)
+    return Described(folder, found.describe(folder))
 
 
 def _recognise(folder: Path, source: str | Path, hookpoint: str) -> tuple[Format, Path]:

@@ -1,7 +1,8 @@
 """What every sparse coder can do, whatever file it came from.
 
-In: activations of a model's module. Out: the few latents that fire on each, as three flat tensors
-and never as a dense [tokens, latents] one.
+In: activations of a model's module. Out: the few latents that fire on each, as three flat tensors.
+A coder may hold dense [tokens, latents] pre-activations on its way there, but only of a block of
+tokens at a time; those of sparsify take at most 64 MB.
 """
 
 from typing import NamedTuple, Protocol
@@ -37,6 +38,10 @@ class Coder(Protocol):
     @property
     def shape(self) -> CoderShape:
         """Number of latents, width and side."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the files it was loaded from: another coder has another."""
 
     @property
     def encoder_rows(self) -> Tensor:

@@ -3,8 +3,12 @@
 In: a profile, a hookpoint, and for `embedded:train` the table `contexts`. Out: the table `weights`,
 and a trained coder in the lake in sparsify's layout, read by the same loader as anybody's.
 
-Files of a trained coder's folder are published by name and `sae.safetensors` comes last, so a
-folder that has it is whole: a run interrupted after training does not train again.
+A trained coder's folder comes into a local lake whole and stays: a run interrupted after training
+does not train again, and of two that train at once both go on with the first one's coder. On a
+remote lake its files come one by one, and a folder that lacks some is refused.
+
+The table's facts hold the coder's fingerprint. `load_described` refuses any other, so that what
+fires in one part of a run and in the next is of one coder, also when its files are replaced.
 """
 
 import json
@@ -23,15 +27,15 @@ from torch.nn import functional
 from delphi_assets import preflight
 from delphi_assets.coders import load_coder
 from delphi_assets.coders.coder import Coder
-from delphi_assets.coders.sparsify import WEIGHTS as WEIGHTS_FILE
-from delphi_assets.contexts import run_config
-from delphi_assets.errors import NotReadyError
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.preflight import TRAIN
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.schema import WEIGHTS
-from delphi_assets.settings import Profile
+from delphi_assets.settings import TRAIN, Profile
 from delphi_assets.stage import StageReport
 from delphi_assets.subject import load_subject
+
+FINGERPRINT = "coder_fingerprint"
+"""Name of the coder's fingerprint among the facts of `weights` and `activations`."""
 
 _FACTS_FILE = "facts.json"
 
@@ -39,27 +43,39 @@ _FACTS_FILE = "facts.json"
 def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Train the hookpoint's coder if needed and write its weights' table, unless that is there.
 
-    Facts are the coder's size and, for a trained one, its `TrainingFacts`. Raises `NotReadyError`
-    without contexts to train on, `DataError` for a coder that cannot be read, `ConflictError` for
-    data made with other settings, and what `preflight.check` raises.
+    Facts are the coder's size and fingerprint and, for a trained one, its `TrainingFacts`. Raises
+    `NotReadyError` without contexts to train on, `DataError` for a coder that cannot be read,
+    `ConflictError` for data made with other settings or another coder, and what `preflight.check`
+    raises.
     """
     started = time.perf_counter()
-    unit = Unit("weights", {"run": profile.run.name, "hookpoint": hookpoint})
+    unit = weights_unit(profile, hookpoint)
     config, new_rows = _config(profile), 0
     manifest = lake.ready(unit, config)
     if manifest is None:
         preflight.check(profile)
-        lake.claim_run(profile.run.name, run_config(profile))
+        lake.claim_run(profile.run.name, profile.run_config())
         facts: dict[str, Any] = {}
         if profile.coder.sparse_model == TRAIN:
             facts = _trained(profile, lake, hookpoint)
         coder = load_prepared(profile, lake, hookpoint)
-        rows = _rows(coder)
-        facts = {"d_in": coder.shape.d_in, "side": coder.shape.side, **facts}
+        for captured in lake.manifests("activations", **unit.keys):
+            _check_fingerprint(profile, captured, hookpoint, coder)
+        facts = {
+            "d_in": coder.shape.d_in,
+            "side": coder.shape.side,
+            FINGERPRINT: coder.fingerprint,
+            **facts,
+        }
         facts["num_latents"] = new_rows = coder.shape.num_latents
-        manifest = lake.publish(unit, [File(rows)], config, facts)
+        manifest = lake.publish(unit, [File(_rows(coder))], config, facts)
     seconds = time.perf_counter() - started
     return StageReport(manifest.rows, new_rows, seconds, manifest.bytes, manifest.facts)
+
+
+def weights_unit(profile: Profile, hookpoint: str) -> Unit:
+    """The unit of one hookpoint's weights."""
+    return Unit("weights", {"run": profile.run.name, "hookpoint": hookpoint})
 
 
 @contextmanager
@@ -72,7 +88,7 @@ def coder_source(profile: Profile, lake: Lake, hookpoint: str) -> Iterator[str |
         yield profile.coder.sparse_model
         return
     folder = _folder(profile, hookpoint)
-    if not lake.exists(f"{folder}/{WEIGHTS_FILE}"):
+    if not lake.exists(folder):
         raise NotReadyError(
             f"{lake!r} holds no trained coder of hookpoint {hookpoint!r} in run "
             f"{profile.run.name!r}; materialize the asset 'sparse_coder' first."
@@ -89,9 +105,39 @@ def load_prepared(
         return load_coder(source, hookpoint, device)
 
 
+def load_described(
+    profile: Profile, lake: Lake, hookpoint: str, device: torch.device | str = "cpu"
+) -> Coder:
+    """The coder that the hookpoint's table `weights` was written from.
+
+    Raises `NotReadyError` without that table, `ConflictError` when the coder has changed since,
+    and what `coder_source` raises.
+    """
+    manifest = lake.manifest(weights_unit(profile, hookpoint))
+    if manifest is None:
+        raise NotReadyError(
+            f"{lake!r} holds no weights of hookpoint {hookpoint!r} in run {profile.run.name!r}; "
+            "materialize the asset 'sparse_coder' first."
+        )
+    coder = load_prepared(profile, lake, hookpoint, device)
+    _check_fingerprint(profile, manifest, hookpoint, coder)
+    return coder
+
+
+def _check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, coder: Coder) -> None:
+    if made.facts.get(FINGERPRINT) != coder.fingerprint:
+        raise ConflictError(
+            f"the coder of hookpoint {hookpoint!r} (coder.sparse_model = "
+            f"{profile.coder.sparse_model!r}) has fingerprint {coder.fingerprint}, but "
+            f"{made.table} ({made.name}) of run {profile.run.name!r} was made from a coder with "
+            f"{made.facts.get(FINGERPRINT)}: its files were replaced. Restore them, or give the "
+            "run (run.name) another name and materialize 'contexts' and 'sparse_coder' for it."
+        )
+
+
 def _config(profile: Profile) -> Mapping[str, Any]:
     """The settings that change the coder: all of the run's when it is trained on the run."""
-    config = run_config(profile)
+    config = profile.run_config()
     if profile.coder.sparse_model == TRAIN:
         return config
     return {name: value for name, value in config.items() if name.startswith("coder.")}
@@ -106,15 +152,23 @@ def _trained(profile: Profile, lake: Lake, hookpoint: str) -> dict[str, Any]:
     from delphi_assets.coders.training import train_coder
 
     folder = _folder(profile, hookpoint)
-    if not lake.exists(f"{folder}/{WEIGHTS_FILE}"):
+    if not lake.exists(folder):
         module = preflight.check(profile)[hookpoint].module
         with tempfile.TemporaryDirectory() as made:
             subject = load_subject(profile.model)
             facts = asdict(train_coder(profile, lake, subject, module, Path(made)))
             (Path(made) / _FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
             lake.put_folder(Path(made), folder)
+    # Read from the lake even after training: another process may have been faster.
     with lake.local_copy(folder) as copy:
-        stored: dict[str, Any] = json.loads((copy / _FACTS_FILE).read_text(encoding="utf-8"))
+        try:
+            stored: dict[str, Any] = json.loads((copy / _FACTS_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{lake.location(folder)} holds no readable {_FACTS_FILE} ({error}), so the coder "
+                "trained there is not whole; delete the folder and materialize the asset "
+                "'sparse_coder' again."
+            ) from error
     return stored
 
 

@@ -1,7 +1,7 @@
 """Coders in sparsify's layout, read without the sparsify package.
 
-In: `<source>/<hookpoint>/cfg.json` + `sae.safetensors`, or the same two files at the root of the
-source. Out: a `SparsifyCoder`.
+In: `<source>/<hookpoint>/cfg.json` + `sae.safetensors`, or the same two files at the root of a
+source that holds this one coder. Out: a `SparsifyCoder`.
 
 Tensors: `encoder.weight` [n, d], `encoder.bias` [n], `W_dec` [n, d] with a row a latent, `b_dec`
 [d] and, with a skip connection, `W_skip` [d, d]. Encoding, with pre [tokens, n]:
@@ -14,6 +14,7 @@ An SAE reads its module's output, a transcoder its input. The skip connection on
 output.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,7 @@ class SparsifyCoder:
     decoder_rows: Tensor
     decoder_bias: Tensor
     skip: Tensor | None
+    fingerprint: str
 
     @property
     def shape(self) -> CoderShape:
@@ -106,18 +108,25 @@ class SparsifyCoder:
 
 
 def patterns(hookpoint: str) -> list[str]:
-    """Files of a hub repository that hold the coder of a hookpoint given without prefixes."""
-    return [f"*{hookpoint}/{name}" for name in (CONFIG, WEIGHTS)] + [CONFIG, WEIGHTS]
+    """Files of a hub repository that `find` and `load` need for a hookpoint without prefixes."""
+    # The configurations of all folders: with any of them the root holds no coder for everything.
+    return [CONFIG, f"*/{CONFIG}", WEIGHTS, f"*{hookpoint}/{WEIGHTS}"]
 
 
 def find(source: Path, hookpoint: str) -> Path | None:
-    """The coder's folder, its name with or without wrapper prefixes; the root when it is there."""
+    """The coder's folder, its name with or without wrapper prefixes.
+
+    It is the root where that is a coder and no folder below it is one.
+    """
     if (source / hookpoint / CONFIG).is_file():
         return source / hookpoint
     wanted = _spellings(hookpoint)
-    for folder in sorted(path for path in source.iterdir() if path.is_dir()):
-        if (folder / CONFIG).is_file() and _spellings(folder.name) & wanted:
+    folders = sorted(path.parent for path in source.glob(f"*/{CONFIG}"))
+    for folder in folders:
+        if _spellings(folder.name) & wanted:
             return folder
+    if folders:
+        return None
     is_coder = (source / CONFIG).is_file() and not (source / "sae_weights.safetensors").exists()
     return source if is_coder else None
 
@@ -138,7 +147,17 @@ def load(folder: Path, device: torch.device, dtype: torch.dtype) -> SparsifyCode
         tensors["W_dec"],
         tensors["b_dec"],
         tensors.get("W_skip"),
+        _fingerprint(folder),
     )
+
+
+def _fingerprint(folder: Path) -> str:
+    """SHA-256 over the SHA-256 of both files, each read in blocks."""
+    digest = hashlib.sha256()
+    for name in (CONFIG, WEIGHTS):
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _spellings(name: str) -> set[str]:
