@@ -28,7 +28,7 @@ from delphi_assets.llm.client import Client, Usage
 from delphi_assets.llm.completions import Completion
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.rows import Row, row_writer
-from delphi_assets.records import LatentRecord, read_records
+from delphi_assets.records import LatentRecord, example_files, read_records
 from delphi_assets.schema import EXPLANATIONS
 from delphi_assets.scorers.items import batches
 from delphi_assets.settings import ExplainSettings, Latents, Profile
@@ -41,6 +41,7 @@ CHUNK = 64
 class Outcome(NamedTuple):
     """What is stored for an explanation."""
 
+    selection: str
     failure: str | None
     request: str | None
 
@@ -97,8 +98,9 @@ def explain(  # noqa: PLR0917 - the stages' contract
     """Explain the given latents of a hookpoint from the windows of `selection`.
 
     Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
-    for want of train windows, and what the LLM calls came to. Raises `NotReadyError` without
-    examples, `SettingError` when the LLM's key or model is refused; rows written so far stay.
+    for want of train windows, rows of this selection, and what the LLM calls came to. Raises
+    `NotReadyError` without examples, `SettingError` when the LLM's key or model is refused; rows
+    written so far stay.
     """
     start = time.perf_counter()
     job = _Job(profile, hookpoint, selection, settings)
@@ -124,13 +126,16 @@ def explain(  # noqa: PLR0917 - the stages' contract
             "explained": sum(outcome is not None and not outcome.failure for outcome in mine),
             "failed": sum(outcome is not None and bool(outcome.failure) for outcome in mine),
             "skipped_below_min_examples": asked - len(with_windows),
+            "rows_of_selection": sum(
+                outcome.selection == selection for outcome in outcomes.values()
+            ),
             **usage,
         },
     )
 
 
 def _with_train_windows(lake: Lake, job: _Job, latents: Latents) -> list[int]:
-    files = lake.files("examples", **job.keys, selection=job.selection)
+    files = example_files(lake, job.run, job.hookpoint, job.selection)
     con = database.open_database(lake)
     counts = database.query(con, "explanations/explainable", files=files)
     con.close()
@@ -141,16 +146,11 @@ def _with_train_windows(lake: Lake, job: _Job, latents: Latents) -> list[int]:
 
 def _outcomes(lake: Lake, job: _Job) -> dict[str, Outcome]:
     con = database.connect(lake)
-    rows = database.query(
-        con,
-        "explanations/outcomes",
-        run=job.run,
-        hookpoint=job.hookpoint,
-        selection=job.selection,
-    )
+    rows = database.query(con, "explanations/outcomes", run=job.run, hookpoint=job.hookpoint)
     con.close()
     return {
-        row["explanation_id"]: Outcome(row["failure"], row["request"]) for row in rows.to_pylist()
+        row["explanation_id"]: Outcome(row["selection"], row["failure"], row["request"])
+        for row in rows.to_pylist()
     }
 
 
@@ -218,7 +218,7 @@ def _is_final(outcome: Outcome | None, request: Request) -> bool:
     """Whether the same question failed before in a way that asking again cannot mend."""
     return (
         outcome is not None
-        and outcome.failure not in failures.RETRYABLE
+        and outcome.failure not in failures.OPEN
         and outcome.request == request.hash
     )
 

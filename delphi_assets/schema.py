@@ -62,7 +62,7 @@ _when = pa.timestamp("us", tz="UTC")
 _run = Column("run", _text, "name of the configuration (model, coder, corpus, cache settings)")
 _hookpoint = Column("hookpoint", _text, "module of the model that the coder reads")
 _latent = Column("latent", _i32, "index of the latent in its coder")
-_written = Column("written_at", _when, "when the row was written, UTC; the latest wins")
+_written = Column("written_at", _when, "when the row was written, UTC; the latest wins, a success before a failure")
 _selection = Column("selection", _text, "name of the example selection")
 
 CONTEXTS = Table(
@@ -225,6 +225,7 @@ PREDICTIONS = Table(
         _selection,
         Column("scorer", _text, "detection or fuzz"),
         Column("model", _text, "the judge: a LiteLLM model string, or 'lexical'"),
+        Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
         Column(
             "control",
             _text,
@@ -240,7 +241,17 @@ PREDICTIONS = Table(
         Column("request", _text, "completion that gave it; null without an LLM"),
         _written,
     ),
-    ("explanation_id", "latent", "selection", "scorer", "model", "control", "example", "variant"),
+    (
+        "explanation_id",
+        "latent",
+        "selection",
+        "scorer",
+        "model",
+        "judge_hash",
+        "control",
+        "example",
+        "variant",
+    ),
 )
 
 COMPLETIONS = Table(

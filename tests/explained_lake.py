@@ -53,6 +53,7 @@ def example(latent: int, number: int, split: str, activating: bool) -> Example:
         activations=activations,
         normalized=[-int(-value // 1) for value in activations],
         max_activation=max(activations),
+        latent_max=10.0,
     )
 
 
@@ -77,7 +78,8 @@ def make_lake(root: Path, n_latents: int = 6, sizes: Sizes = USUAL) -> Lake:
         for latent in range(n_latents)
         for one in record(latent, sizes).examples
     ]
-    lake.publish(Unit("examples", KEYS), [File(EXAMPLES.from_rows(rows))], config={})
+    buckets = {"n_buckets": 1}
+    lake.publish(Unit("examples", KEYS), [File(EXAMPLES.from_rows(rows))], config=buckets)
     tokens = [token for latent in range(n_latents) for token in [1] * 30 + [100 + latent]]
     context: dict[str, object] = {
         "context": 0,

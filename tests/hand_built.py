@@ -76,6 +76,7 @@ def answers(
             "selection": "default",
             "scorer": scorer,
             "model": model,
+            "judge_hash": "asked",
             "control": control,
             "example": example,
             "variant": "plain",

@@ -83,6 +83,7 @@ PREDICTIONS = [
     # One true answer failed: recall 1 of 1, specificity 1.
     *answers("g0", 0, four("timeout", True, False, False), model="gpt", request="r4"),
 ]
+PREDICTIONS[-4]["request"] = "r5"
 COMPLETIONS: list[Row] = [
     {
         "request": request,
@@ -100,6 +101,7 @@ COMPLETIONS: list[Row] = [
         ("unrelated", 9_000, 900, 9.0),
     )
 ]
+COMPLETIONS += [{"request": "r5", "model": "gpt", "error": "timeout: late", "written_at": WRITTEN}]
 EXAMPLES = [
     window(0, 0, "train", 0, [0.0, 2.0, 0.0], quantile=1),
     window(0, 1, "train", 30, [4.0, 0.0, 5.0], quantile=0),
@@ -224,7 +226,7 @@ def test_own_against_shuffled(
 
 
 def test_cost_per_latent(con: duckdb.DuckDBPyConnection) -> None:
-    """Four predictions share one call; a call without a price is counted, not taken for free."""
+    """Answers share calls; one has no price, another failed: each is counted apart."""
     columns = (
         "stage",
         "method",
@@ -235,6 +237,7 @@ def test_cost_per_latent(con: duckdb.DuckDBPyConnection) -> None:
         "completion_tokens",
         "cost",
         "cost_per_latent",
+        "n_failed",
         "n_unpriced",
     )
     assert rows(con, "cost_per_latent", *columns, **PLACE) == [
@@ -249,9 +252,31 @@ def test_cost_per_latent(con: duckdb.DuckDBPyConnection) -> None:
             pytest.approx(0.03),
             pytest.approx(0.015),
             0,
+            0,
         ),
-        ("prediction", "detection", "gpt", 1, 2, 350, 35, 0.03, 0.03, 1),
+        ("prediction", "detection", "gpt", 1, 3, 350, 35, 0.03, 0.03, 1, 1),
     ]
+
+
+def test_answers_are_compared_within_a_way_to_ask(tmp_path: Path) -> None:
+    """The own explanation judged in two ways, the other latent's in one: they are not mixed."""
+    lake = Lake(tmp_path)
+    publish(lake, "latents", LATENTS)
+    add(lake, "explanations", EXPLANATIONS)
+    good, bad = four(0.9, 0.8, 0.1, 0.2), four(0.1, 0.2, 0.9, 0.8)
+    given = [
+        *answers("e0", 0, good, model="gpt"),
+        *answers("e1", 0, bad, model="gpt", control="shuffled"),
+        *answers("e0", 0, bad, model="gpt", judge_hash="other"),
+        *answers("g0", 0, good, model="gpt", judge_hash="other"),
+    ]
+    add(lake, "predictions", given)
+    columns = ("judge_hash", "own_auc", "shuffled_auc")
+    with connect(lake) as con:
+        found = rows(con, "own_against_shuffled", *columns, **PLACE, most_tokens=None)
+        assert found == [("other", 1.0, None), ("asked", 1.0, 0.0), ("other", 0.0, None)]
+        compared = rows(con, "llm_against_lexical", "gained", **PLACE, scorer="detection")
+        assert compared == [(1.0,)]
 
 
 def test_failures_by_reason(con: duckdb.DuckDBPyConnection) -> None:

@@ -1,10 +1,12 @@
 """The default explainer: what it shows, and what it makes of an answer."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from delphi_assets.explainers import default
+from delphi_assets.records import LatentRecord
 from delphi_assets.settings import ExplainSettings
 from tests.explained_lake import N_TRAIN, record
 from tests.test_answers import completion
@@ -22,6 +24,32 @@ def test_the_question_shows_train_windows_with_their_activations() -> None:
     assert (
         "Activations" not in default.question(record(3), settings(show_activations=False)).content
     )
+
+
+def test_excerpts_stay_apart_whatever_their_text_holds() -> None:
+    one = record(3)
+    tokens = ["a", "\n\n", " word3", "\nExcerpt 9:", " <<", "b", ">>", "\n"]
+    place = [0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 4.0]
+    train = replace(
+        one.train[0],
+        str_tokens=tokens,
+        activations=place,
+        normalized=[0, 0, 10, 0, 0, 0, 0, 8],
+        max_activation=5.0,
+    )
+    text = default.question(LatentRecord(3, [train, train, *one.test]), settings()).content
+    first, second = text.split("\n\n")
+    shown, activations = first.split("\n")
+    assert shown == "Excerpt 1: a⏎⏎<< word3>>⏎Excerpt 9: < <b> ><<⏎>>"
+    assert activations == 'Activations: (" word3", 10), ("⏎", 8)'
+    assert second.startswith("Excerpt 2: a⏎⏎")
+    assert "⏎" in default.instructions(settings(), json_schema=False)[0].content
+
+
+def test_the_prompt_hash_names_how_windows_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = default.prompt_hash(settings(), json_schema=False)
+    monkeypatch.setattr(default, "FORMAT", "another")
+    assert default.prompt_hash(settings(), json_schema=False) != before
 
 
 def test_test_windows_are_never_shown() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake
 from delphi_assets.llm import client as client_module
+from delphi_assets.schema import EXPLANATIONS
 from delphi_assets.settings import ExplainSettings, Latents, Profile, parse_latents
 from delphi_assets.stage import StageReport
 from tests.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
@@ -130,6 +132,45 @@ def test_failures_have_reasons_and_only_some_are_tried_again(tmp_path: Path) -> 
         assert len(server.asked) == 7 + 4
 
 
+def test_a_rejected_request_is_open_again_on_the_next_run(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, 1)
+    replies = [Reply(status=400, error="the server was started without logprobs")]
+    with FaultServer(lambda asked: replies.pop() if replies else good(asked)) as server:
+        given = profile(api_base=server.url)
+        assert run(lake, given).facts["failed"] == 1
+        assert len(server.asked) == 1
+        assert run(lake, given).facts["explained"] == 1
+        assert len(server.asked) == 2
+
+
+def test_a_later_failure_does_not_hide_an_explanation(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, 2)
+    run(lake, profile(), ALL, LEXICAL)
+    [row, _] = rows(lake)
+    later = {**row, "explanation": None, "failure": "timeout", "written_at": datetime.now(UTC)}
+    keys = {name: str(later.pop(name)) for name in ("run", "hookpoint")}
+    lake.append(EXPLANATIONS, keys, EXPLANATIONS.from_rows([later]))
+    assert [row["failure"] for row in rows(lake)] == [None, None]
+    newer = {**later, "explanation": "new", "failure": None}
+    lake.append(EXPLANATIONS, keys, EXPLANATIONS.from_rows([newer]))
+    assert rows(lake)[0]["explanation"] == "new"
+    joined = """
+        select count(*) from explanations join (select distinct latent from examples) using (latent)
+    """
+    assert connect(lake).sql(joined).fetchall() == [(2,)]
+
+
+def test_rows_of_other_selections_are_counted_too(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, 3)
+    run(lake, profile(), parse_latents("0-1"), LEXICAL)
+    [row, _] = rows(lake)
+    other = {**row, "explanation_id": "x", "selection": "other"}
+    keys = {name: str(other.pop(name)) for name in ("run", "hookpoint")}
+    lake.append(EXPLANATIONS, keys, EXPLANATIONS.from_rows([other]))
+    report = run(lake, profile(), ALL, LEXICAL)
+    assert (report.rows, report.new_rows, report.facts["rows_of_selection"]) == (4, 1, 3)
+
+
 def test_a_paid_answer_whose_row_was_lost_is_not_paid_again(tmp_path: Path) -> None:
     lake = make_lake(tmp_path)
     with FaultServer(good) as server:
@@ -182,6 +223,46 @@ explain(
     SELECTION,
 )
 """
+
+
+INTERRUPTED = """
+import asyncio, signal, sys
+
+async def cell():
+    exec(sys.argv.pop(1), {})
+
+# As in a notebook: a loop runs already, and SIGINT raises KeyboardInterrupt in the main thread.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+asyncio.new_event_loop().run_until_complete(cell())
+"""
+
+
+def test_an_interrupted_run_sends_no_more_and_stores_what_was_in_flight(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, n_latents=20)
+
+    def answer(asked: Asked) -> Reply:
+        reply = good(asked)
+        reply.delay = 0.05 if asked.number < 4 else 2.0
+        return reply
+
+    with FaultServer(answer) as server:
+        arguments = [sys.executable, "-c", INTERRUPTED, KILLED, server.url, lake.root]
+        process = subprocess.Popen(
+            arguments, cwd=Path(__file__).parent.parent, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 60
+        while len(server.asked) < 4 + 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=30)
+        assert "KeyboardInterrupt" in error
+        assert len(server.asked) == 4 + 3
+        answers = "select count(*) from completions where error is null"
+        assert connect(lake).sql(answers).fetchall() == [(4 + 3,)]
+        report = run(lake, profile(api_base=server.url))
+        assert len(server.asked) == 20
+        assert report.facts["explained"] == 20
 
 
 def test_a_killed_run_repays_at_most_what_was_in_flight(tmp_path: Path) -> None:

@@ -1,44 +1,21 @@
 """Fuzzing: the layout of the highlighting gives nothing away."""
 
-import random
 from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from delphi_assets.records import LatentRecord
 from delphi_assets.scorers import detection, fuzz
-from delphi_assets.scorers.fuzz import place, run_lengths
-from tests.explained_lake import N_SILENT, N_TEST, record
-
-
-@given(
-    runs=st.lists(st.integers(1, 5), min_size=1, max_size=6),
-    length=st.integers(1, 40),
-    seed=st.integers(0, 1000),
-)
-def test_placements_keep_the_runs(runs: list[int], length: int, seed: int) -> None:
-    marked = place(runs, length, random.Random(seed))
-    assert len(marked) == length
-    if sum(runs) + len(runs) - 1 <= length:
-        assert sorted(run_lengths(marked)) == sorted(runs)
-    else:
-        assert any(marked)
-
-
-def test_every_placement_is_equally_likely() -> None:
-    seen = Counter(tuple(place([1, 1], 4, random.Random(seed))) for seed in range(3000))
-    assert len(seen) == 3
-    assert min(seen.values()) > 900
+from delphi_assets.scorers.items import Item
+from tests.explained_lake import N_SILENT, N_TEST, WINDOW, record
 
 
 def two_runs(latent: int) -> LatentRecord:
     """A record whose test windows have runs of 2 and 1 tokens, all in other places."""
     examples = []
     for one in record(latent).examples:
-        activations = [0.0] * 8
+        activations = [0.0] * WINDOW
         if one.activating:
             start = one.example % 4
             activations[start : start + 2] = [5.0, 5.0]
@@ -47,26 +24,83 @@ def two_runs(latent: int) -> LatentRecord:
     return LatentRecord(latent, examples)
 
 
-def test_true_and_false_items_have_the_same_layouts() -> None:
-    items = fuzz.items(two_runs(0), 0.3, "seed")
-    layouts: dict[bool, Counter[tuple[int, ...]]] = {True: Counter(), False: Counter()}
-    for item in items:
-        assert item.marked is not None
-        layouts[item.truth][tuple(sorted(run_lengths(item.marked)))] += 1
-    assert layouts[True] == layouts[False] == Counter({(1, 2): N_TEST})
+def centred(latent: int) -> LatentRecord:
+    """A record whose test windows fire in the middle, most of them on the next token too."""
+    examples = []
+    for one in record(latent).examples:
+        activations = [0.0] * WINDOW
+        if one.activating:
+            activations[WINDOW // 2] = 5.0
+            activations[(WINDOW // 2 + one.example) % WINDOW] = 4.0
+        examples.append(replace(one, activations=activations, max_activation=max(activations)))
+    return LatentRecord(latent, examples)
+
+
+def marks(items: list[Item], truth: bool) -> list[int]:
+    """How many of the items mark each place."""
+    marked = [item.marked for item in items if item.truth == truth and item.marked is not None]
+    return [sum(column) for column in zip(*marked, strict=True)]
+
+
+@pytest.mark.parametrize("one", [two_runs(0), centred(0), centred(1)])
+def test_true_and_false_items_mark_the_same_places_as_often(one: LatentRecord) -> None:
+    items = fuzz.items(one, 0.3, "seed")
+    assert sum(item.truth for item in items) == sum(not item.truth for item in items) == N_TEST
+    assert marks(items, True) == marks(items, False)
+    layouts = [Counter(i.marked for i in items if i.truth == truth) for truth in (True, False)]
+    assert layouts[0] == layouts[1]
     assert {item.variant for item in items if item.truth} == {"true"}
     assert {item.variant for item in items if not item.truth} == {"false"}
 
 
-def test_false_places_differ_by_latent_window_and_seed() -> None:
-    def places(latent: int, seed: str) -> list[tuple[bool, ...]]:
-        items = fuzz.items(two_runs(latent), 0.3, seed)
-        return [item.marked for item in sorted(items, key=lambda i: i.example) if not item.truth]  # type: ignore[misc]
+def test_layouts_are_gone_through_again_when_there_are_more_windows() -> None:
+    items = fuzz.items(two_runs(0), 0.3, "seed")
+    more = LatentRecord(0, [one for one in two_runs(0).examples if one.example != 5])
+    again = fuzz.items(more, 0.3, "seed")
+    false = Counter(item.marked for item in again if not item.truth)
+    assert sum(false.values()) == N_SILENT == len(items) - N_TEST
+    true = Counter(item.marked for item in again if item.truth)
+    assert set(false) == set(true)
 
-    assert places(0, "a") == places(0, "a")
-    assert places(0, "a") != places(0, "b")
-    assert places(0, "a") != places(1, "a")
-    assert len(set(places(0, "a"))) > 1
+
+def with_special(one: LatentRecord, places: dict[int, int]) -> LatentRecord:
+    """The record, with "<bos>" at a place of some silent windows, by example."""
+    examples = []
+    for example in one.examples:
+        tokens = list(example.str_tokens)
+        if example.example in places:
+            tokens[places[example.example]] = "<bos>"
+        examples.append(replace(example, str_tokens=tokens))
+    return LatentRecord(one.latent, examples)
+
+
+@pytest.mark.parametrize("seed", ["a", "b", "c", "d"])
+def test_no_special_token_is_marked_and_layouts_stay_matched(seed: str) -> None:
+    silent = [example.example for example in two_runs(0).non_activating]
+    one = with_special(two_runs(0), {silent[0]: 0, silent[1]: 1, silent[2]: 7})
+    items = fuzz.items(one, 0.3, seed, {"<bos>"})
+    for item in items:
+        assert item.marked is not None
+        assert "<bos>" not in [t for t, m in zip(item.str_tokens, item.marked, strict=True) if m]
+    assert len(items) == N_TEST + N_SILENT
+    assert marks(items, True) == marks(items, False)
+
+
+def test_a_window_that_no_layout_fits_is_left_out() -> None:
+    one = centred(0)
+    silent = one.non_activating[0].example
+    items = fuzz.items(with_special(one, {silent: WINDOW // 2}), 0.3, "s", {"<bos>"})
+    assert len(items) == N_TEST + N_SILENT - 1
+    assert silent not in {item.example for item in items}
+
+
+def test_layouts_differ_by_seed() -> None:
+    def layouts(seed: str) -> list[tuple[bool, ...] | None]:
+        items = fuzz.items(two_runs(0), 0.3, seed)
+        return [item.marked for item in sorted(items, key=lambda i: i.example) if not item.truth]
+
+    assert layouts("a") == layouts("a")
+    assert len({tuple(layouts(seed)) for seed in "abcd"}) > 1
 
 
 def test_a_true_item_marks_what_reaches_the_threshold() -> None:

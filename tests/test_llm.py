@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,6 +42,13 @@ def ask(prompt: str, **changes: object) -> Request:
     return Request(**asked)  # type: ignore[arg-type]
 
 
+def made(root: Path) -> Lake:
+    """The lake under `root`, with empty tables."""
+    lake = Lake(root / "lake")
+    lake.initialize()
+    return lake
+
+
 def complete(
     root: Path, url: str, prompts: list[str], model: str = MODEL, **settings: object
 ) -> list[Completion]:
@@ -47,7 +57,7 @@ def complete(
     llm = LLMSettings.model_validate(given)
 
     async def all_at_once() -> list[Completion]:
-        async with Client(llm, model, Lake(root / "lake"), "run") as client:
+        async with Client(llm, model, made(root), "run") as client:
             requests = [ask(prompt, model=model) for prompt in prompts]
             return await asyncio.gather(*[client.complete(request) for request in requests])
 
@@ -179,6 +189,19 @@ def test_a_refused_key_or_model_stops_at_once(tmp_path: Path, status: int) -> No
     assert [row["answer"] for row in stored(tmp_path)] == ["ok"]
 
 
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_moderated_prompt_fails_alone(tmp_path: Path, status: int) -> None:
+    words = "Your chosen model requires moderation and your input was flagged for violence"
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(status=status, error=words) if asked.prompt == "1" else Reply(asked.prompt)
+
+    with FaultServer(answer) as server:
+        completions = complete(tmp_path, server.url, ["0", "1", "2"], max_concurrent=1)
+        assert len(server.asked) == 3
+    assert [one.failure for one in completions] == [None, "content_filter", None]
+
+
 def test_an_unknown_provider_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"'nobody-knows-me'.*openrouter/"):
         complete(tmp_path, "http://127.0.0.1:9", ["x"], model="nobody-knows-me")
@@ -264,13 +287,13 @@ def test_group_commit_gives_each_caller_its_result_or_the_error() -> None:
     assert len(groups) < 12
 
 
-def test_a_stopped_client_still_writes_what_arrived(tmp_path: Path) -> None:
+def test_a_stopped_client_still_writes_what_arrives(tmp_path: Path) -> None:
     def answer(asked: Asked) -> Reply:
-        return Reply(delay=0.0 if asked.prompt == "quick" else 1.0)
+        return Reply(asked.prompt, delay=0.0 if asked.prompt == "quick" else 1.0)
 
     async def main(url: str) -> None:
         settings = LLMSettings(api_base=url)
-        async with Client(settings, MODEL, Lake(tmp_path / "lake"), "run") as client:
+        async with Client(settings, MODEL, made(tmp_path), "run") as client:
             quick = asyncio.create_task(client.complete(ask("quick")))
             slow = asyncio.create_task(client.complete(ask("slow")))
             await quick
@@ -279,7 +302,39 @@ def test_a_stopped_client_still_writes_what_arrived(tmp_path: Path) -> None:
 
     with FaultServer(answer) as server, pytest.raises(KeyError):
         loop.run(main(server.url))
-    assert len(stored(tmp_path)) == 1
+    assert {row["answer"] for row in stored(tmp_path)} == {"quick", "slow"}
+
+
+def test_a_fatal_error_waits_for_the_calls_in_flight_and_sends_no_more(tmp_path: Path) -> None:
+    """Six calls are open when one is refused: the answers to the other five are stored."""
+
+    def answer(asked: Asked) -> Reply:
+        refused = asked.prompt == "3"
+        return Reply(status=402, delay=0.5) if refused else Reply(asked.prompt, delay=1.0)
+
+    prompts = [str(number) for number in range(20)]
+    with FaultServer(answer) as server:
+        complete(tmp_path / "warm", server.url, ["warm"])
+        server.asked.clear()
+        with pytest.raises(SettingError, match="OPENAI_API_KEY"):
+            complete(tmp_path, server.url, prompts, max_concurrent=6)
+        assert len(server.asked) == 6
+    asked = {asked.prompt for asked in server.asked}
+    assert {row["answer"] for row in stored(tmp_path)} == asked - {"3"}
+
+
+def test_a_stop_does_not_wait_for_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "FIRST_PAUSE", 50.0)
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(status=401, delay=0.5) if asked.prompt == "key" else Reply(status=503)
+
+    with FaultServer(answer) as server:
+        start = time.perf_counter()
+        with pytest.raises(SettingError):
+            complete(tmp_path, server.url, ["busy", "key"])
+        assert time.perf_counter() - start < 20
+        assert len(server.asked) == 2
 
 
 def test_for_each_stops_at_the_first_error_and_bounds_its_workers() -> None:
@@ -310,3 +365,20 @@ def test_a_loop_of_its_own_also_inside_one() -> None:
         return loop.run(inner())
 
     assert asyncio.run(outer()) == 3
+
+
+def test_an_interrupt_cancels_the_coroutine_and_waits_for_it() -> None:
+    """A real SIGINT in the main thread, from within a loop as in a notebook."""
+    ended = []
+
+    async def long() -> None:
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+        try:
+            await asyncio.sleep(30)
+        finally:
+            await asyncio.sleep(0.1)
+            ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(long())
+    assert ended == [True]

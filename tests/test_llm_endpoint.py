@@ -54,7 +54,7 @@ def test_explain_and_score_over_http(tmp_path: Path, url: str) -> None:
     def explain_and_score() -> list[StageReport]:
         return [
             explain(given, lake, HOOKPOINT, latents, explainer, SELECTION),
-            score(given, lake, HOOKPOINT, latents, judge, SELECTION),
+            score(given, lake, HOOKPOINT, latents, judge, SELECTION, "default"),
         ]
 
     first = explain_and_score()

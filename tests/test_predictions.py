@@ -5,12 +5,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
+from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.llm import client as client_module
 from delphi_assets.predictions import score
 from delphi_assets.scorers.tasks import Explained, assign_others
@@ -118,9 +119,11 @@ def test_lexical_judges_leave_foreign_explanations_out(lake: Lake) -> None:
         llm = ExplainSettings(explainer_model="openai/tiny")
         given = profile(api_base=server.url)
         explain(given, lake, HOOKPOINT, parse_latents("0-1"), llm, SELECTION)
-    report = run(lake, profile(), parse_latents("0"))
+    report = run(lake, profile(), parse_latents("0"), explainer="all")
     assert report.new_rows == 2 * ITEMS
     assert report.facts["explanations_the_judge_cannot_read"] == 2
+    of_the_profile = run(lake, profile(), parse_latents("0"))
+    assert of_the_profile.facts["explanations_the_judge_cannot_read"] == 0
     with pytest.raises(NotReadyError, match="'nobody'"):
         run(lake, profile(), explainer="nobody")
 
@@ -128,10 +131,10 @@ def test_lexical_judges_leave_foreign_explanations_out(lake: Lake) -> None:
 def judge(asked: Asked) -> Reply:
     """Right answers: the explanation's top token occurs, and is marked where there are marks."""
     description, _, excerpts = asked.prompt.partition("\n\n")
-    word = description.split('"')[1]
+    word = description.split("\n")[1].split('"')[1]
     fuzz = "<<" in asked.prompt
     wanted = re.escape(f"<<{word}>>" if fuzz else word)
-    windows = re.split(r"(?:^|\n)Excerpt \d+: ", excerpts)[1:]
+    windows = re.split(r"(?:^|\n\n)Excerpt \d+: ", excerpts)[1:]
     return Reply(json.dumps({"answers": [int(bool(re.search(wanted, w))) for w in windows]}))
 
 
@@ -212,6 +215,125 @@ def test_a_failed_batch_fails_its_items_and_only_some_are_asked_again(lake: Lake
         assert again.new_rows == lost
         assert run(lake, given, parse_latents("0"), LLM).new_rows == 0
     assert rows(lake, "select count(*) from predictions where failure = 'server_error'") == [(0,)]
+
+
+def test_more_tokens_repair_truncated_answers(lake: Lake) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.body["max_tokens"] < 100:
+            return Reply('{"answers": [1,', finish_reason="length")
+        return judge(asked)
+
+    with FaultServer(answer) as server:
+        short = profile(api_base=server.url, max_tokens=5)
+        report = run(lake, short, parse_latents("0"), LLM)
+        assert report.facts["failed_predictions"] == 2 * ITEMS
+        again = run(lake, short, parse_latents("0"), LLM)
+        assert (len(server.asked), again.facts["tasks_done_now"]) == (6, 0)
+        longer = run(lake, profile(api_base=server.url), parse_latents("0"), LLM)
+        assert (len(server.asked), longer.facts["failed_predictions"]) == (12, 0)
+        assert longer.rows == 2 * ITEMS
+        assert run(lake, short, parse_latents("0"), LLM).new_rows == 0
+
+
+def test_another_question_gives_other_rows_beside_the_first(lake: Lake) -> None:
+    """Each change asks anew; asked as before, everything is there."""
+    changed: list[tuple[dict[str, object], dict[str, object], int]] = [
+        ({}, {}, 2),
+        ({"log_prob": True}, {}, 2),
+        ({"num_examples_per_scorer_prompt": 4}, {}, 2),
+        ({}, {"temperature": 0.5}, 2),
+        ({}, {"json_schema": True}, 2),
+        ({}, {"threshold": 0.9}, 1),
+    ]
+    n_rows = 0
+    with FaultServer(judge) as server:
+        for score_changes, other, n_scorers in changed * 2:
+            llm = {name: value for name, value in other.items() if name != "threshold"}
+            given = profile(api_base=server.url, **llm)
+            shown = {name: value for name, value in other.items() if name == "threshold"}
+            explained_so = given.explain.model_copy(update=shown)
+            given = given.model_copy(update={"explain": explained_so})
+            report = run(lake, given, parse_latents("0"), LLM.model_copy(update=score_changes))
+            n_rows += report.new_rows
+            assert report.new_rows in (0, n_scorers * ITEMS)
+            assert report.rows == n_rows
+    assert n_rows == 11 * ITEMS
+    assert rows(lake, "select count(distinct judge_hash), count(*) from scores") == [(11, 11)]
+    assert rows(lake, "select distinct n_examples, accuracy from scores") == [(ITEMS, 1.0)]
+
+
+def test_a_lexical_judge_shown_other_highlights_answers_beside_the_first(lake: Lake) -> None:
+    run(lake, profile(), parse_latents("0"))
+    given = profile()
+    explained_so = given.explain.model_copy(update={"threshold": 0.9})
+    more = run(lake, given.model_copy(update={"explain": explained_so}), parse_latents("0"))
+    assert more.new_rows == ITEMS
+    hashes = rows(lake, "select scorer, judge_hash from scores order by all")
+    assert hashes == [
+        ("detection", "lexical"),
+        ("fuzz", "lexical threshold 0.3"),
+        ("fuzz", "lexical threshold 0.9"),
+    ]
+
+
+def test_an_llm_judge_is_told_how_to_read_a_lexical_explanation(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, 1)
+
+    def answer(asked: Asked) -> Reply:
+        return Reply("[EXPLANATION]: Words." if "Description" not in asked.prompt else "[1]")
+
+    only = ScoreSettings(
+        scorer_model="openai/judge", scorers=("fuzz",), num_examples_per_scorer_prompt=1
+    )
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url)
+        for explainer, model in (("lexical", "lexical"), ("default", "openai/tiny")):
+            settings = ExplainSettings(explainer=explainer, explainer_model=model)  # type: ignore[arg-type]
+            explain(given, lake, HOOKPOINT, ALL, settings, SELECTION)
+        run(lake, given, ALL, only, "all")
+        asked = [one.prompt for one in server.asked if "Description" in one.prompt]
+    assert len(asked) == 2 * ITEMS
+    legend = "Description: These lines were written by counting"
+    assert sum(prompt.startswith(legend) for prompt in asked) == ITEMS
+    assert sum(prompt.startswith("Description: Words.\n\nExcerpt 1: ") for prompt in asked) == ITEMS
+
+
+def test_when_all_explanations_failed_the_reason_is_named(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, 3)
+
+    def answer(asked: Asked) -> Reply:
+        return Reply("I'm sorry, I can't.") if "word2" in asked.prompt else Reply("no marker")
+
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url)
+        llm = ExplainSettings(explainer_model="openai/tiny")
+        explain(given, lake, HOOKPOINT, ALL, llm, SELECTION)
+    with pytest.raises(NotReadyError, match=r"all 3 explanations.*2 of them.*'unparseable'"):
+        run(lake, profile(), explainer="default")
+    with pytest.raises(NotReadyError, match="no explanation by the explainer 'lexical'"):
+        run(lake, profile())
+
+
+def test_special_tokens_are_marked_only_where_latents_can_fire_on_them(lake: Lake) -> None:
+    """In this lake " filler0" is made special; no false item may mark it."""
+    vocabulary = read_parquet(lake, lake.files("vocabulary", run="tiny"))
+    special = [text == " filler0" for text in vocabulary["str_token"].to_pylist()]
+    place = vocabulary.schema.get_field_index("special")
+    changed = vocabulary.set_column(place, "special", [special])
+    pq.write_table(changed, Path(lake.root, lake.files("vocabulary", run="tiny")[0]))
+    seen: list[str] = []
+
+    def answer(asked: Asked) -> Reply:
+        seen.append(asked.prompt)
+        return judge(asked)
+
+    only = LLM.model_copy(update={"scorers": ("fuzz",)})
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url)
+        run(lake, given, ALL, only)
+        assert seen
+        assert not any("<< filler0>>" in prompt for prompt in seen)
+        assert any(" filler0 " in prompt for prompt in seen)
 
 
 def test_an_interrupted_run_sends_exactly_what_is_missing(lake: Lake) -> None:

@@ -103,6 +103,16 @@ def test_controls_judges_and_scorers_are_kept_apart() -> None:
     assert found == recalls
 
 
+def test_ways_to_ask_are_kept_apart() -> None:
+    """The same judge asked in two ways gives two rows, each of its own answers."""
+    one, other = [(True, 0.9), (False, 0.2)], [(True, 0.1), (False, 0.3), (False, 0.8)]
+    rows = view(answers("e", 0, one) + answers("e", 0, other, judge_hash="other"))
+    assert {row["judge_hash"]: (row["n_examples"], row["auc"]) for row in rows} == {
+        "asked": (2, 1.0),
+        "other": (3, 0.0),
+    }
+
+
 class Counted(NamedTuple):
     """Metrics of one explanation by counting."""
 

@@ -3,9 +3,9 @@
 In: the train windows of a latent. Out: messages for an LLM; and from its answer, an explanation or
 the reason why there is none.
 
-The prompt is: instructions, worked examples as earlier turns, then the numbered windows. Tokens
-whose activation is above `threshold` times the latent's maximum are highlighted; with
-`show_activations` they are listed with their activation, normalized to 0-10.
+The prompt is: instructions, worked examples as earlier turns, then the numbered windows, shown as
+`highlighting` shows them. Tokens whose activation is above `threshold` times the latent's maximum
+are highlighted; with `show_activations` they are listed with their activation, normalized to 0-10.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from delphi_assets import prompts
-from delphi_assets.highlighting import highlight, mark
+from delphi_assets.highlighting import FORMAT, highlight, mark, show
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
 from delphi_assets.llm.requests import Message
@@ -48,8 +48,8 @@ def question(record: LatentRecord, settings: ExplainSettings) -> Message:
 
 
 def prompt_hash(settings: ExplainSettings, json_schema: bool) -> str:
-    """Hash of the instructions: changes with their wording and with what they ask for."""
-    text = json.dumps(instructions(settings, json_schema))
+    """Hash of the instructions: changes with their wording, what they ask for, and `FORMAT`."""
+    text = json.dumps([FORMAT, instructions(settings, json_schema)])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -100,7 +100,7 @@ def _explanation(answer: str) -> str | None:
 
 
 def _system(settings: ExplainSettings, json_schema: bool) -> str:
-    parts = [prompts.text("explainer")]
+    parts = [prompts.text("explainer"), prompts.text("excerpts")]
     if settings.show_activations:
         parts.append(prompts.text("explainer_activations"))
     if settings.cot:
@@ -124,7 +124,7 @@ def _shown(
 ) -> tuple[str, list[tuple[str, int]]]:
     marked = mark(example.activations, settings.threshold, maximum, inclusive=False)
     pairs = [
-        (token, value)
+        (show(token), value)
         for token, value, is_marked in zip(
             example.str_tokens, example.normalized, marked, strict=True
         )
@@ -137,10 +137,11 @@ def _windows(
     windows: Iterable[tuple[str, Sequence[tuple[str, int]]]], show_activations: bool
 ) -> str:
     """Numbered windows, with the activations of their marked tokens where asked for."""
-    lines = []
+    parts = []
     for number, (text, pairs) in enumerate(windows, start=1):
-        lines.append(f"Excerpt {number}: {text}")
+        part = f"Excerpt {number}: {text}"
         if show_activations:
             listed = ", ".join(f"({json.dumps(t, ensure_ascii=False)}, {v})" for t, v in pairs)
-            lines.append(f"Activations: {listed}")
-    return "\n".join(lines)
+            part += f"\nActivations: {listed}"
+        parts.append(part)
+    return "\n\n".join(parts)

@@ -9,8 +9,10 @@ In: `Request`s. Out: `Completion`s, each of which is on disk when the caller get
    FIRST_PAUSE * 2**retries seconds, halved at most by jitter seeded with run and request, or as
    long as Retry-After says; other errors are the answer to this request and are not.
 4. A refused key (401, 402, 403) or an unknown model (404) stops the stage: every other call would
-   fail in the same way.
-5. Errors are scrubbed of secrets (`llm.secrets`) before they are stored, logged or raised.
+   fail in the same way. A 403 that speaks of moderation is the answer to this request alone.
+5. A stage that stops, whatever the reason, sends nothing more, but waits for the calls that are
+   open and stores their answers: they are paid for.
+6. Errors are scrubbed of secrets (`llm.secrets`) before they are stored, logged or raised.
 """
 
 import asyncio
@@ -18,7 +20,7 @@ import logging
 import os
 import random
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple, NoReturn, Self
@@ -104,6 +106,7 @@ class Client:
         self._places = asyncio.Semaphore(settings.max_concurrent)
         self._open: dict[str, asyncio.Task[Completion]] = {}
         self._stopped: str | None = None
+        self._stopping = asyncio.Event()
         self._log = CompletionLog(lake, run)
         self._stack = AsyncExitStack()
         self.usage = Usage()
@@ -121,7 +124,7 @@ class Client:
         self._stack.enter_context(ScrubbedLogs(self._scrub))
         self._stack.push_async_callback(_close_clients, self._litellm)
         await self._stack.enter_async_context(self._log)
-        self._stack.push_async_callback(self._cancel_open)
+        self._stack.push_async_callback(self._finish_open)
         return self
 
     async def __aexit__(
@@ -179,7 +182,12 @@ class Client:
             if pause is None:
                 return failed(request, diagnosis.code, message, outcome.seconds, attempt)
             log.info("%s, retry %d in %.1f s", diagnosis.code, attempt, pause)
-            await asyncio.sleep(pause)
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait until the next attempt, or until the stage stops."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _send(self, request: Request) -> _Outcome:
         import openai
@@ -237,13 +245,18 @@ class Client:
             f"the model and the environment variable {keys}; answers that arrived are stored, and "
             "the next run continues behind them."
         )
+        self._stopping.set()
         raise SettingError(self._stopped) from None
 
-    async def _cancel_open(self) -> None:
-        tasks = list(self._open.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _finish_open(self) -> None:
+        """Wait for the calls that are open, no longer than the time-out of a request."""
+        self._stopped = self._stopped or "the stage was stopped; start it again to continue."
+        self._stopping.set()
+        if tasks := list(self._open.values()):
+            _, late = await asyncio.wait(tasks, timeout=self._settings.timeout)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
 
 def import_litellm() -> Any:

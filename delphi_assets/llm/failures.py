@@ -12,10 +12,13 @@ REJECTED, CONTENT_FILTER, REFUSAL = "rejected", "content_filter", "refusal"
 EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable", "wrong_count"
 
 RETRYABLE = (TIMEOUT, CONNECTION, RATE_LIMIT, SERVER)
-"""Failures of the way to the model: asked again, within a run and by the next one. The others are
-what the model or the server says to this request, and final."""
+"""Failures of the way to the model: asked again, within a run and by the next one."""
+OPEN = (*RETRYABLE, REJECTED)
+"""Failures that the next run asks about again. A rejected request cost nothing, and the reason may
+be how the server was started. The others are what the model says to this request, and final."""
 
 
+_MODERATED = re.compile(r"moderat|flagged|content[ _-]?policy", re.IGNORECASE)
 _REFUSALS = re.compile(
     r"^\W*(i['’]?m sorry|i am sorry|sorry[,.]|i (can['’]?t|cannot|can not|won['’]?t)\b"
     r"|i['’]?m (unable|not able)|i am (unable|not able)|as an ai\b)",
@@ -44,13 +47,16 @@ def diagnose(error: BaseException) -> Diagnosis:
     status = _status(error)
     code = _code(error, status)
     unknown_model = status == 404 and type(error).__name__ == "NotFoundError"
-    fatal = status in (401, 402, 403) or unknown_model
+    fatal = code != CONTENT_FILTER and (status in (401, 402, 403) or unknown_model)
     return Diagnosis(code, code in RETRYABLE, fatal, _retry_after(error))
 
 
 def _code(error: BaseException, status: int | None) -> str:
     named = type(error).__name__
     if "ContentPolicy" in named:
+        return CONTENT_FILTER
+    # Some providers answer 403 to a prompt that they will not show their model.
+    if status in (400, 403) and _MODERATED.search(str(error)):
         return CONTENT_FILTER
     if isinstance(error, TimeoutError) or status == 408:
         return TIMEOUT

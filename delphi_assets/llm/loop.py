@@ -1,6 +1,7 @@
 """One event loop a stage, and a bounded number of jobs in it.
 
-`run` gives a coroutine an event loop of its own, also inside a notebook that has one already.
+`run` gives a coroutine an event loop in a thread of its own, so that it works the same in a script
+and in a notebook, which has a loop already, and so that both can be interrupted.
 `for_each` works through jobs with a fixed number of workers, so that memory does not grow with the
 number of jobs; the first error stops the others and is raised.
 """
@@ -8,6 +9,7 @@ number of jobs; the first error stops the others and is raised.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 Job = TypeVar("Job")
@@ -15,13 +17,27 @@ Result = TypeVar("Result")
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """The coroutine's result, from a fresh event loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
+    """The coroutine's result, from a fresh event loop.
+
+    Whatever interrupts the caller meanwhile cancels the coroutine, and is raised once the
+    coroutine has put away what it had.
+    """
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(coroutine)
+
+    def work() -> Result:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            return runner.get_loop().run_until_complete(task)
+
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
+        done = pool.submit(work)
+        try:
+            return done.result()
+        except BaseException:
+            # The loop is closed when the coroutine ended on its own, or just now.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(task.cancel)
+            raise
 
 
 async def for_each(

@@ -1,21 +1,19 @@
 """Fuzzing: are the highlighted tokens the ones the explanation speaks of?
 
 In: a record. Out: its test windows with the tokens highlighted on which the latent fires (true),
-and its non-activating windows with as many tokens highlighted at drawn places (false).
+and its non-activating windows with the highlighting of a test window laid over them (false).
 
-The layout of the highlighting must not tell the two apart, so every false item takes its layout
-from a true one:
+The layout of the highlighting must not tell the two apart, so it is the same on both sides:
 
-1. Non-activating windows are ordered by a hash and matched with the test windows, one to one; when
-   there are more of them, the test windows are gone through again.
-2. A false item keeps the lengths of its match's runs of highlighted tokens, in a drawn order.
-3. The runs are placed, at least one token apart, so that every placement is equally likely. The
-   draw is seeded with latent and window: no two latents share their places.
+1. Test windows are ordered by a hash and make a queue of layouts; when it is used up, it is filled
+   again.
+2. Each non-activating window takes the first layout of the queue that highlights none of its
+   special tokens: the latent does not fire on those, so a mark there would say "false". Windows
+   that hold special tokens choose first, while there is a choice.
+3. A window that no layout fits is left out.
 """
 
-import random
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Collection
 
 from delphi_assets.highlighting import mark
 from delphi_assets.records import Example, LatentRecord
@@ -24,56 +22,18 @@ from delphi_assets.scorers.items import Item, order_of, shuffled
 TRUE, FALSE = "true", "false"
 
 
-def items(record: LatentRecord, threshold: float, seed: str) -> list[Item]:
+def items(
+    record: LatentRecord, threshold: float, seed: str, special: Collection[str] = frozenset()
+) -> list[Item]:
     """The record's items; `seed` names run, hookpoint, latent and seed.
 
-    Tokens are highlighted from `threshold` times the latent's maximum on. Without test windows
-    there is nothing to match, hence no item.
+    Tokens are highlighted from `threshold` times the latent's maximum on. `special` are the tokens,
+    as text, on which no latent fires. Without test windows there is nothing to lay over the others,
+    hence no item.
     """
     seed = f"{seed}|fuzz"
     true = [_true(example, record.max_activation, threshold) for example in record.test]
-    if not true:
-        return []
-    matches = sorted(true, key=lambda item: order_of(seed, "match", item.example))
-    silent = sorted(
-        record.non_activating, key=lambda example: order_of(seed, "silent", example.example)
-    )
-    false = [
-        _false(example, matches[index % len(matches)], f"{seed}|{example.position}")
-        for index, example in enumerate(silent)
-    ]
-    return shuffled([*true, *false], seed)
-
-
-def run_lengths(marked: Sequence[bool]) -> list[int]:
-    """Lengths of the runs of marked tokens, in order."""
-    return [len(list(run)) for is_marked, run in groupby(marked) if is_marked]
-
-
-def place(runs: Sequence[int], length: int, draw: random.Random) -> list[bool]:
-    """`length` tokens with the runs marked, in drawn order, at least one unmarked token apart.
-
-    With the gaps that must be there taken out, a placement is a choice of distinct slots: each is
-    equally likely. Runs that do not fit are cut from the longest.
-    """
-    runs = _fitting(runs, length)
-    draw.shuffle(runs)
-    slots = sorted(draw.sample(range(length - sum(runs) + 1), len(runs)))
-    marked = [False] * length
-    placed = 0
-    for slot, run in zip(slots, runs, strict=True):
-        start = slot + placed
-        marked[start : start + run] = [True] * run
-        placed += run
-    return marked
-
-
-def _fitting(runs: Sequence[int], length: int) -> list[int]:
-    fitting = sorted(runs)
-    while sum(fitting) + len(fitting) - 1 > length:
-        fitting[-1] -= 1
-        fitting = sorted(run for run in fitting if run)
-    return fitting
+    return shuffled([*true, *_false(true, record.non_activating, seed, special)], seed)
 
 
 def _true(example: Example, maximum: float, threshold: float) -> Item:
@@ -88,14 +48,46 @@ def _true(example: Example, maximum: float, threshold: float) -> Item:
     )
 
 
-def _false(example: Example, match: Item, seed: str) -> Item:
-    assert match.marked is not None
-    marked = place(run_lengths(match.marked), len(example.str_tokens), random.Random(seed))
+def _false(
+    true: list[Item], silent: list[Example], seed: str, special: Collection[str]
+) -> list[Item]:
+    layouts = [
+        item.marked
+        for item in sorted(true, key=lambda item: order_of(seed, "match", item.example))
+        if item.marked is not None
+    ]
+    has_special = {example.example for example in silent if _special(example, special)}
+    in_turn = sorted(
+        silent,
+        key=lambda example: (
+            example.example not in has_special,
+            order_of(seed, "silent", example.example),
+        ),
+    )
+    queue: list[tuple[bool, ...]] = []
+    found = []
+    for example in in_turn:
+        queue = queue or list(layouts)
+        taboo = _special(example, special)
+        for marked in (*queue, *layouts):
+            if not any(marked[place] for place in taboo):
+                found.append(_laid_over(example, marked))
+                if marked in queue:
+                    queue.remove(marked)
+                break
+    return found
+
+
+def _special(example: Example, special: Collection[str]) -> list[int]:
+    return [place for place, token in enumerate(example.str_tokens) if token in special]
+
+
+def _laid_over(example: Example, marked: tuple[bool, ...]) -> Item:
     return Item(
         example=example.example,
         variant=FALSE,
         truth=False,
         quantile=None,
         str_tokens=tuple(example.str_tokens),
-        marked=tuple(marked),
+        marked=marked,
     )

@@ -37,5 +37,6 @@ order by
     scores.latent,
     scores.explanation_id,
     scores.selection,
-    scores.model
+    scores.model,
+    scores.judge_hash
 limit $n_rows;

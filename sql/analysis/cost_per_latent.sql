@@ -1,8 +1,8 @@
 -- What did explaining and scoring cost, per latent?
 -- Parameters: $run, $hookpoint.
 -- Columns: stage (explanation or prediction), method (explainer or scorer), model, latents, LLM
---   calls behind them, tokens, US dollars in total and per latent; n_unpriced counts the calls
---   whose price is unknown and which the totals leave out.
+--   calls behind them, tokens, US dollars in total and per latent; n_failed counts the calls
+--   without an answer, n_unpriced those answered at an unknown price, which the totals leave out.
 with used as (
     select distinct
         'explanation' as stage,
@@ -52,7 +52,10 @@ paid as (
         sum(completions.prompt_tokens)::bigint as prompt_tokens,
         sum(completions.completion_tokens)::bigint as completion_tokens,
         sum(completions.cost) as cost,
-        count(*) - count(completions.cost) as n_unpriced
+        count(*) filter (completions.error is not null) as n_failed,
+        count(*) filter (
+            completions.error is null and completions.cost is null
+        ) as n_unpriced
     from calls
     inner join completions
         on calls.request = completions.request
@@ -70,6 +73,7 @@ select
     paid.completion_tokens,
     paid.cost,
     paid.cost / explained.n_latents as cost_per_latent,
+    paid.n_failed,
     paid.n_unpriced
 from paid
 inner join explained

@@ -1,12 +1,14 @@
 -- Where does an LLM's explanation beat counting on the same latent, by the same judge?
 -- Parameters: $run, $hookpoint, $scorer (detection or fuzz).
 -- Columns: latent, judge, both explanations, both scores, and what the LLM gained. Only latents
---   that both explained and the judge scored on the same selection of examples.
+--   that both explained and the judge, asked in the same way, scored on the same selection of
+--   examples.
 with scored as (
     select
         scores.latent,
         scores.selection,
         scores.model as judge,
+        scores.judge_hash,
         explanations.explainer,
         explanations.model as explainer_model,
         explanations.explanation_id,
@@ -37,5 +39,12 @@ inner join scored as lexical
     on llm.latent = lexical.latent
     and llm.selection = lexical.selection
     and llm.judge = lexical.judge
+    and llm.judge_hash = lexical.judge_hash
 where llm.explainer <> 'lexical' and lexical.explainer = 'lexical'
-order by gained desc, llm.latent, llm.judge, llm.explanation_id, lexical.explanation_id;
+order by
+    gained desc,
+    llm.latent,
+    llm.judge,
+    llm.judge_hash,
+    llm.explanation_id,
+    lexical.explanation_id;

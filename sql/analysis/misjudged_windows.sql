@@ -36,5 +36,6 @@ order by
     abs(predictions.probability - 0.5) desc nulls last,
     predictions.scorer,
     predictions.model,
+    predictions.judge_hash,
     predictions.example,
     predictions.variant;

@@ -1,14 +1,15 @@
 -- Do explanations predict their own latent better than another latent's explanation does?
 -- Parameters: $run, $hookpoint, $most_tokens (only latents with 80% of their activation mass on
 --   this many distinct tokens or fewer; null is all).
--- Columns: explainer, scorer, judge, selection, latents scored, then means of balanced accuracy and
---   AUC over the own and over the shuffled explanations (null where none was judged), and the
---   answers that failed.
+-- Columns: explainer, scorer, judge, how it was asked (judge_hash), selection, latents scored, then
+--   means of balanced accuracy and AUC over the own and over the shuffled explanations (null where
+--   none was judged), and the answers that failed.
 select
     explanations.explainer,
     explanations.model as explainer_model,
     scores.scorer,
     scores.model as judge,
+    scores.judge_hash,
     scores.selection,
     count(distinct scores.latent) filter (scores.control = 'none') as n_latents,
     avg(scores.balanced_accuracy) filter (scores.control = 'none') as own_balanced_accuracy,
@@ -34,10 +35,12 @@ group by
     explanations.model,
     scores.scorer,
     scores.model,
+    scores.judge_hash,
     scores.selection
 order by
     explanations.explainer,
     explanations.model,
     scores.scorer,
     scores.model,
+    scores.judge_hash,
     scores.selection;

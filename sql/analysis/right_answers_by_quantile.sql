@@ -1,12 +1,14 @@
 -- Do explanations describe strong activations only?
 -- Parameters: $run, $hookpoint.
--- Columns: explainer, scorer, judge, truth, rank bin of the window (0 the strongest; null when the
---   latent is silent in it), answers, failures, share of right answers, mean probability of true.
+-- Columns: explainer, scorer, judge and how it was asked (judge_hash), truth, rank bin of the
+--   window (0 the strongest; null when the latent is silent in it), answers, failures, share of right
+--   answers, mean probability of true.
 select
     explanations.explainer,
     explanations.model as explainer_model,
     predictions.scorer,
     predictions.model as judge,
+    predictions.judge_hash,
     predictions.truth,
     predictions.quantile,
     count(predictions.prediction) as n_answers,
@@ -25,6 +27,7 @@ group by
     explanations.model,
     predictions.scorer,
     predictions.model,
+    predictions.judge_hash,
     predictions.truth,
     predictions.quantile
 order by
@@ -32,5 +35,6 @@ order by
     explanations.model,
     predictions.scorer,
     predictions.model,
+    predictions.judge_hash,
     predictions.truth desc,
     predictions.quantile nulls last;

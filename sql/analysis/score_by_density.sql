@@ -1,12 +1,14 @@
 -- Are latents that fire often explained better or worse?
 -- Parameters: $run, $hookpoint, $scorer (detection or fuzz).
--- Columns: explainer, judge, half-decades of the share of tokens on which a latent fires (density
---   from, inclusive, to, exclusive), scored explanations there, and quartiles of their score.
+-- Columns: explainer, judge and how it was asked (judge_hash), half-decades of the share of tokens
+--   on which a latent fires (density from, inclusive, to, exclusive), scored explanations there,
+--   and quartiles of their score.
 with binned as (
     select
         explanations.explainer,
         explanations.model as explainer_model,
         scores.model as judge,
+        scores.judge_hash,
         floor(2 * log10(latents.token_density)) / 2 as log10_density,
         scores.balanced_accuracy,
         scores.auc
@@ -30,6 +32,7 @@ select
     explainer,
     explainer_model,
     judge,
+    judge_hash,
     pow(10, log10_density) as density_from,
     pow(10, log10_density + 0.5) as density_to,
     count(*) as n_explanations,
@@ -38,5 +41,5 @@ select
     quantile_cont(balanced_accuracy, 0.75) as upper_quartile,
     avg(auc) as mean_auc
 from binned
-group by explainer, explainer_model, judge, log10_density
-order by explainer, explainer_model, judge, log10_density;
+group by explainer, explainer_model, judge, judge_hash, log10_density
+order by explainer, explainer_model, judge, judge_hash, log10_density;

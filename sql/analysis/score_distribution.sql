@@ -1,7 +1,8 @@
 -- How are the scores spread, with the own and with a shuffled explanation?
 -- Parameters: $run, $hookpoint.
 -- Columns: scorer, judge (model), control, lower edge of a bin of balanced accuracy, 0.05 wide
---   (null where it is undefined), and the scores in it.
+--   (null where it is undefined), and the scores in it. Judgements by one judge asked
+--   in different ways (judge_hash) are counted together.
 select
     scorer,
     model,

@@ -1,5 +1,5 @@
--- Sampler quantiles: equally many windows of each rank bin, drawn at random within it; what does not
---   divide goes to the strongest bins, what a bin lacks to the others.
+-- Sampler quantiles: equally many windows of each rank bin, drawn at random within it; what does
+--   not divide goes to the strongest bins, what a bin lacks to the others.
 -- Parameters: $n_examples_train.
 -- Needs: the temporary table pool.
 -- Makes the temporary table train: latent, position.

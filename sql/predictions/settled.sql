@@ -1,19 +1,20 @@
--- How many predictions need no more work, for each explanation, latent, scorer and control?
--- Parameters: $run, $hookpoint, $selection, $model (the judge), $retryable (failures to try again).
+-- How many answers are there to each explanation, latent, scorer, way to ask and control?
+-- Parameters: $run, $hookpoint, $selection, $model (the judge).
 -- Needs: the view predictions.
--- Columns: explanation_id, latent, scorer, control, n_settled, in that order.
+-- Columns: explanation_id, latent, scorer, judge_hash, control, n_settled (0 where all failed), in
+--   that order.
 select
     explanation_id,
     latent,
     scorer,
+    judge_hash,
     control,
-    count(*) as n_settled
+    count(*) filter (failure is null) as n_settled
 from predictions
 where
     run = $run
     and hookpoint = $hookpoint
     and selection = $selection
     and model = $model
-    and (failure is null or failure not in (select unnest($retryable)))
-group by explanation_id, latent, scorer, control
-order by explanation_id, latent, scorer, control;
+group by explanation_id, latent, scorer, judge_hash, control
+order by explanation_id, latent, scorer, judge_hash, control;

@@ -1,9 +1,13 @@
--- How many predictions of a hookpoint and selection are there now, and how did they turn out?
+-- How many predictions of a hookpoint are there now, and how did those of a selection turn out?
 -- Parameters: $run, $hookpoint, $selection. Needs: the view predictions.
--- Columns: n_predictions, n_failed, n_without_probability (answered ones), one row.
+-- Columns: n_predictions (of all selections); of the selection: n_of_selection, n_failed,
+--   n_without_probability (answered ones); one row.
 select
     count(*) as n_predictions,
-    count(*) filter (failure is not null) as n_failed,
-    count(*) filter (failure is null and probability is null) as n_without_probability
+    count(*) filter (selection = $selection) as n_of_selection,
+    count(*) filter (selection = $selection and failure is not null) as n_failed,
+    count(*) filter (
+        selection = $selection and failure is null and probability is null
+    ) as n_without_probability
 from predictions
-where run = $run and hookpoint = $hookpoint and selection = $selection;
+where run = $run and hookpoint = $hookpoint;

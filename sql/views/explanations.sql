@@ -1,8 +1,9 @@
--- The last outcome of every explanation, failures too.
+-- The outcome of every explanation: its last text, or its last failure if it never had one.
 -- Needs: set variable lake = '<folder or URL>'.
 -- Columns: see the table reference in README.md.
--- `lag(...) is null` keeps the last row, as `row_number() = 1` would; DuckDB 2.0.0 turns that into
---   a semi join of the files with themselves, and then loses rows when the view is joined.
+-- `lag(...) is null` keeps the first row, as `row_number() = 1` would; DuckDB 2.0.0 turns the
+--   latter into a semi join of the files with themselves, and then loses rows when the view is
+--   joined.
 create or replace view explanations as
 select *
 from read_parquet(
@@ -12,5 +13,5 @@ from read_parquet(
 )
 qualify lag(written_at) over (
     partition by run, hookpoint, explanation_id
-    order by written_at desc
+    order by (failure is null) desc, written_at desc
 ) is null;

@@ -1,4 +1,5 @@
--- How good is each explanation? One row per explanation, scorer, judge and control.
+-- How good is each explanation? One row per explanation, scorer, judge, way it was asked
+--   (judge_hash) and control.
 -- Needs: set variable lake = '<folder or URL>', and the view predictions.
 -- Columns: confusion counts over the answered examples, n_failed apart; precision, recall, f1,
 --   accuracy, balanced_accuracy (mean of recall and specificity); auc (Mann-Whitney: how often a
@@ -10,14 +11,14 @@ with ranked as (
         *,
         rank() over (
             partition by
-                run, hookpoint, latent, explanation_id, selection, scorer, model, control,
-                failure is null
+                run, hookpoint, latent, explanation_id, selection, scorer, model,
+                judge_hash, control, failure is null
             order by probability
         ) as rank_of_first_tie,
         count(*) over (
             partition by
-                run, hookpoint, latent, explanation_id, selection, scorer, model, control,
-                failure is null, probability
+                run, hookpoint, latent, explanation_id, selection, scorer, model,
+                judge_hash, control, failure is null, probability
         ) as n_tied
     from predictions
 ),
@@ -31,6 +32,7 @@ counted as (
         selection,
         scorer,
         model,
+        judge_hash,
         control,
         count(*) as n_examples,
         count(*) filter (failure is not null) as n_failed,
@@ -54,6 +56,7 @@ select
     selection,
     scorer,
     model,
+    judge_hash,
     control,
     n_examples,
     n_failed,
