@@ -62,7 +62,11 @@ _when = pa.timestamp("us", tz="UTC")
 _run = Column("run", _text, "name of the configuration (model, coder, corpus, cache settings)")
 _hookpoint = Column("hookpoint", _text, "module of the model that the coder reads")
 _latent = Column("latent", _i32, "index of the latent in its coder")
-_written = Column("written_at", _when, "when the row was written, UTC; the latest wins, a success before a failure")
+_written = Column(
+    "written_at",
+    _when,
+    "when the row was written, UTC; the latest wins, a success before a failure",
+)
 _selection = Column("selection", _text, "name of the example selection")
 
 CONTEXTS = Table(

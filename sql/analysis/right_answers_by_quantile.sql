@@ -1,8 +1,8 @@
 -- Do explanations describe strong activations only?
 -- Parameters: $run, $hookpoint.
 -- Columns: explainer, scorer, judge and how it was asked (judge_hash), truth, rank bin of the
---   window (0 the strongest; null when the latent is silent in it), answers, failures, share of right
---   answers, mean probability of true.
+--   window (0 the strongest; null when the latent is silent in it), answers, failures, share of
+--   right answers, mean probability of true.
 select
     explanations.explainer,
     explanations.model as explainer_model,
