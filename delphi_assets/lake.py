@@ -248,15 +248,11 @@ class Lake:
             path = f"{stage}/{file.relative_to(source).as_posix()}"
             self._make_parent(path)
             self.fs.put_file(str(file), f"{self.root}/{path}")
-        self._make_parent(relative)
         if self.exists(relative):
             return
-        if self.local:
-            # A folder that appeared meanwhile is not empty, so this fails and that one stays.
-            with suppress(OSError):
-                os.rename(f"{self.root}/{stage}", f"{self.root}/{relative}")
-        else:
-            self.fs.mv(f"{self.root}/{stage}", f"{self.root}/{relative}", recursive=True)
+        # A folder that appeared meanwhile is not empty, so the move fails and that one stays.
+        with suppress(OSError):
+            self._move(stage, relative)
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
@@ -333,7 +329,7 @@ class Lake:
         if self.local:
             os.replace(f"{self.root}/{source}", f"{self.root}/{target}")
         else:
-            self.fs.mv(f"{self.root}/{source}", f"{self.root}/{target}")
+            self.fs.mv(f"{self.root}/{source}", f"{self.root}/{target}", recursive=True)
 
 
 _ACTIVATIONS: dict[str, Any] = {

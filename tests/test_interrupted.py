@@ -27,7 +27,7 @@ class Kill(NamedTuple):
 KILLS = (
     Kill("contexts", 3, "before"),
     Kill("vocabulary", 1, "after"),
-    Kill("coders", 2, "before"),
+    Kill("coders", 1, "before"),
     Kill("weights", 1, "after"),
     Kill("activations", 4, "after"),
     Kill("latents", 1, "before"),
