@@ -25,6 +25,7 @@ _NOT_FACTS = (
     "dagster/row_count",
     "dagster/partition_row_count",
     "rows_of_these_shards",
+    "coder_fingerprint",
 )
 
 
@@ -203,5 +204,6 @@ def _short(value: object) -> bool:
 
 
 def _cut(text: str | None) -> str:
-    flat = " ".join((text or "").split())
+    # White space inside a token means something; only the line ends have to go.
+    flat = (text or "").replace("\n", "; ")
     return flat if len(flat) <= _TEXT else flat[: _TEXT - 1] + "…"
