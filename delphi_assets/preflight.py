@@ -6,7 +6,8 @@ was expected. Reads configurations only: no weight of the model or of a coder.
 1. The device can be used and the model has every hookpoint (`subject.check_hookpoints`).
 2. Every coder can be found and described, in a format that is known.
 3. Each hookpoint has a coder of its own.
-4. Its `d_in` is the width of the hookpoint on the side that the coder reads.
+4. What the coder says it reads, if it does, is the hookpoint's module.
+5. Its `d_in` is the width of the hookpoint on the side that the coder reads.
 """
 
 from collections.abc import Mapping
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from delphi_assets.coders import CoderShape, Described, describe_coder
+from delphi_assets.coders.hooks import bare, locate
 from delphi_assets.errors import SettingError
 from delphi_assets.settings import TRAIN, CoderSettings, Profile
-from delphi_assets.subject import HookpointShape, check_hookpoints, pick_device
+from delphi_assets.subject import HookpointShape, check_hookpoints, load_config, pick_device
 
 
 class Checked(NamedTuple):
@@ -43,7 +45,7 @@ def _check(profile_json: str) -> dict[str, Checked]:
     pick_device(profile.model.device)
     shapes = check_hookpoints(profile)
     _each_module_once(shapes)
-    coders = _coders(profile.coder, shapes)
+    coders = _coders(profile, shapes)
     return {
         hookpoint: Checked(shape.module, coders[hookpoint]) for hookpoint, shape in shapes.items()
     }
@@ -59,17 +61,26 @@ def _each_module_once(shapes: Mapping[str, HookpointShape]) -> None:
             )
 
 
-def _coders(settings: CoderSettings, shapes: Mapping[str, HookpointShape]) -> dict[str, CoderShape]:
+def _coders(profile: Profile, shapes: Mapping[str, HookpointShape]) -> dict[str, CoderShape]:
+    settings = profile.coder
     if settings.sparse_model == TRAIN:
+        if settings.transcoder_subtracts_b_dec:
+            raise SettingError(
+                f"coder.transcoder_subtracts_b_dec = true with coder.sparse_model = {TRAIN!r}, "
+                "which trains SAEs; expected false."
+            )
         return {name: _trained(settings, name, shape) for name, shape in shapes.items()}
     if settings.sparse_model.startswith("embedded:"):
         raise SettingError(
             f"coder.sparse_model = {settings.sparse_model!r} is unknown; expected {TRAIN!r}, a "
             "folder, or a repository of the Hugging Face hub."
         )
-    found = {name: describe_coder(settings.sparse_model, name) for name in shapes}
+    switch = settings.transcoder_subtracts_b_dec
+    found = {name: describe_coder(settings.sparse_model, name, switch) for name in shapes}
     _each_coder_once(settings, found)
+    model_type = load_config(profile.model).get_text_config().model_type
     for name, shape in shapes.items():
+        _check_hook(settings, name, shape, found[name].hook, model_type)
         _check_width(settings, name, shape, found[name].shape)
     return {name: described.shape for name, described in found.items()}
 
@@ -84,6 +95,22 @@ def _each_coder_once(settings: CoderSettings, found: Mapping[str, Described]) ->
                 f"{hookpoint!r} the same coder, {str(folder)!r}; expected a folder <hookpoint> "
                 "for each, or a single entry in cache.hookpoints."
             )
+
+
+def _check_hook(
+    settings: CoderSettings,
+    hookpoint: str,
+    shape: HookpointShape,
+    hook: str | None,
+    model_type: str,
+) -> None:
+    located = locate(hook, model_type) if hook else None
+    if located is not None and bare(located.module) != bare(shape.module):
+        raise SettingError(
+            f"coder.sparse_model = {settings.sparse_model!r} gives hookpoint {hookpoint!r} a coder "
+            f"of {hook!r}, the {located.side} of module {bare(located.module)!r}; expected that "
+            "module in cache.hookpoints, or a coder of this one."
+        )
 
 
 def _check_width(

@@ -89,7 +89,14 @@ class CoderSettings(_Section):
     """The sparse coder, one a hookpoint."""
 
     sparse_model: str = Field(
-        description="sparsify coder by hub name or folder, or embedded:train to train one"
+        description="coder of any known format by folder or hub name, a folder of the repository "
+        "behind it, with {layer} or {hookpoint} for what differs between hookpoints; or "
+        "embedded:train to train one"
+    )
+    transcoder_subtracts_b_dec: bool = Field(
+        False,
+        description="sparsify transcoder trained before February 2025: subtract b_dec from its "
+        "input too",
     )
     expansion_factor: int = Field(8, gt=0, description="trained coder: latents per input dimension")
     k: int = Field(32, gt=0, description="trained coder: active latents a token")
@@ -229,14 +236,18 @@ class Profile(_Section):
 
     def run_config(self) -> dict[str, object]:
         """The settings that a run name stands for: those that change its cached data."""
-        trains = self.coder.sparse_model == TRAIN
+        trains, switch = self.coder.sparse_model == TRAIN, "transcoder_subtracts_b_dec"
         sections: dict[str, dict[str, object]] = {
             "model": self.model.model_dump(include={"name", "revision", "dtype"}),
             "corpus": self.corpus.model_dump(),
             "cache": self.cache.model_dump(
                 include={"n_tokens", "cache_ctx_len", "filter_bos", "shard_tokens", "n_buckets"}
             ),
-            "coder": self.coder.model_dump(include=None if trains else {"sparse_model"}),
+            "coder": self.coder.model_dump(
+                include=None if trains else {"sparse_model", switch},
+                # Runs from before the switch hold nothing about it.
+                exclude=None if self.coder.transcoder_subtracts_b_dec else {switch},
+            ),
             "run": self.run.model_dump(include={"seed"}),
         }
         return {

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from delphi_assets.coders import CoderShape, describe_coder, load_coder
+from delphi_assets.coders import CoderShape, describe_coder, linear, load_coder
 from delphi_assets.coders import sparsify as sparsify_module
 from delphi_assets.coders.coder import SparseActivations
 from delphi_assets.errors import DataError
@@ -67,7 +67,7 @@ def test_encoding_equals_a_dense_reference(tmp_path: Path) -> None:
 def test_blocks_of_rows_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coder = load_coder(make_coder(tmp_path, "layers.1"), "layers.1")
     whole = coder.encode(some_activations())
-    monkeypatch.setattr(sparsify_module, "_PREACTIVATION_BYTES", 7 * 4 * LATENTS)
+    monkeypatch.setattr(linear, "_PREACTIVATION_BYTES", 7 * 4 * LATENTS)
     for one, other in zip(whole, coder.encode(some_activations()), strict=True):
         torch.testing.assert_close(one, other)
     assert whole.row.equal(whole.row.sort().values)
@@ -106,13 +106,13 @@ def test_folders_and_hookpoints_may_carry_prefixes(
     make_coder(tmp_path, "layers.10", d_in=8)
     make_coder(tmp_path, folder)
     described = describe_coder(tmp_path, hookpoint)
-    assert described == (tmp_path / folder, CoderShape(LATENTS, WIDTH, "output"))
+    assert described == (tmp_path / folder, CoderShape(LATENTS, WIDTH, "output"), None)
 
 
 def test_a_coder_may_lie_at_the_root(tmp_path: Path) -> None:
     make_coder(tmp_path, ".", transcode=True)
     described = describe_coder(tmp_path, "layers.1.mlp")
-    assert described == (tmp_path, CoderShape(LATENTS, WIDTH, "input"))
+    assert described == (tmp_path, CoderShape(LATENTS, WIDTH, "input"), None)
     assert load_coder(tmp_path, "layers.1.mlp").shape.side == "input"
 
 
@@ -164,8 +164,8 @@ def test_weights_of_another_precision_are_read(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_lists_what_was_found(tmp_path: Path) -> None:
-    (tmp_path / "params.npz").write_bytes(b"")
-    with pytest.raises(DataError, match=r"'layers\.1'.*params\.npz.*sparsify \(<hookpoint>"):
+    (tmp_path / "weights.bin").write_bytes(b"")
+    with pytest.raises(DataError, match=r"'layers\.1'.*weights\.bin.*SAELens.*sparsify \(<hook"):
         load_coder(tmp_path, "layers.1")
 
 

@@ -1,5 +1,6 @@
 """Impossible profiles are refused before anything is computed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,10 @@ def test_the_width_is_that_of_the_side_the_coder_reads(
         ({"cache": {"hookpoints": ["layers.0", "model.layers.0"]}}, "are both module"),
         ({"coder": {"sparse_model": "embedded:sae"}}, "expected 'embedded:train'"),
         ({"coder": {"sparse_model": "embedded:train", "k": 999}}, r"coder\.k = 999 with 128"),
+        (
+            {"coder": {"sparse_model": "embedded:train", "transcoder_subtracts_b_dec": True}},
+            "which trains SAEs; expected false",
+        ),
         ({"model": {"device": "tpu9"}}, r"model\.device = 'tpu9'"),
     ],
 )
@@ -77,6 +82,35 @@ def test_one_coder_for_two_hookpoints_is_refused(
         preflight.check(both)
     one = tiny_profile(cache={"hookpoints": ["layers.1"]}, coder=coder)
     assert preflight.check(one)["layers.1"].coder == CoderShape(LATENTS, WIDTH, "output")
+
+
+def test_a_coder_of_another_hook_is_refused(
+    tiny_profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    config = {"architecture": "standard", "d_in": WIDTH, "d_sae": 8}
+    folder = tmp_path / "coder"
+    folder.mkdir()
+
+    def profile(hook: str) -> Profile:
+        about = {"metadata": {"sae_lens_version": "6.0.0", "hook_name": hook}}
+        (folder / "cfg.json").write_text(json.dumps({**config, **about}))
+        return tiny_profile(
+            # A name of its own, as what was checked is remembered.
+            run={"name": hook},
+            cache={"hookpoints": ["model.layers.1"]},
+            coder={"sparse_model": str(folder)},
+        )
+
+    with pytest.raises(
+        SettingError,
+        match=r"'model\.layers\.1' a coder of 'blocks\.2\.hook_resid_pre', the input of module "
+        r"'layers\.2'",
+    ):
+        preflight.check(profile("blocks.2.hook_resid_pre"))
+    with pytest.raises(SettingError, match=r"the input of module 'layers\.1\.self_attn\.o_proj'"):
+        preflight.check(profile("blocks.1.attn.hook_z"))
+    checked = preflight.check(profile("blocks.1.hook_resid_pre"))["model.layers.1"]
+    assert checked.coder == CoderShape(8, WIDTH, "input")
 
 
 def test_a_hookpoint_without_a_coder_is_refused(tiny_profile: Callable[..., Profile]) -> None:

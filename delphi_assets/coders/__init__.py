@@ -1,11 +1,13 @@
 """Sparse coders: reading anybody's, and training one.
 
-In: where a coder is (hub name or folder) and the hookpoint it belongs to. Out: a `Coder`.
+In: where a coder is (folder, or hub name with a folder inside) and the hookpoint it belongs to.
+Out: a `Coder`.
 
-1. Each format of `FORMATS` is asked whether the source holds a coder for the hookpoint.
-2. The first that does describes it (`describe_coder`, no weights) or loads it (`load_coder`).
+1. `sources.fetch` gives a local folder, from the hub as far as the hookpoint needs it.
+2. Each format of `FORMATS` is asked whether the folder holds a coder for the hookpoint.
+3. The first that does describes it (`describe_coder`, no weights) or loads it (`load_coder`).
 
-A new format is a module with `find`, `describe` and `load`, and an entry in `FORMATS`.
+A new format is a module with `patterns`, `find`, `describe` and `load`, and an entry in `FORMATS`.
 """
 
 from collections.abc import Callable
@@ -14,10 +16,10 @@ from typing import NamedTuple
 
 import torch
 
-from delphi_assets.coders import sparsify
+from delphi_assets.coders import dictionary_learning, gemma_scope, saelens, sources, sparsify
 from delphi_assets.coders.coder import Coder, CoderShape
-from delphi_assets.errors import DataError
-from delphi_assets.subject import strip_wrapper
+from delphi_assets.coders.hooks import bare
+from delphi_assets.errors import DataError, SettingError
 
 __all__ = ["Coder", "CoderShape", "Described", "Format", "describe_coder", "load_coder"]
 
@@ -28,6 +30,8 @@ class Described(NamedTuple):
     folder: Path
     """Where its files are."""
     shape: CoderShape
+    hook: str | None = None
+    """What its files say it reads, a name for `hooks.locate`; None where they do not say."""
 
 
 class Format(NamedTuple):
@@ -40,19 +44,46 @@ class Format(NamedTuple):
     """hookpoint -> files of a hub repository that finding and loading its coder needs."""
     find: Callable[[Path, str], Path | None]
     """(source, hookpoint) -> folder of the hookpoint's coder, None when it is another format."""
-    describe: Callable[[Path], CoderShape]
-    load: Callable[[Path, torch.device, torch.dtype], Coder]
+    describe: Callable[[Path, str], tuple[CoderShape, str | None]]
+    """(folder, hookpoint) -> shape and hook."""
+    load: Callable[[Path, str, torch.device, torch.dtype], Coder]
 
+
+SPARSIFY = Format(
+    "sparsify",
+    "<hookpoint>/cfg.json + sae.safetensors",
+    sparsify.patterns,
+    sparsify.find,
+    sparsify.describe,
+    sparsify.load,
+)
 
 FORMATS: tuple[Format, ...] = (
     Format(
-        "sparsify",
-        "<hookpoint>/cfg.json + sae.safetensors",
-        sparsify.patterns,
-        sparsify.find,
-        sparsify.describe,
-        sparsify.load,
+        "SAELens",
+        "cfg.json + sae_weights.safetensors, also in <hookpoint>/ or blocks.N.hook_.../",
+        saelens.patterns,
+        saelens.find,
+        saelens.describe,
+        saelens.load,
     ),
+    Format(
+        "Gemma Scope",
+        "params.npz or params.safetensors, in the folder of one coder",
+        gemma_scope.patterns,
+        gemma_scope.find,
+        gemma_scope.describe,
+        gemma_scope.load,
+    ),
+    Format(
+        "dictionary_learning",
+        "config.json + ae.pt, in the folder of one coder",
+        dictionary_learning.patterns,
+        dictionary_learning.find,
+        dictionary_learning.describe,
+        dictionary_learning.load,
+    ),
+    SPARSIFY,
 )
 
 
@@ -61,22 +92,34 @@ def load_coder(
     hookpoint: str,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    transcoder_subtracts_b_dec: bool = False,
 ) -> Coder:
     """The coder of `hookpoint` at `source`, a folder or a repository of the hub.
 
-    Raises `DataError` when there is none, its layout is unknown, or its files are damaged.
+    `source` may hold the placeholders of `sources.fetch`, `transcoder_subtracts_b_dec` is the
+    setting of that name. Raises `DataError` when there is no coder, its layout is unknown, or its
+    files are damaged, `SettingError` for a placeholder or switch that does not fit.
     """
-    found, folder = _recognise(_folder(source, hookpoint, config_only=False), source, hookpoint)
-    return found.load(folder, torch.device(device), dtype)
+    found, folder = _recognise(source, hookpoint, config_only=False)
+    if not transcoder_subtracts_b_dec:
+        return found.load(folder, hookpoint, torch.device(device), dtype)
+    _check_switch(found, hookpoint, folder)
+    return sparsify.load(folder, hookpoint, torch.device(device), dtype, True)
 
 
-def describe_coder(source: str | Path, hookpoint: str) -> Described:
-    """Folder, width, side and size of a coder, without its weights; raises as `load_coder`."""
-    found, folder = _recognise(_folder(source, hookpoint, config_only=True), source, hookpoint)
-    return Described(folder, found.describe(folder))
+def describe_coder(
+    source: str | Path, hookpoint: str, transcoder_subtracts_b_dec: bool = False
+) -> Described:
+    """What is known of a coder without its weights; raises as `load_coder`."""
+    found, folder = _recognise(source, hookpoint, config_only=True)
+    if transcoder_subtracts_b_dec:
+        _check_switch(found, hookpoint, folder)
+    return Described(folder, *found.describe(folder, hookpoint))
 
 
-def _recognise(folder: Path, source: str | Path, hookpoint: str) -> tuple[Format, Path]:
+def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> tuple[Format, Path]:
+    patterns = [pattern for known in FORMATS for pattern in known.patterns(bare(hookpoint))]
+    folder = sources.fetch(source, hookpoint, patterns, config_only)
     for candidate in FORMATS:
         if (found := candidate.find(folder, hookpoint)) is not None:
             return candidate, found
@@ -84,38 +127,18 @@ def _recognise(folder: Path, source: str | Path, hookpoint: str) -> tuple[Format
     supported = "; ".join(f"{known.name} ({known.layout})" for known in FORMATS)
     raise DataError(
         f"coder.sparse_model = {str(source)!r} holds no coder for hookpoint {hookpoint!r} in a "
-        f"known layout; found {held[:20]}, supported: {supported}."
+        f"known layout; found {held[:20]}, supported: {supported}. Where a source holds coders in "
+        "other folders, name the folder, with {layer} or {hookpoint} for what differs between "
+        "hookpoints."
     )
 
 
-def _folder(source: str | Path, hookpoint: str, config_only: bool) -> Path:
-    """`source` as a local folder, downloading what the hookpoint needs from the hub."""
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    import httpx
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    stripped = bare(hookpoint)
-    patterns = [pattern for known in FORMATS for pattern in known.patterns(stripped)]
-    try:
-        return Path(
-            snapshot_download(
-                str(source),
-                allow_patterns=patterns,
-                ignore_patterns=["*.safetensors", "*.pt", "*.npz"] if config_only else None,
-            )
-        )
-    except (OSError, ValueError, httpx.HTTPError, HFValidationError) as error:
-        raise DataError(
-            f"coder.sparse_model = {str(source)!r} is no folder and cannot be read from the "
-            f"Hugging Face hub: {type(error).__name__}: {error}"
-        ) from error
-
-
-def bare(hookpoint: str) -> str:
-    """A hookpoint's name without any wrapper prefix."""
-    while (shorter := strip_wrapper(hookpoint)) != hookpoint:
-        hookpoint = shorter
-    return hookpoint
+def _check_switch(found: Format, hookpoint: str, folder: Path) -> None:
+    """Refuse the switch of sparsify's old transcoders for anything else."""
+    if found is SPARSIFY and sparsify.describe(folder, hookpoint)[0].side == "input":
+        return
+    raise SettingError(
+        f"coder.transcoder_subtracts_b_dec = true, but the coder of hookpoint {hookpoint!r} is "
+        f"{'an SAE' if found is SPARSIFY else f'in the format of {found.name}'}; expected a "
+        "transcoder of sparsify, or false."
+    )

@@ -102,7 +102,8 @@ def load_prepared(
 ) -> Coder:
     """The hookpoint's coder in single precision, whoever trained it; raises as `coder_source`."""
     with coder_source(profile, lake, hookpoint) as source:
-        return load_coder(source, hookpoint, device)
+        switch = profile.coder.transcoder_subtracts_b_dec
+        return load_coder(source, hookpoint, device, transcoder_subtracts_b_dec=switch)
 
 
 def load_described(
@@ -174,12 +175,16 @@ def _trained(profile: Profile, lake: Lake, hookpoint: str) -> dict[str, Any]:
 
 def _rows(coder: Coder) -> pa.Table:
     encoder, decoder = coder.encoder_rows.float(), coder.decoder_rows.float()
+    cosines = None
+    if encoder.shape == decoder.shape:
+        cosines = functional.cosine_similarity(encoder, decoder).numpy()
     return pa.table(
         {
             "latent": torch.arange(len(encoder), dtype=torch.int32).numpy(),
             "decoder_norm": decoder.norm(dim=1).numpy(),
             "encoder_norm": encoder.norm(dim=1).numpy(),
-            "encoder_decoder_cosine": functional.cosine_similarity(encoder, decoder).numpy(),
+            # A transcoder between spaces of different width has no such cosine.
+            "encoder_decoder_cosine": [None] * len(encoder) if cosines is None else cosines,
             "encoder_bias": coder.encoder_bias.float().numpy(),
         },
         schema=WEIGHTS.arrow,

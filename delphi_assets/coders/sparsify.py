@@ -1,12 +1,13 @@
 """Coders in sparsify's layout, read without the sparsify package.
 
 In: `<source>/<hookpoint>/cfg.json` + `sae.safetensors`, or the same two files at the root of a
-source that holds this one coder. Out: a `SparsifyCoder`.
+source that holds this one coder. Out: a `LinearCoder`.
 
 Tensors: `encoder.weight` [n, d], `encoder.bias` [n], `W_dec` [n, d] with a row a latent, `b_dec`
 [d] and, with a skip connection, `W_skip` [d, d]. Encoding, with pre [tokens, n]:
 
-1. pre = relu((x - b_dec) encoder.weight^T + encoder.bias); a transcoder does not subtract b_dec.
+1. pre = relu((x - b_dec) encoder.weight^T + encoder.bias); a transcoder does not subtract b_dec,
+   unless it was trained before February 2025, which its files do not tell and a setting does.
 2. topk: the k largest of a token; groupmax: the largest of each of k contiguous groups.
 3. Zeros among them did not fire and are dropped.
 
@@ -14,7 +15,6 @@ An SAE reads its module's output, a transcoder its input. The skip connection on
 output.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +22,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from delphi_assets.coders.coder import CoderShape, SparseActivations
+from delphi_assets.coders.activation_functions import GroupMax, TopK
+from delphi_assets.coders.coder import CoderShape
+from delphi_assets.coders.files import check_shapes, fingerprint, read_safetensors, shapes_of
+from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
 from delphi_assets.subject import strip_wrapper
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
-
-_PREACTIVATION_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -48,63 +48,6 @@ class Config:
     def shape(self) -> CoderShape:
         """What the coder reads."""
         return CoderShape(self.num_latents, self.d_in, "input" if self.transcode else "output")
-
-
-@dataclass(frozen=True)
-class SparsifyCoder:
-    """A coder of sparsify; see the module's docstring for the shapes."""
-
-    config: Config
-    encoder_rows: Tensor
-    encoder_bias: Tensor
-    decoder_rows: Tensor
-    decoder_bias: Tensor
-    skip: Tensor | None
-    fingerprint: str
-
-    @property
-    def shape(self) -> CoderShape:
-        """Number of latents, width and side."""
-        return self.config.shape
-
-    def encode(self, x: Tensor) -> SparseActivations:
-        """Latents that fire on `x` [tokens, d]; at most k a token."""
-        x = x.to(self.encoder_rows.dtype)
-        itemsize = self.encoder_rows.element_size()
-        block = max(1, _PREACTIVATION_BYTES // (itemsize * self.config.num_latents))
-        parts = [self._fired(rows, i * block) for i, rows in enumerate(torch.split(x, block))]
-        return SparseActivations(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-    def _fired(self, x: Tensor, first: int) -> SparseActivations:
-        """What fires on a block of rows that begins at row `first`."""
-        if not self.config.transcode:
-            x = x - self.decoder_bias
-        pre = functional.linear(x, self.encoder_rows, self.encoder_bias).relu_()
-        if self.config.activation == "topk":
-            values, latents = pre.topk(self.config.k, dim=-1, sorted=False)
-        else:
-            groups = pre.reshape(len(pre), self.config.k, -1)
-            values, latents = groups.max(dim=-1)
-            latents = latents + torch.arange(self.config.k, device=x.device) * groups.shape[-1]
-        # NaN is kept, so that whoever stores it can refuse it.
-        row, column = (values != 0).nonzero(as_tuple=True)
-        return SparseActivations(row + first, latents[row, column], values[row, column])
-
-    def decode(self, x: Tensor, activations: SparseActivations) -> Tensor:
-        """Reconstruction [tokens, d] of the module's output."""
-        # Rows come in order, so each token's bag is a contiguous run of the entries.
-        starts = torch.searchsorted(
-            activations.row, torch.arange(x.shape[0], device=x.device), right=False
-        )
-        out = functional.embedding_bag(
-            activations.latent,
-            self.decoder_rows,
-            starts,
-            per_sample_weights=activations.value,
-            mode="sum",
-        )
-        out = out + self.decoder_bias
-        return out if self.skip is None else out + x.to(out.dtype) @ self.skip.mT
 
 
 def patterns(hookpoint: str) -> list[str]:
@@ -131,33 +74,36 @@ def find(source: Path, hookpoint: str) -> Path | None:
     return source if is_coder else None
 
 
-def describe(folder: Path) -> CoderShape:
-    """Width, side and size from `cfg.json`; raises `DataError` when it is not one."""
-    return _config(folder).shape
+def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
+    """Shape from `cfg.json`, which names no hook; raises `DataError` when it is not one."""
+    return _config(folder).shape, None
 
 
-def load(folder: Path, device: torch.device, dtype: torch.dtype) -> SparsifyCoder:
-    """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit."""
+def load(
+    folder: Path,
+    hookpoint: str,
+    device: torch.device,
+    dtype: torch.dtype,
+    subtracts_b_dec: bool = False,
+) -> LinearCoder:
+    """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit.
+
+    `subtracts_b_dec` makes a transcoder subtract b_dec too, as those before February 2025 did.
+    """
     config = _config(folder)
     tensors = _tensors(folder / WEIGHTS, config, device, dtype)
-    return SparsifyCoder(
-        config,
-        tensors["encoder.weight"],
-        tensors["encoder.bias"],
-        tensors["W_dec"],
-        tensors["b_dec"],
-        tensors.get("W_skip"),
-        _fingerprint(folder),
+    subtracts = subtracts_b_dec or not config.transcode
+    return LinearCoder(
+        shape=config.shape,
+        encoder_rows=tensors["encoder.weight"],
+        encoder_bias=tensors["encoder.bias"],
+        decoder_rows=tensors["W_dec"],
+        decoder_bias=tensors["b_dec"],
+        activation=GroupMax(config.k) if config.activation == "groupmax" else TopK(config.k),
+        fingerprint=fingerprint([folder / CONFIG, folder / WEIGHTS]),
+        input_bias=tensors["b_dec"] if subtracts else None,
+        skip=tensors.get("W_skip"),
     )
-
-
-def _fingerprint(folder: Path) -> str:
-    """SHA-256 over the SHA-256 of both files, each read in blocks."""
-    digest = hashlib.sha256()
-    for name in (CONFIG, WEIGHTS):
-        with (folder / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _spellings(name: str) -> set[str]:
@@ -204,21 +150,10 @@ def _config(folder: Path) -> Config:
 def _tensors(
     path: Path, config: Config, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     n, d = config.num_latents, config.d_in
     shapes = {"encoder.weight": (n, d), "encoder.bias": (n,), "W_dec": (n, d), "b_dec": (d,)}
     if config.skip_connection:
         shapes["W_skip"] = (d, d)
-    try:
-        tensors = load_file(path, device=str(device))
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error}); download or save it again.") from error
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items() if name in shapes}
-    if found != shapes:
-        raise DataError(
-            f"{path} holds {found}; {CONFIG} beside it asks for {shapes}. They belong to different "
-            "coders."
-        )
+    tensors = read_safetensors(path, device)
+    check_shapes(path, shapes_of(tensors), shapes)
     return {name: tensors[name].to(dtype) for name in shapes}

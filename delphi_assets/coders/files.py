@@ -1,0 +1,128 @@
+"""The files that coders are kept in, with every damage a `DataError` that names it.
+
+In: paths of JSON, safetensors, npz and PyTorch files. Out: JSON objects, tensors, shapes and
+fingerprints. Nothing in a file is ever executed: npz is read without object arrays, and PyTorch's
+pickle is read by the loader that makes tensors only.
+"""
+
+import hashlib
+import json
+import pickle
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from delphi_assets.errors import DataError
+
+Shape = tuple[int, ...]
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """SHA-256 over the SHA-256 of the files in their order, each read in blocks."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in `path`."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} is not readable JSON ({type(error).__name__}: {error}); download or save it "
+            "again."
+        ) from error
+    if not isinstance(raw, dict):
+        raise DataError(f"{path} holds a JSON {type(raw).__name__}; expected an object.")
+    return raw
+
+
+def safetensors_shapes(path: Path) -> dict[str, Shape]:
+    """Shapes of the tensors in a safetensors file, from its header."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise unreadable(path, error) from error
+
+
+def read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """The tensors of a safetensors file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path, device=str(device))
+    except (SafetensorError, OSError) as error:
+        raise unreadable(path, error) from error
+    return tensors
+
+
+def npz_shapes(path: Path) -> dict[str, Shape]:
+    """Shapes of the arrays in an npz file, from their headers."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {
+                name.removesuffix(".npy"): _npy_shape(archive, name) for name in archive.namelist()
+            }
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise unreadable(path, error) from error
+
+
+def _npy_shape(archive: zipfile.ZipFile, name: str) -> Shape:
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            return np.lib.format.read_array_header_1_0(file)[0]
+        return np.lib.format.read_array_header_2_0(file)[0]
+
+
+def read_npz(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """The arrays of an npz file; one that holds Python objects is refused."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise unreadable(path, error) from error
+
+
+def read_torch(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """The state dict in a file of `torch.save`; a pickle that holds anything else is refused."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, ValueError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise unreadable(path, error) from error
+    if not isinstance(state, dict) or not all(isinstance(part, Tensor) for part in state.values()):
+        raise DataError(f"{path} holds a {type(state).__name__}; expected names and tensors.")
+    return state
+
+
+def check_shapes(path: Path, found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> None:
+    """Refuse tensors that lack one of `wanted` or have another shape."""
+    relevant = {name: found[name] for name in wanted if name in found}
+    if relevant != dict(wanted):
+        raise DataError(
+            f"{path} holds {relevant or dict(found)}; its configuration asks for {dict(wanted)}. "
+            "They belong to different coders."
+        )
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
+    """Shapes of tensors by name."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def unreadable(path: Path, error: Exception) -> DataError:
+    """The error for a file that is damaged or holds what must not be read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataError(f"{path} cannot be read ({reason}); download or save it again.")

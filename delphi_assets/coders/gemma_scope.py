@@ -1,0 +1,170 @@
+"""Coders of Gemma Scope 1 (`params.npz`) and 2 (`params.safetensors`, sometimes `config.json`).
+
+In: the folder of one coder, e.g. `google/gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_82` or
+`google/gemma-scope-2-1b-pt/resid_post/layer_13_width_16k_l0_medium`. Out: a `LinearCoder`.
+
+Tensors, in either spelling: `W_enc` [d, n], `W_dec` [n, d_out], `b_enc`, `threshold` [n], `b_dec`
+[d_out]; in Gemma Scope 2 also `affine_skip_connection` [d, d_out]. Encoding: relu(pre) where
+pre > threshold, with pre = x W_enc + b_enc; b_dec is not subtracted.
+
+What a coder reads is in `config.json` or in the names of the folders above it. Where neither says,
+the hookpoint decides, as each kind reads one place of a layer:
+
+- resid_post: the output of the layer
+- mlp_out: the output of its post_feedforward_layernorm
+- attn_out: the input of its self_attn.o_proj
+- transcoder: the output of its pre_feedforward_layernorm
+"""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from delphi_assets.coders import hooks
+from delphi_assets.coders.activation_functions import jump_relu
+from delphi_assets.coders.coder import CoderShape
+from delphi_assets.coders.files import (
+    Shape,
+    check_shapes,
+    fingerprint,
+    npz_shapes,
+    read_json,
+    read_npz,
+    read_safetensors,
+    safetensors_shapes,
+)
+from delphi_assets.coders.linear import LinearCoder
+from delphi_assets.errors import DataError
+from delphi_assets.subject import Side
+
+FIRST, SECOND, CONFIG = "params.npz", "params.safetensors", "config.json"
+
+_SKIP = "affine_skip_connection"
+
+_PLACES = {
+    "resid_post": ".output",
+    "mlp_out": ".post_feedforward_layernorm.output",
+    "attn_out": ".self_attn.o_proj.input",
+    "transcoder": ".pre_feedforward_layernorm.output",
+}
+"""Kind of coder -> what it reads, after `layers.N`."""
+
+_REPOSITORIES = {
+    "res": "resid_post",
+    "mlp": "mlp_out",
+    "att": "attn_out",
+    "transcoders": "transcoder",
+}
+"""End of the name of a repository of Gemma Scope 1 -> kind."""
+
+
+def patterns(hookpoint: str) -> list[str]:
+    """Files of a coder's folder on the hub; a whole repository holds hundreds of coders."""
+    return [FIRST, SECOND, CONFIG]
+
+
+def find(source: Path, hookpoint: str) -> Path | None:
+    """The source, where it is the folder of one coder."""
+    return source if (source / FIRST).is_file() or (source / SECOND).is_file() else None
+
+
+def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
+    """Shape from the header of the weights, hook from the configuration or the folders' names."""
+    shapes = _shapes(folder)
+    hook = _hook(folder)
+    d, n = shapes["w_enc"]
+    return CoderShape(n, d, hooks.side_of(hook) if hook else _side(folder, hookpoint)), hook
+
+
+def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype) -> LinearCoder:
+    """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit."""
+    shape, _ = describe(folder, hookpoint)
+    tensors = _tensors(folder, device, dtype)
+    skip = tensors.get(_SKIP)
+    return LinearCoder(
+        shape=shape,
+        encoder_rows=tensors["w_enc"].mT,
+        encoder_bias=tensors["b_enc"],
+        decoder_rows=tensors["w_dec"],
+        decoder_bias=tensors["b_dec"],
+        activation=jump_relu(tensors["threshold"]),
+        fingerprint=fingerprint(
+            path for name in (CONFIG, FIRST, SECOND) if (path := folder / name).is_file()
+        ),
+        skip=None if skip is None else skip.mT,
+    )
+
+
+def _weights(folder: Path) -> Path:
+    return folder / FIRST if (folder / FIRST).is_file() else folder / SECOND
+
+
+def _shapes(folder: Path) -> dict[str, Shape]:
+    """Shapes by lower-case name, checked against that of W_enc."""
+    path = _weights(folder)
+    read = npz_shapes if path.name == FIRST else safetensors_shapes
+    shapes = {name.lower(): shape for name, shape in read(path).items()}
+    encoder, decoder = shapes.get("w_enc", ()), shapes.get("w_dec", ())
+    if len(encoder) != 2 or len(decoder) != 2:
+        raise DataError(
+            f"{path} holds {shapes}; expected W_enc [d, n] and W_dec [n, d_out] of a coder of a "
+            "single layer."
+        )
+    (d, n), d_out = encoder, decoder[1]
+    wanted: dict[str, Shape] = {
+        "w_enc": (d, n),
+        "w_dec": (n, d_out),
+        "b_enc": (n,),
+        "b_dec": (d_out,),
+        "threshold": (n,),
+    }
+    if _SKIP in shapes:
+        wanted[_SKIP] = (d, d_out)
+    check_shapes(path, shapes, wanted)
+    return wanted
+
+
+def _tensors(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    path = _weights(folder)
+    read = read_npz if path.name == FIRST else read_safetensors
+    return {name.lower(): tensor.to(dtype) for name, tensor in read(path, device).items()}
+
+
+def _hook(folder: Path) -> str | None:
+    if (path := folder / CONFIG).is_file():
+        config = read_json(path)
+        if config.get("architecture", "jump_relu") != "jump_relu":
+            raise DataError(
+                f"{path} has architecture = {config['architecture']!r}; expected 'jump_relu'."
+            )
+        if hook := config.get("hf_hook_point_in"):
+            return str(hook)
+    names = folder.absolute().parts
+    layer = next(
+        (match[1] for name in reversed(names) if (match := re.match(r"layer_(\d+)(_|$)", name))),
+        None,
+    )
+    kind = next((kind for name in reversed(names) if (kind := _kind(name))), None)
+    return f"layers.{layer}{_PLACES[kind]}" if layer is not None and kind else None
+
+
+def _kind(name: str) -> str | None:
+    """The kind of coder that a folder's name stands for."""
+    if (kind := name.removesuffix("_all")) in _PLACES:
+        return kind
+    match = re.search(r"gemma-scope-\d+b-(?:pt|it)-(res|mlp|att|transcoders)(?:-canonical)?$", name)
+    return _REPOSITORIES[match[1]] if match else None
+
+
+def _side(folder: Path, hookpoint: str) -> Side:
+    for place in _PLACES.values():
+        module, _, side = f"layers.N{place}".rpartition(".")
+        if re.fullmatch(re.escape(module).replace("N", r"\d+"), hooks.bare(hookpoint)):
+            return "input" if side == "input" else "output"
+    raise DataError(
+        f"nothing says what the coder of Gemma Scope in {folder} reads, and hookpoint "
+        f"{hookpoint!r} is none that it could; expected one of "
+        f"{[f'layers.N{place}'.rpartition('.')[0] for place in _PLACES.values()]}."
+    )

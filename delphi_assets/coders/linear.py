@@ -1,0 +1,144 @@
+"""A coder that is one matrix product, an activation function, and one product back.
+
+In: tensors and an activation function, brought into one form by the module of a file format. Out:
+a `Coder`. Encoding, with pre [tokens, n]:
+
+1. x is normalized per token (`normalization`) and the input bias, if there is one, subtracted.
+2. pre = x encoder_rows^T + encoder_bias, for a block of tokens and latents at a time: 64 MB
+   whatever the numbers of tokens and latents are. Blocks hold all latents of their rows where the
+   activation function chooses among them, else at most 2048 rows.
+3. What fires in each block is put in order of row.
+
+Memory beside the weights is that of x, one block, and what fires. Blocks share one buffer: made
+anew for each, they leave holes in the heap that grow with the number of latents.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from delphi_assets.coders.activation_functions import (
+    AcrossLatents,
+    ActivationFunction,
+    PerLatent,
+)
+from delphi_assets.coders.coder import CoderShape, SparseActivations
+from delphi_assets.coders.normalization import Normalization, normalize
+
+_PREACTIVATION_BYTES = 64 * 2**20
+_ROWS = 2_048
+
+
+@dataclass(frozen=True)
+class LinearCoder:
+    """A sparse coder in memory; all tensors are on one device and in one precision."""
+
+    shape: CoderShape
+    encoder_rows: Tensor
+    """[n, d]"""
+    encoder_bias: Tensor
+    """[n]"""
+    decoder_rows: Tensor
+    """[n, d_out]"""
+    decoder_bias: Tensor
+    """[d_out]"""
+    activation: ActivationFunction
+    fingerprint: str
+    input_bias: Tensor | None = None
+    """[d], subtracted from what is read."""
+    normalization: Normalization = "none"
+    restores_scale: bool = True
+    """Whether what is rebuilt gets the scale of the input back; a transcoder's output does not."""
+    skip: Tensor | None = None
+    """[d_out, d], from the raw input to the output."""
+
+    @torch.no_grad()
+    def encode(self, x: Tensor) -> SparseActivations:
+        """Latents that fire on `x` [tokens, d], in order of row."""
+        x = normalize(x.to(self.encoder_rows.dtype), self.normalization).x
+        if self.input_bias is not None:
+            x = x - self.input_bias
+        entries = max(1, _PREACTIVATION_BYTES // self.encoder_rows.element_size())
+        if isinstance(self.activation, AcrossLatents):
+            return self._across_latents(x, entries, self.activation)
+        return self._per_latent(x, entries, self.activation)
+
+    def _across_latents(
+        self, x: Tensor, entries: int, activation: AcrossLatents
+    ) -> SparseActivations:
+        """What fires on `x`, in blocks of whole rows with about `entries` pre-activations."""
+        n = self.shape.num_latents
+        n_rows = max(1, min(len(x), entries // n))
+        buffer, parts = x.new_empty(n_rows * n), []
+        for number, rows in enumerate(torch.split(x, n_rows)):
+            fired = activation.fired(self._pre(rows, slice(0, n), buffer))
+            parts.append(fired._replace(row=fired.row + number * n_rows))
+        return _joined(parts)
+
+    def _per_latent(self, x: Tensor, entries: int, activation: PerLatent) -> SparseActivations:
+        """What fires on `x`, in blocks of some rows and latents with `entries` pre-activations."""
+        n, limit = self.shape.num_latents, activation.limit
+        n_rows = max(1, min(_ROWS, len(x), entries))
+        n_latents = max(1, min(n, entries // n_rows))
+        buffer = x.new_empty(n_rows * n_latents)
+        mask = x.new_empty(n_rows * n_latents, dtype=torch.bool)
+        parts = []
+        for number, rows in enumerate(torch.split(x, n_rows)):
+            blocks = []
+            for first in range(0, n, n_latents):
+                latents = slice(first, min(first + n_latents, n))
+                pre = self._pre(rows, latents, buffer)
+                silent = torch.le(pre, limit[latents], out=_part(mask, pre.shape))
+                row, column = silent.logical_not_().nonzero(as_tuple=True)
+                latent = column + first
+                values = activation.values(pre[row, column], latent)
+                fires = values != 0
+                blocks.append(
+                    SparseActivations(row[fires] + number * n_rows, latent[fires], values[fires])
+                )
+            parts.append(_in_order(blocks))
+        return _joined(parts)
+
+    def _pre(self, x: Tensor, latents: slice, buffer: Tensor) -> Tensor:
+        """Pre-activations [rows, latents] in `buffer`."""
+        weights, bias = self.encoder_rows[latents], self.encoder_bias[latents]
+        return torch.addmm(bias, x, weights.mT, out=_part(buffer, (len(x), len(bias))))
+
+    def decode(self, x: Tensor, activations: SparseActivations) -> Tensor:
+        """Reconstruction [tokens, d_out] of the module's output."""
+        # Rows come in order, so each token's bag is a contiguous run of the entries.
+        starts = torch.searchsorted(
+            activations.row, torch.arange(x.shape[0], device=x.device), right=False
+        )
+        out = functional.embedding_bag(
+            activations.latent,
+            self.decoder_rows,
+            starts,
+            per_sample_weights=activations.value,
+            mode="sum",
+        )
+        out = out + self.decoder_bias
+        if self.normalization != "none" and self.restores_scale:
+            normalized = normalize(x.to(out.dtype), self.normalization)
+            out = out * normalized.scale + normalized.shift
+        return out if self.skip is None else out + x.to(out.dtype) @ self.skip.mT
+
+
+def _part(buffer: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The beginning of a flat buffer as a matrix."""
+    return buffer[: shape[0] * shape[1]].view(shape)
+
+
+def _in_order(blocks: list[SparseActivations]) -> SparseActivations:
+    """Blocks of the same rows as one, in order of row, then latent block."""
+    if len(blocks) == 1:
+        return blocks[0]
+    joined = _joined(blocks)
+    order = joined.row.argsort(stable=True)
+    return SparseActivations(*(column[order] for column in joined))
+
+
+def _joined(parts: list[SparseActivations]) -> SparseActivations:
+    return SparseActivations(*(torch.cat(column) for column in zip(*parts, strict=True)))

@@ -1,0 +1,75 @@
+"""Where a coder's files are: a local folder, or a folder of the hub fetched into the cache.
+
+In: `coder.sparse_model` and a hookpoint. Out: a local folder.
+
+1. `{hookpoint}` and `{layer}` in the source become the hookpoint without wrapper prefixes and the
+   number of its layer, as in `google/gemma-scope-2b-pt-res/layer_{layer}/width_16k/average_l0_71`.
+2. A folder that exists is taken as it is.
+3. Anything else is on the hub: the first two parts are the repository, the rest a folder inside.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from delphi_assets.coders.hooks import bare, layer_of
+from delphi_assets.errors import DataError, SettingError
+
+_DESCRIBED_ELSEWHERE = ["*sae.safetensors", "*sae_weights.safetensors", "*ae.pt"]
+"""Weights whose shapes a configuration beside them tells."""
+
+
+def fetch(source: str | Path, hookpoint: str, patterns: Sequence[str], config_only: bool) -> Path:
+    """The folder that holds the hookpoint's coder, as far as it is needed.
+
+    `patterns` are names of files below the folder, for the hub; with `config_only` not those of
+    weights, where shapes are known without them. Raises `SettingError` for a placeholder that
+    cannot be filled, `DataError` for what is no folder and cannot be had from the hub.
+    """
+    location = _filled(str(source), hookpoint)
+    folder = Path(location).expanduser()
+    if folder.is_dir():
+        return folder
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    repository, inside = _on_hub(location)
+    try:
+        fetched = Path(
+            snapshot_download(
+                repository,
+                allow_patterns=[f"{inside}{pattern}" for pattern in patterns],
+                ignore_patterns=_DESCRIBED_ELSEWHERE if config_only else None,
+            )
+        )
+    except (OSError, ValueError, httpx.HTTPError, HFValidationError) as error:
+        raise DataError(
+            f"coder.sparse_model = {location!r} is no folder and cannot be read from the "
+            f"Hugging Face hub: {type(error).__name__}: {error}"
+        ) from error
+    if not (fetched / inside).is_dir():
+        raise DataError(
+            f"coder.sparse_model = {location!r}: repository {repository!r} of the hub has no file "
+            f"of a coder in {inside!r}; expected an existing folder."
+        )
+    return fetched / inside
+
+
+def _filled(source: str, hookpoint: str) -> str:
+    """`source` with its placeholders replaced."""
+    layer = layer_of(bare(hookpoint))
+    if "{layer}" in source and layer is None:
+        raise SettingError(
+            f"coder.sparse_model = {source!r} holds {{layer}}, but hookpoint {hookpoint!r} names "
+            "no layer; expected a hookpoint such as 'layers.9'."
+        )
+    return source.replace("{layer}", str(layer)).replace("{hookpoint}", bare(hookpoint))
+
+
+def _on_hub(location: str) -> tuple[str, str]:
+    """Repository, and the folder inside with a slash behind it, empty for the root."""
+    parts = location.split("/")
+    if location.startswith(("/", ".", "~")) or len(parts) <= 2:
+        return location, ""
+    inside = "/".join(part for part in parts[2:] if part)
+    return "/".join(parts[:2]), f"{inside}/" if inside else ""
