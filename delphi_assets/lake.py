@@ -333,6 +333,8 @@ class Lake:
 
 
 _ACTIVATIONS: dict[str, Any] = {
+    # 3.09 bytes an activation instead of 3.23 for 0.07 us each, where capturing one takes 7.
+    "compression_level": 9,
     "use_dictionary": False,
     "column_encoding": {
         "latent": "DELTA_BINARY_PACKED",

@@ -100,7 +100,8 @@ def read_counts(lake: Lake, run: str) -> CorpusCounts:
 def explain(record: LatentRecord, counts: CorpusCounts) -> str:
     """What counting says about the latent's train windows, in the form shown above.
 
-    Raises `DataError` when the record has no activation in a train window.
+    A negative activation weighs as its magnitude. Raises `DataError` when the record has no
+    activation in a train window.
     """
     mass: dict[int, float] = {}
     before: dict[int, dict[int, float]] = {}
@@ -108,16 +109,16 @@ def explain(record: LatentRecord, counts: CorpusCounts) -> str:
         for place, (token, activation) in enumerate(
             zip(example.tokens, example.activations, strict=True)
         ):
-            if activation > 0:
-                mass[token] = mass.get(token, 0.0) + activation
+            if activation:
+                mass[token] = mass.get(token, 0.0) + abs(activation)
                 if place:
                     pairs = before.setdefault(token, {})
                     preceding = example.tokens[place - 1]
-                    pairs[preceding] = pairs.get(preceding, 0.0) + activation
+                    pairs[preceding] = pairs.get(preceding, 0.0) + abs(activation)
     total = sum(mass.values())
     if total <= 0:
         raise DataError(
-            f"latent {record.latent} has no positive activation in {len(record.train)} train "
+            f"latent {record.latent} has no activation in {len(record.train)} train "
             "windows; expected at least one. Materialize its examples again."
         )
     total *= 1 + 1 / len(record.train)

@@ -67,6 +67,12 @@ def test_explanation_by_hand() -> None:
     ]
 
 
+def test_a_negative_activation_weighs_as_its_magnitude() -> None:
+    positive = LatentRecord(7, [window([0, 2, 1], [0, 1.0, 6.0])])
+    negative = LatentRecord(7, [window([0, 2, 1], [0, -1.0, -6.0])])
+    assert explain(negative, counts()) == explain(positive, counts())
+
+
 def test_judge_by_hand() -> None:
     explanation = '" b" 50% x25, after "\\n" 80% x4\nother 50%'
     rest = 0.5 / 0.98
@@ -110,7 +116,7 @@ def test_foreign_text_is_refused(text: str) -> None:
 
 
 def test_a_silent_record_is_refused() -> None:
-    with pytest.raises(DataError, match="latent 3 has no positive activation"):
+    with pytest.raises(DataError, match="latent 3 has no activation"):
         explain(LatentRecord(3, [window([0, 1], [0.0, 0.0])]), counts())
 
 
