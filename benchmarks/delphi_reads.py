@@ -1,0 +1,83 @@
+"""Does Delphi's own LatentDataset read an exported run?
+
+    python benchmarks/delphi_reads.py make FOLDER     # here: a random lake and its export
+    python benchmarks/delphi_reads.py read FOLDER     # where eai-delphi is installed
+
+`read` imports nothing of this project. It prints JSON and ends with status 1 unless Delphi finds
+exactly the activations that were written, and builds records from them.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+N_TOKENS, CTX_LEN, NUM_LATENTS = 40_000, 64, 60
+HOOKPOINT = "layers.0"
+
+
+def make(folder: Path) -> None:
+    """Write a lake of random activations, its export, and the activations as JSON."""
+    from delphi_assets.delphi_runs.exporting import export_run
+    from tests.random_lake import random_lake
+    from tests.test_delphi_runs import write_config
+
+    made = random_lake(
+        folder / "lake",
+        n_tokens=N_TOKENS,
+        ctx_len=CTX_LEN,
+        num_latents=NUM_LATENTS,
+        n_buckets=NUM_LATENTS,
+    )
+    write_config(made.lake, made.profile)
+    export_run(made.lake, made.profile.run.name, folder / "run")
+    (folder / "fired.json").write_text(json.dumps(made.fired), encoding="utf-8")
+
+
+def read(folder: Path) -> bool:
+    """Read the export with Delphi and compare; returns whether all is there."""
+    import torch
+    from delphi.config import (  # type: ignore[import-not-found]
+        ConstructorConfig,
+        SamplerConfig,
+    )
+    from delphi.latents import LatentDataset  # type: ignore[import-not-found]
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({f" t{token}": token for token in range(100)}, " t0"))
+    dataset = LatentDataset(
+        raw_dir=folder / "run" / "latents",
+        sampler_cfg=SamplerConfig(n_examples_train=4, n_examples_test=4, n_quantiles=2),
+        constructor_cfg=ConstructorConfig(min_examples=8, n_non_activating=4),
+        tokenizer=PreTrainedTokenizerFast(tokenizer_object=words),
+        modules=[HOOKPOINT],
+        latents={HOOKPOINT: torch.arange(1, NUM_LATENTS)},
+    )
+    found = {}
+    for buffer in dataset.buffers:
+        for data in buffer:
+            places = data.activation_data.locations[:, :2] @ torch.tensor([CTX_LEN, 1])
+            values = data.activation_data.activations.tolist()
+            found[str(data.latent.latent_index)] = {
+                str(place): value for place, value in zip(places.tolist(), values, strict=True)
+            }
+    expected = json.loads((folder / "fired.json").read_text(encoding="utf-8"))
+    equal = found == {latent: fired for latent, fired in expected.items() if fired}
+    n_records = len(list(dataset))
+    report = {
+        "activations": sum(map(len, found.values())),
+        "equal": equal,
+        "tokens": list(dataset.tokens.shape),
+        "records": n_records,
+    }
+    print(json.dumps(report))
+    return equal and n_records > 0
+
+
+if __name__ == "__main__":
+    command, where = sys.argv[1], Path(sys.argv[2])
+    if command == "make":
+        sys.path.insert(0, str(Path(__file__).parents[1]))
+        make(where)
+    else:
+        sys.exit(not read(where))

@@ -1,0 +1,255 @@
+"""Delphi's run directory: which files there are, and what its configurations say.
+
+In: `results/<name>`, or a bare `latents` folder. Out: a `DelphiRun`. No tensor is read.
+
+    run_config.json                                settings of the run
+    latents/<hookpoint>/config.json                settings of the cache
+    latents/<hookpoint>/<first>_<last>.safetensors activations of latents first to last, inclusive
+    explanations/<hookpoint>_latent<i>.txt         a JSON string
+    scores/<scorer>/<hookpoint>_latent<i>.txt      a JSON list, an object for each window
+
+A "/" in a hookpoint is "--" in the names of score files; here it is "--" everywhere.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from delphi_assets.coders.files import read_json
+from delphi_assets.errors import DataError
+
+SCORERS = ("detection", "fuzz")
+UNPARSED = "Explanation could not be parsed."
+"""The text that Delphi stores when the explainer's answer holds no explanation."""
+
+_TEXTS = ("dataset_repo", "dataset_split", "dataset_name", "dataset_column", "dataset_row")
+_NUMBERS = ("batch_size", "cache_ctx_len", "ctx_len", "n_tokens", "n_splits")
+_KEYS = (*_TEXTS, *_NUMBERS, "model_name")
+_READ_HERE = ("latents", "explanations", "scores", "run_config.json")
+
+
+class SplitFile(NamedTuple):
+    """A file of activations and its latents, half open: first <= latent < last."""
+
+    path: Path
+    first: int
+    last: int
+
+
+class CachedHookpoint(NamedTuple):
+    """A hookpoint and the files that hold its activations, in order of latent."""
+
+    hookpoint: str
+    splits: tuple[SplitFile, ...]
+
+    @property
+    def num_latents(self) -> int:
+        """Latents of the coder."""
+        return self.splits[-1].last
+
+
+class LatentFile(NamedTuple):
+    """A text file about one latent."""
+
+    path: Path
+    hookpoint: str
+    latent: int
+
+
+@dataclass(frozen=True)
+class CacheConfig:
+    """What `latents/<hookpoint>/config.json` says, older spellings resolved."""
+
+    dataset_repo: str
+    dataset_split: str
+    dataset_name: str | None
+    dataset_column: str
+    cache_ctx_len: int
+    n_splits: int | None
+    model_name: str
+
+
+@dataclass(frozen=True)
+class DelphiRun:
+    """The files of a run. `run_config` is empty for a bare `latents` folder."""
+
+    cache: CacheConfig
+    hookpoints: tuple[CachedHookpoint, ...]
+    run_config: dict[str, Any]
+    explanations: tuple[LatentFile, ...]
+    scores: dict[str, tuple[LatentFile, ...]]
+    left_out: tuple[str, ...]
+    """Files and folders of the run that have no table to go to."""
+
+
+def read_layout(folder: Path) -> DelphiRun:
+    """The run in `folder`.
+
+    Raises `DataError` naming the file when a configuration or a split is missing, splits overlap,
+    a key is unknown, hookpoints were cached with different settings, or a text file is about a
+    latent that there is not.
+    """
+    latents = folder / "latents" if (folder / "latents").is_dir() else folder
+    folders = sorted(
+        {path.parent for name in ("*.safetensors", "config.json") for path in latents.rglob(name)}
+    )
+    if not folders:
+        raise DataError(
+            f"{folder} holds no activations; expected Delphi's results/<name>, or its folder "
+            "latents, with <hookpoint>/config.json and <hookpoint>/<first>_<last>.safetensors."
+        )
+    configs = [_cache_config(path / "config.json") for path in folders]
+    for path, config in zip(folders, configs, strict=True):
+        if _shared(config) != _shared(configs[0]):
+            raise DataError(
+                f"{path / 'config.json'} says {_shared(config)}, but {folders[0] / 'config.json'} "
+                f"says {_shared(configs[0])}; expected hookpoints cached together. Import them as "
+                "two runs."
+            )
+    hookpoints = tuple(
+        CachedHookpoint(_hookpoint_name(path, latents), _splits(path, config.n_splits))
+        for path, config in zip(folders, configs, strict=True)
+    )
+    bare = latents == folder
+    has_config = not bare and (folder / "run_config.json").is_file()
+    scores = {name: () if bare else _latent_files(folder / "scores" / name) for name in SCORERS}
+    run = DelphiRun(
+        cache=configs[0],
+        hookpoints=hookpoints,
+        run_config=read_json(folder / "run_config.json") if has_config else {},
+        explanations=() if bare else _latent_files(folder / "explanations"),
+        scores=scores,
+        left_out=() if bare else _left_out(folder),
+    )
+    _check_latents(run)
+    return run
+
+
+def _shared(config: CacheConfig) -> dict[str, object]:
+    return {name: value for name, value in vars(config).items() if name != "n_splits"}
+
+
+def _hookpoint_name(folder: Path, latents: Path) -> str:
+    return folder.relative_to(latents).as_posix().replace("/", "--")
+
+
+def _cache_config(path: Path) -> CacheConfig:
+    if not path.is_file():
+        raise DataError(f"{path} is missing; expected Delphi's settings of the cache there.")
+    raw = read_json(path)
+    for key in raw:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"{path} has an unknown key {key!r}; expected {sorted(_KEYS)}{hint}")
+    for key, value in raw.items():
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        may_be_null = key == "dataset_name" and value is None
+        if not (is_number if key in _NUMBERS else isinstance(value, str) or may_be_null):
+            wanted = "a positive integer" if key in _NUMBERS else "a text"
+            raise DataError(f"{path} says {key} = {value!r}; expected {wanted}.")
+    column = _one_of(path, raw, "dataset_column", "dataset_row")
+    length = _one_of(path, raw, "cache_ctx_len", "ctx_len")
+    for key, value in (("cache_ctx_len", length), ("model_name", raw.get("model_name"))):
+        if value is None:
+            raise DataError(f"{path} has no {key}; expected the settings that Delphi writes.")
+    return CacheConfig(
+        dataset_repo=raw.get("dataset_repo") or "unknown",
+        dataset_split=raw.get("dataset_split") or "train",
+        dataset_name=raw.get("dataset_name") or None,
+        dataset_column=column or "text",
+        cache_ctx_len=length,
+        n_splits=raw.get("n_splits"),
+        model_name=raw["model_name"],
+    )
+
+
+def _one_of(path: Path, raw: dict[str, Any], name: str, older: str) -> Any:
+    """The value under either spelling; both may be there if they agree."""
+    held = [raw[key] for key in (name, older) if key in raw]
+    if len(held) == 2 and held[0] != held[1]:
+        raise DataError(
+            f"{path} says {name} = {held[0]!r} and {older} = {held[1]!r}; expected one value."
+        )
+    return held[0] if held else None
+
+
+def _splits(folder: Path, n_splits: int | None) -> tuple[SplitFile, ...]:
+    splits = sorted(
+        (_split(path) for path in folder.glob("*.safetensors")), key=lambda split: split.first
+    )
+    reached = 0
+    for split in splits:
+        if split.first != reached:
+            what = "is missing" if split.first > reached else "overlaps the file before it"
+            where = f"a file that begins at latent {reached} {what}"
+            raise DataError(f"{split.path} begins at latent {split.first}: {where}.")
+        reached = split.last
+    if not splits or (n_splits is not None and len(splits) != n_splits):
+        raise DataError(
+            f"{folder} holds {len(splits)} split files, up to latent {reached - 1}, but "
+            f"config.json says n_splits = {n_splits}; the cache was not written to its end, or "
+            "files were lost."
+        )
+    return tuple(splits)
+
+
+def _split(path: Path) -> SplitFile:
+    match = re.fullmatch(r"(\d+)_(\d+)", path.stem)
+    if match is None or int(match[2]) < int(match[1]):
+        raise DataError(
+            f"{path} is not named as a split of Delphi's; expected <first>_<last>.safetensors with "
+            "first <= last, as its save_splits writes."
+        )
+    return SplitFile(path, int(match[1]), int(match[2]) + 1)
+
+
+def _latent_files(folder: Path) -> tuple[LatentFile, ...]:
+    files = []
+    for path in sorted(folder.rglob("*.txt")):
+        name = path.relative_to(folder).as_posix().replace("/", "--")
+        match = re.fullmatch(r"(.+)_latent(\d+)\.txt", name)
+        if match is None:
+            raise DataError(f"{path} is not named <hookpoint>_latent<number>.txt; rename it.")
+        files.append(LatentFile(path, match[1], int(match[2])))
+    return tuple(sorted(files, key=lambda file: (file.hookpoint, file.latent)))
+
+
+def _left_out(folder: Path) -> tuple[str, ...]:
+    names = [path.name for path in folder.iterdir() if path.name not in _READ_HERE]
+    scorers = folder / "scores"
+    if scorers.is_dir():
+        names += [f"scores/{path.name}" for path in scorers.iterdir() if path.name not in SCORERS]
+    return tuple(sorted(names))
+
+
+def _check_latents(run: DelphiRun) -> None:
+    """Refuse texts about latents that were not cached, and scores of explanations not there."""
+    widths = {cached.hookpoint: cached.num_latents for cached in run.hookpoints}
+    explained = {(file.hookpoint, file.latent) for file in run.explanations}
+    if len(explained) < len(run.explanations):
+        twice = _repeated(run.explanations)
+        raise DataError(f"{twice.path} is the second explanation of its latent; expected one.")
+    for file in (*run.explanations, *(file for files in run.scores.values() for file in files)):
+        if file.latent >= widths.get(file.hookpoint, 0):
+            raise DataError(
+                f"{file.path} is about latent {file.latent} of {file.hookpoint!r}; the hookpoints "
+                f"cached here and their numbers of latents are {widths}."
+            )
+        if (file.hookpoint, file.latent) not in explained:
+            raise DataError(
+                f"{file.path} scores an explanation that is not in the folder explanations; "
+                "restore that file, or remove this one."
+            )
+
+
+def _repeated(files: Sequence[LatentFile]) -> LatentFile:
+    seen: set[tuple[str, int]] = set()
+    for file in files:
+        if (file.hookpoint, file.latent) in seen:
+            return file
+        seen.add((file.hookpoint, file.latent))
+    raise AssertionError
