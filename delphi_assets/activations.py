@@ -34,7 +34,7 @@ from delphi_assets.batches import Batch, read_batches
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.coders.coder import Coder
 from delphi_assets.coders.preparation import FINGERPRINT, load_described
-from delphi_assets.contexts import contexts_unit
+from delphi_assets.contexts import published_contexts
 from delphi_assets.errors import DataError, NotReadyError, SettingError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.schema import ACTIVATIONS
@@ -99,11 +99,7 @@ def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
                 f"cache.n_tokens = {profile.cache.n_tokens} and cache.shard_tokens = "
                 f"{profile.cache.shard_tokens} give {profile.n_shards} of them."
             )
-        if lake.manifest(contexts_unit(profile, shard)) is None:
-            raise NotReadyError(
-                f"{lake!r} holds no contexts of shard {shard} of run {profile.run.name!r}; "
-                "materialize the asset 'contexts' first."
-            )
+        published_contexts(profile, lake, shard)
 
 
 def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]]) -> None:
@@ -124,8 +120,7 @@ def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]])
 def _capture_shard(
     profile: Profile, lake: Lake, subject: Subject, shard: int, hooked: Sequence[Hooked]
 ) -> None:
-    manifest = lake.manifest(contexts_unit(profile, shard))
-    assert manifest is not None
+    manifest = published_contexts(profile, lake, shard)
     entries = {hook.hookpoint: Entries() for hook in hooked}
     started, tokens = time.perf_counter(), 0
     batches = read_batches(profile, lake, shard, subject, profile.cache.filter_bos)

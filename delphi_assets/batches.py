@@ -11,8 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from delphi_assets.contexts import contexts_unit
-from delphi_assets.errors import NotReadyError
+from delphi_assets.contexts import published_contexts
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.settings import Profile
 from delphi_assets.subject import Subject
@@ -33,11 +32,7 @@ def read_batches(
     profile: Profile, lake: Lake, shard: int, subject: Subject, drop_special: bool
 ) -> Iterator[Batch]:
     """The batches of one shard; raises `NotReadyError` without its contexts."""
-    if lake.manifest(contexts_unit(profile, shard)) is None:
-        raise NotReadyError(
-            f"{lake!r} holds no contexts of shard {shard} of run {profile.run.name!r}; materialize "
-            "the asset 'contexts' first."
-        )
+    published_contexts(profile, lake, shard)
     rows = read_parquet(lake, lake.files("contexts", run=profile.run.name, shard=shard))
     size = profile.cache.batch_size
     for first in range(0, rows.num_rows, size):

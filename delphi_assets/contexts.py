@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from delphi_assets import preflight
 from delphi_assets.corpus import Document, read_documents
-from delphi_assets.errors import ConflictError, DataError
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.schema import CONTEXTS, VOCABULARY
 from delphi_assets.settings import Profile
@@ -74,6 +74,17 @@ def contexts_config(profile: Profile) -> dict[str, Any]:
 def contexts_unit(profile: Profile, shard: int) -> Unit:
     """The unit of one shard's contexts."""
     return Unit("contexts", {"run": profile.run.name, "shard": shard})
+
+
+def published_contexts(profile: Profile, lake: Lake, shard: int) -> Manifest:
+    """What is known of one shard's contexts; raises `NotReadyError` when they are not there."""
+    manifest = lake.manifest(contexts_unit(profile, shard))
+    if manifest is None:
+        raise NotReadyError(
+            f"{lake!r} holds no contexts of shard {shard} of run {profile.run.name!r}; materialize "
+            "the asset 'contexts' first."
+        )
+    return manifest
 
 
 def build_contexts(profile: Profile, lake: Lake) -> StageReport:

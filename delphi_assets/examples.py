@@ -53,11 +53,11 @@ def select_examples(
     if missing:
         tables = open_hookpoint(profile, lake, hookpoint)
         buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
+        activations = lake.bucket_files(profile.run.name, hookpoint)
         vocabulary = _str_tokens(lake, profile.run.name)
         for unit in tqdm(missing, desc=f"examples {hookpoint}", unit="bucket"):
             bucket = buckets[units.index(unit)]
-            files = lake.bucket_files(profile.run.name, hookpoint, bucket.number)
-            chosen = _choose(profile, selection, tables, bucket, files)
+            chosen = _choose(profile, selection, tables, bucket, activations[bucket.number])
             # Shortfalls first: examples decide whether the bucket is done.
             lake.publish(unit._replace(table="shortfalls"), [File(chosen[1])], config)
             rows = _with_str_tokens(chosen[0], vocabulary)

@@ -197,15 +197,14 @@ class Lake:
             )
         return found
 
-    def bucket_files(self, run: str, hookpoint: str, bucket: int) -> list[str]:
-        """Locations of the published activation files of one latent bucket, in shard order."""
-        part = f"/bucket={bucket}/"
-        return [
-            self.location(file)
-            for manifest in self.manifests("activations", run=run, hookpoint=hookpoint)
-            for file in manifest.files
-            if part in file
-        ]
+    def bucket_files(self, run: str, hookpoint: str) -> dict[int, list[str]]:
+        """Locations of the published activation files by latent bucket, each in shard order."""
+        files: dict[int, list[str]] = {}
+        for manifest in self.manifests("activations", run=run, hookpoint=hookpoint):
+            for file in manifest.files:
+                bucket = int(file.rsplit("/bucket=", 1)[1].split("/", 1)[0])
+                files.setdefault(bucket, []).append(self.location(file))
+        return files
 
     def claim_run(self, run: str, config: Mapping[str, Any]) -> None:
         """Bind a run name to its configuration, or check that it is bound to this one.

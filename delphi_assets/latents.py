@@ -107,13 +107,16 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
 def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointTables) -> pa.Table:
     run, written_at = profile.run.name, datetime.now(UTC).isoformat()
     buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
+    activations = lake.bucket_files(run, hookpoint)
+    vocabulary = lake.files("vocabulary", run=run)
+    weights = lake.files("weights", run=run, hookpoint=hookpoint)
     parts = [
         query(
             tables.con,
             "latents/latents",
-            activations=lake.bucket_files(run, hookpoint, bucket.number),
-            vocabulary=lake.files("vocabulary", run=run),
-            weights=lake.files("weights", run=run, hookpoint=hookpoint),
+            activations=activations[bucket.number],
+            vocabulary=vocabulary,
+            weights=weights,
             first=bucket.first,
             last=bucket.last,
             cache_ctx_len=profile.cache.cache_ctx_len,

@@ -95,7 +95,7 @@ def test_files_are_sorted_and_bucketed(tiny_profile: Callable[..., Profile]) -> 
     lake = prepared(profile)
     capture(profile, lake, range(profile.n_shards))
     for bucket in bucket_ranges(LATENTS, profile.cache.n_buckets):
-        files = lake.bucket_files("tiny", "layers.0", bucket.number)
+        files = lake.bucket_files("tiny", "layers.0")[bucket.number]
         assert len(files) == profile.n_shards
         for shard, file in enumerate(files):
             rows = read_parquet(lake, [file])

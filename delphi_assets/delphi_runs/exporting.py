@@ -250,7 +250,7 @@ class _Hookpoint:
 
     def _entries(self, bucket: int, n_positions: int) -> Entries:
         """The activations of a bucket on the positions that are exported."""
-        files = self.lake.bucket_files(self.run, self.hookpoint, bucket)
+        files = self.lake.bucket_files(self.run, self.hookpoint)[bucket]
         rows = read_parquet(self.lake, files).combine_chunks()
         latents, positions, activations = (
             rows[name].to_numpy() for name in ("latent", "position", "activation")
