@@ -4,11 +4,14 @@
 
 1. Lay a random GPT-NeoX model, a random coder and a random corpus in a scratch folder, write the
    contexts, and prepare the coder: real stages on real files, only the numbers in them are random.
-2. In turns, `--repeats` times: the lower bound (forward pass to the last hooked module, encoder
-   product, activation function; nothing stored), and the stage `activations` into a fresh lake.
-3. Print seconds, their ratio, bytes an activation, and the peak of memory above the loaded model.
+2. In turns, `--repeats` times: the lower bound (forward pass to the last hook, encoder product,
+   activation function; nothing stored), and the stages `captured` and `activations` into a fresh
+   lake.
+3. Print seconds, their ratio, bytes an activation, and peaks of memory: of both stages above the
+   weights of model and encoders, and of encoding one batch above everything loaded.
 
-Model and coder are loaded by the stage each time; the ratio is given with and without that.
+Both sides load model and coders; loading is told apart and taken from both. For another number of
+tokens the peaks must stay as they are: run it again with ten times as many.
 """
 
 import argparse
@@ -26,14 +29,15 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from delphi_assets.activations import capture
+from delphi_assets.activations import merge_shards
 from delphi_assets.batches import read_batches
+from delphi_assets.capture import capture
 from delphi_assets.coders import load_coder
 from delphi_assets.coders.preparation import prepare_coder
 from delphi_assets.contexts import build_contexts
 from delphi_assets.lake import Lake
 from delphi_assets.settings import Profile, parse_profile
-from delphi_assets.subject import forward_to, load_subject
+from delphi_assets.subject import Hook, forward_to, load_subject
 
 D_MODEL, LAYERS, VOCABULARY, CONTEXT = 512, 6, 32_768, 256
 BLOCK = 512
@@ -51,11 +55,19 @@ class Size(NamedTuple):
     batch_size: int
 
 
-class Run(NamedTuple):
-    """One timing: seconds in all, of it loading, and the peak of memory above the start, MiB."""
+class Bound(NamedTuple):
+    """One timing of the lower bound: seconds of work and of loading, MiB of model and encoders."""
 
     seconds: float
     loading: float
+    loaded: float
+
+
+class Stages(NamedTuple):
+    """One timing of the stages: seconds of capturing, loading among them, of merging; peak, MiB."""
+
+    capturing: float
+    merging: float
     peak: float
 
 
@@ -95,35 +107,54 @@ def measure(folder: Path, size: Size, repeats: int) -> dict[str, object]:
     build_contexts(profile, Lake(template))
     for hookpoint in size.hookpoints:
         prepare_coder(profile, Lake(template), hookpoint)
-    bounds, stages, report = [], [], None
+    bounds, stages, bytes_, rows = [], [], 0, 0
     for repeat in range(repeats):
         bounds.append(lower_bound(profile, Lake(template), size))
-        target = folder / f"lake-{repeat}"
-        shutil.copytree(template, target)
-        start = time.perf_counter()
-        load(profile)
-        loading = time.perf_counter() - start
+        lake = Lake(folder / f"lake-{repeat}")
+        shutil.copytree(template, lake.root)
         before = reset_peak()
         start = time.perf_counter()
-        report = capture(profile, Lake(target), range(profile.n_shards))
-        stages.append(Run(time.perf_counter() - start, loading, peak() - before))
-    assert report is not None
+        rows = capture(profile, lake, range(profile.n_shards)).rows
+        captured = time.perf_counter()
+        bytes_ = sum(merge_shards(profile, lake, name).bytes for name in size.hookpoints)
+        end = time.perf_counter()
+        stages.append(Stages(captured - start, end - captured, peak() - before))
     bound = statistics.median(run.seconds for run in bounds)
-    stage = statistics.median(run.seconds for run in stages)
-    work = statistics.median(run.seconds - run.loading for run in stages)
+    loading = statistics.median(run.loading for run in bounds)
+    capturing = statistics.median(run.capturing for run in stages) - loading
+    merging = statistics.median(run.merging for run in stages)
     return {
         **size._asdict(),
         "threads": torch.get_num_threads(),
+        "shards": profile.n_shards,
         "lower_bound_s": [round(run.seconds, 2) for run in bounds],
-        "stage_s": [round(run.seconds, 2) for run in stages],
-        "loading_s": [round(run.loading, 2) for run in stages],
-        "ratio": round(stage / bound, 3),
-        "ratio_without_loading": round(work / bound, 3),
-        "tokens_per_second": round(size.tokens / stage, 1),
-        "activations": report.rows,
-        "bytes_per_activation": round(report.bytes / max(report.rows, 1), 3),
-        "peak_mib_above_start_of_stage": [round(run.peak, 1) for run in stages],
+        "capturing_s": [
+            round(run.capturing - run_bound.loading, 2)
+            for run, run_bound in zip(stages, bounds, strict=True)
+        ],
+        "merging_s": [round(run.merging, 2) for run in stages],
+        "loading_s": [round(run.loading, 2) for run in bounds],
+        "ratio_capturing": round(capturing / bound, 3),
+        "ratio": round((capturing + merging) / bound, 3),
+        "tokens_per_second": round(size.tokens / (capturing + merging), 1),
+        "activations": rows,
+        "bytes_per_activation": round(bytes_ / max(rows, 1), 3),
+        "peak_mib_above_loaded": [round(run.peak - bounds[0].loaded, 1) for run in stages],
+        "peak_mib_of_encoding_a_batch": round(encoding_peak(profile, Lake(template)), 1),
     }
+
+
+def encoding_peak(profile: Profile, lake: Lake) -> float:
+    """Peak of memory that encoding one batch takes above model, coder and batch, MiB."""
+    name = profile.cache.hookpoints[0]
+    subject = load_subject(profile.model)
+    encoder = load_coder(profile.sparse_model_of(name), name).encoder
+    batch = next(read_batches(profile, lake, 0, subject, drop_special=True))
+    hook = Hook(name, encoder.shape.side)
+    x = forward_to(subject.model, {hook}, batch.input_ids, batch.attention_mask)[hook]
+    before = reset_peak()
+    encoder.encode(x.reshape(-1, x.shape[-1]))
+    return peak() - before
 
 
 def lay(folder: Path, size: Size) -> Profile:
@@ -186,35 +217,32 @@ def lay_coder(folder: Path, size: Size, seed: int) -> None:
     save_file({**tensors, "b_dec": torch.zeros(D_MODEL)}, folder / names[1])
 
 
-def load(profile: Profile) -> None:
-    """Load what the stage loads, to know how long that takes."""
-    load_subject(profile.model)
-    for hookpoint in profile.cache.hookpoints:
-        load_coder(profile.coder.sparse_model, hookpoint)
-
-
-def lower_bound(profile: Profile, lake: Lake, size: Size) -> Run:
+def lower_bound(profile: Profile, lake: Lake, size: Size) -> Bound:
     """Forward pass, encoder product and activation function over all contexts; nothing is kept."""
     start = time.perf_counter()
     subject = load_subject(profile.model)
     coders = {
-        name: load_coder(profile.coder.sparse_model, name) for name in profile.cache.hookpoints
+        name: load_coder(profile.sparse_model_of(name), name) for name in profile.cache.hookpoints
     }
-    loading, before = time.perf_counter() - start, reset_peak()
+    hooks = {name: Hook(name, coder.shape.side) for name, coder in coders.items()}
+    tensors = [*subject.model.parameters(), *(coder.encoder_rows for coder in coders.values())]
+    loaded = sum(tensor.nbytes for tensor in tensors) / 2**20
+    loading = time.perf_counter() - start
     topk = size.k if size.architecture == "topk" else None
-    sides = {name: coder.shape.side for name, coder in coders.items()}
     buffer = torch.empty(BLOCK, size.width)
     start = time.perf_counter()
     for shard in range(profile.n_shards):
         for batch in read_batches(profile, lake, shard, subject, drop_special=True):
-            hooked = forward_to(subject.model, sides, batch.input_ids, batch.attention_mask)
+            hooked = forward_to(
+                subject.model, hooks.values(), batch.input_ids, batch.attention_mask
+            )
             for name, coder in coders.items():
-                for rows in torch.split(hooked[name].reshape(-1, D_MODEL), BLOCK):
+                for rows in torch.split(hooked[hooks[name]].reshape(-1, D_MODEL), BLOCK):
                     out = buffer[: len(rows)]
                     pre = torch.addmm(coder.encoder_bias, rows, coder.encoder_rows.mT, out=out)
                     if topk:
                         pre.topk(topk, dim=-1, sorted=False)
-    return Run(time.perf_counter() - start, loading, peak() - before)
+    return Bound(time.perf_counter() - start, loading, loaded)
 
 
 def reset_peak() -> float:

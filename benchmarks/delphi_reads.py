@@ -18,8 +18,8 @@ HOOKPOINT = "layers.0"
 def make(folder: Path) -> None:
     """Write a lake of random activations, its export, and the activations as JSON."""
     from delphi_assets.delphi_runs.exporting import export_run
+    from tests.delphi_lakes import write_config
     from tests.random_lake import random_lake
-    from tests.test_delphi_runs import write_config
 
     made = random_lake(
         folder / "lake",

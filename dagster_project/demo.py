@@ -121,8 +121,8 @@ def stages() -> Iterator[Stage]:
     hookpoints = HOOKPOINTS.get_partition_keys()
     yield Stage("contexts")
     yield from (Stage("sparse_coder", (hookpoint,)) for hookpoint in hookpoints)
-    yield Stage("activations", tuple(SHARDS.get_partition_keys()))
-    for asset in ("latents", "examples", "explanations", "predictions", "scores"):
+    yield Stage("captured", tuple(SHARDS.get_partition_keys()))
+    for asset in ("activations", "latents", "examples", "explanations", "predictions", "scores"):
         yield from (Stage(asset, (hookpoint,)) for hookpoint in hookpoints)
 
 

@@ -1,254 +1,142 @@
-"""Activations: one forward pass over the contexts, every non-zero activation of every latent kept.
+"""Stage activations: the token shards of a hookpoint become one table, sorted for reading.
 
-In: the table `contexts` and the coders of the profile. Out: the table `activations`, a unit per
-hookpoint and shard. Of each shard, the hookpoints that are not there yet:
+In: the table `captured` of a hookpoint, all of its token shards. Out: the table `activations`, a
+unit per latent bucket.
 
-1. Batches of `batch_size` contexts run through the model once for all hookpoints, stopped after
-   the last of them.
-2. Padding is dropped, and with `filter_bos` the positions of special tokens; the model saw them.
-3. Each hookpoint's coder encodes what is left into (position, latent, activation) entries. Dense
-   [tokens, latents] pre-activations exist only for a block of tokens, at most 64 MB at a time.
-   Activations are rounded to half precision.
-4. At the end of the shard the entries are sorted by latent, then position, and published in one
-   file per bucket of latents, an empty one where nothing fired.
+1. Every shard must be there and as it was written; hashes are compared before anything is merged.
+2. Bucket by bucket, the shards' files are merged into one, sorted by latent, then position
+   (`merging`), in memory bounded by `cache.buffer_mib`.
+3. When all buckets are there, the files of `captured` are removed. Their manifests stay: they say
+   how the shards were made.
 
-Memory is that of one shard's entries of all hookpoints captured together, 14 bytes per activation,
-and about 30 more for each of the hookpoint that is being sorted.
-
-A coder is refused unless it is the one that the hookpoint's table `weights` describes.
+Stopped anywhere, it goes on with the first bucket that is missing. A bucket found damaged later is
+written again from shards that are captured again.
 """
 
-import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
-import pyarrow as pa
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from delphi_assets import preflight
-from delphi_assets.batches import Batch, read_batches
 from delphi_assets.buckets import bucket_ranges
-from delphi_assets.coders.coder import Coder
-from delphi_assets.coders.preparation import FINGERPRINT, load_described
-from delphi_assets.contexts import published_contexts
-from delphi_assets.errors import DataError, NotReadyError, SettingError
+from delphi_assets.errors import NotReadyError
 from delphi_assets.lake import File, Lake, Manifest, Unit
-from delphi_assets.schema import ACTIVATIONS
+from delphi_assets.merging import merged
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
-from delphi_assets.subject import Subject, forward_to, load_subject, pick_device
+
+_SHARED_FACTS = ("num_latents", "coder_fingerprint", "device", "torch")
+_SUMMED_FACTS = ("positions", "tokens", "seconds")
 
 
-@dataclass(frozen=True)
-class Hooked:
-    """A hookpoint of the profile, the module it names, and the coder that reads it."""
-
-    hookpoint: str
-    module: str
-    coder: Coder
+def captured_unit(profile: Profile, hookpoint: str, shard: int) -> Unit:
+    """The unit of what one token shard gave at a hookpoint."""
+    return Unit("captured", {"run": profile.run.name, "hookpoint": hookpoint, "shard": shard})
 
 
-@dataclass
-class Entries:
-    """Activations of one hookpoint as they come: tensors [nnz] per batch, in order of position."""
-
-    latents: list[Tensor] = field(default_factory=list)
-    positions: list[Tensor] = field(default_factory=list)
-    values: list[Tensor] = field(default_factory=list)
+def bucket_unit(run: str, hookpoint: str, bucket: int) -> Unit:
+    """The unit of a hookpoint's activations in one bucket of latents."""
+    return Unit("activations", {"run": run, "hookpoint": hookpoint, "bucket": bucket})
 
 
-def activations_unit(profile: Profile, hookpoint: str, shard: int) -> Unit:
-    """The unit of one hookpoint and shard."""
-    keys = {"run": profile.run.name, "hookpoint": hookpoint}
-    return Unit("activations", keys, f"shard-{shard:05d}")
+def published_buckets(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
+    """What is known of the hookpoint's buckets, in order; raises `NotReadyError` if one lacks."""
+    units = _units(profile, hookpoint)
+    there = [manifest for unit in units if (manifest := lake.manifest(unit)) is not None]
+    if len(there) < len(units):
+        raise NotReadyError(
+            f"{lake!r} holds {len(there)} of {len(units)} buckets of the activations of run "
+            f"{profile.run.name!r} at {hookpoint!r}; materialize the asset 'activations' first."
+        )
+    return there
 
 
-def capture(profile: Profile, lake: Lake, shards: Sequence[int]) -> StageReport:
-    """Write the activations of `shards` for all hookpoints, as far as they are not there.
+def check_settings(profile: Profile, lake: Lake, hookpoint: str) -> None:
+    """Refuse to go on with a run or a hookpoint that was made with other settings.
 
-    Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
-    activations that half precision cannot hold, `SettingError` for a shard that the run does not
-    have, `ConflictError` for data made with other settings or another coder, and what
-    `preflight.check` raises.
+    Raises `ConflictError` naming the setting, `NotReadyError` when nothing was made under the name.
     """
-    started = time.perf_counter()
-    _check_shards(profile, lake, shards)
-    config = profile.run_config()
-    missing = {
-        shard: [
-            hookpoint
-            for hookpoint in profile.cache.hookpoints
-            if lake.ready(activations_unit(profile, hookpoint, shard), config) is None
-        ]
-        for shard in shards
-    }
-    if any(missing.values()):
-        _capture(profile, lake, {shard: names for shard, names in missing.items() if names})
-    return _report(profile, lake, missing, time.perf_counter() - started)
+    lake.check_run(profile.run.name, profile.run_config())
+    manifest = lake.manifest(bucket_unit(profile.run.name, hookpoint, 0))
+    if manifest is not None:
+        manifest.check_config(profile.hookpoint_config(hookpoint))
 
 
-def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
-    for shard in shards:
-        if not 0 <= shard < profile.n_shards:
-            raise SettingError(
-                f"shard {shard} does not exist; expected 0 to {profile.n_shards - 1}, as "
-                f"cache.n_tokens = {profile.cache.n_tokens} and cache.shard_tokens = "
-                f"{profile.cache.shard_tokens} give {profile.n_shards} of them."
-            )
-        published_contexts(profile, lake, shard)
+def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
+    """Whether the hookpoint's activations are there, whole; raises `ConflictError` as `ready`."""
+    return not _missing(profile, lake, hookpoint)
 
 
-def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]]) -> None:
-    """Run the shards of `missing` for the hookpoints named there."""
-    checked = preflight.check(profile)
-    lake.claim_run(profile.run.name, profile.run_config())
-    device = pick_device(profile.model.device)
-    hooked = {
-        name: Hooked(name, checked[name].module, load_described(profile, lake, name, device))
-        for name in profile.cache.hookpoints
-        if any(name in names for names in missing.values())
-    }
-    subject = load_subject(profile.model)
-    for shard, names in missing.items():
-        _capture_shard(profile, lake, subject, shard, [hooked[name] for name in names])
+def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
+    """Write the activations of a hookpoint from its captured shards, as far as they are not there.
 
-
-def _capture_shard(
-    profile: Profile, lake: Lake, subject: Subject, shard: int, hooked: Sequence[Hooked]
-) -> None:
-    manifest = published_contexts(profile, lake, shard)
-    entries = {hook.hookpoint: Entries() for hook in hooked}
-    started, tokens = time.perf_counter(), 0
-    batches = read_batches(profile, lake, shard, subject, profile.cache.filter_bos)
-    description = f"activations {shard + 1}/{profile.n_shards}"
-    total = manifest.facts["tokens"]
-    with tqdm(total=total, desc=description, unit="tok", unit_scale=True) as bar:
-        for batch in batches:
-            _encode(batch, subject, hooked, entries)
-            tokens += int(batch.kept.sum())
-            bar.update(int(batch.attention_mask.sum()))
-    seconds = time.perf_counter() - started
-    for hook in hooked:
-        files = list(_files(entries.pop(hook.hookpoint), hook.coder, profile.cache.n_buckets))
-        activations = sum(file.rows.num_rows for file in files)
-        facts: dict[str, Any] = {
-            "num_latents": hook.coder.shape.num_latents,
-            "positions": total,
-            "tokens": tokens,
-            "tokens_per_second": round(total / seconds, 1),
-            "activations_per_token": round(activations / max(tokens, 1), 3),
-            FINGERPRINT: hook.coder.fingerprint,
-        }
-        unit = activations_unit(profile, hook.hookpoint, shard)
-        lake.publish(unit, files, profile.run_config(), facts)
-
-
-def _encode(
-    batch: Batch, subject: Subject, hooked: Sequence[Hooked], entries: Mapping[str, Entries]
-) -> None:
-    """Run one batch and add what fires in it to the hookpoints' entries."""
-    captured = forward_to(
-        subject.model,
-        {hook.module: hook.coder.shape.side for hook in hooked},
-        batch.input_ids,
-        batch.attention_mask,
-    )
-    positions = batch.positions[batch.kept]
-    for hook in hooked:
-        fired = hook.coder.encode(captured[hook.module][batch.kept])
-        where = positions[fired.row]
-        half = _to_half(hook.hookpoint, fired.latent, where, fired.value, subject.model.dtype)
-        kept = half != 0
-        into = entries[hook.hookpoint]
-        into.latents.append(fired.latent[kept].to(torch.int32).cpu())
-        into.positions.append(where[kept].cpu())
-        into.values.append(half[kept].cpu())
-
-
-def _to_half(
-    hookpoint: str, latents: Tensor, positions: Tensor, values: Tensor, dtype: torch.dtype
-) -> Tensor:
-    """`values` in half precision; raises `DataError` naming the first that it cannot hold.
-
-    `dtype` is the precision of the forward pass that they come from.
+    Raises `NotReadyError` when a shard is missing, `DataError` naming a file that has changed,
+    `ConflictError` for data made with other settings, `StorageError` when a file cannot be written.
     """
-    half = values.to(torch.float16)
-    wrong = ~torch.isfinite(half)
-    if wrong.any():
-        first = int(wrong.nonzero()[0])
-        value = float(values[first])
-        raise DataError(
-            f"latent {int(latents[first])} of hookpoint {hookpoint!r} has activation {value} at "
-            f"position {int(positions[first])}; {_way_out(value, dtype)}"
-        )
-    return half
-
-
-def _way_out(value: float, dtype: torch.dtype) -> str:
-    if math.isfinite(value):
-        return (
-            "activations are stored in half precision, up to 65504, and those of this coder are "
-            "too large for it. Check that coder and model belong together, or use a coder with "
-            "smaller activations."
-        )
-    wider = "" if dtype == torch.float32 else ", or set model.dtype = 'float32'"
-    return f"expected a finite number. Check that coder and model belong together{wider}."
-
-
-def _files(entries: Entries, coder: Coder, n_buckets: int) -> Iterator[File]:
-    """The entries of a shard, sorted by latent and position, a file per bucket."""
-    latents = torch.cat(entries.latents) if entries.latents else torch.empty(0, dtype=torch.int32)
-    positions = torch.cat(entries.positions) if entries.positions else torch.empty(0).long()
-    values = torch.cat(entries.values) if entries.values else torch.empty(0)
-    for parts in (entries.latents, entries.positions, entries.values):
-        parts.clear()
-    # Batches and rows come in order of position, so a stable sort by latent is enough.
-    latents, order = latents.sort(stable=True)
-    positions, values = positions[order], values[order].float()
-    for bucket in bucket_ranges(coder.shape.num_latents, n_buckets):
-        edges = torch.tensor([bucket.first, bucket.last], dtype=torch.int32)
-        first, last = (int(edge) for edge in torch.searchsorted(latents, edges))
-        rows = pa.table(
-            {
-                "latent": latents[first:last].numpy(),
-                "position": positions[first:last].numpy(),
-                "activation": values[first:last].numpy(),
-            },
-            schema=ACTIVATIONS.arrow,
-        )
-        yield File(rows, {"bucket": bucket.number})
-
-
-def _report(
-    profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]], seconds: float
-) -> StageReport:
-    rows = new_rows = size = tokens = new_positions = 0
-    for shard, made in missing.items():
-        for hookpoint in profile.cache.hookpoints:
-            manifest = _published(lake, activations_unit(profile, hookpoint, shard))
-            rows, size = rows + manifest.rows, size + manifest.bytes
-            tokens += int(manifest.facts["tokens"])
-            new_rows += manifest.rows if hookpoint in made else 0
-        new_positions += int(manifest.facts["positions"]) if made else 0
+    started, new_rows = time.perf_counter(), 0
+    if missing := _missing(profile, lake, hookpoint):
+        shards = _captured(profile, lake, hookpoint)
+        for unit in tqdm(missing, desc=f"activations {hookpoint}", unit="bucket"):
+            new_rows += _merge_bucket(profile, lake, hookpoint, unit, shards)
+    lake.remove("captured", run=profile.run.name, hookpoint=hookpoint)
+    manifests = published_buckets(profile, lake, hookpoint)
+    rows, size = sum(held.rows for held in manifests), sum(held.bytes for held in manifests)
+    tokens = int(manifests[0].facts["tokens"])
     return StageReport(
         rows=rows,
         new_rows=new_rows,
-        seconds=seconds,
+        seconds=time.perf_counter() - started,
         bytes=size,
         facts={
-            "tokens": tokens // len(profile.cache.hookpoints),
-            "tokens_per_second": round(new_positions / seconds, 1),
+            "tokens": tokens,
             "activations_per_token": round(rows / max(tokens, 1), 3),
+            "bytes_per_activation": round(size / max(rows, 1), 3),
         },
     )
 
 
-def _published(lake: Lake, unit: Unit) -> Manifest:
-    manifest = lake.manifest(unit)
-    if manifest is None:
-        raise NotReadyError(f"{lake!r} lost {unit} while it was counted; materialize it again.")
-    return manifest
+def _units(profile: Profile, hookpoint: str) -> list[Unit]:
+    return [
+        bucket_unit(profile.run.name, hookpoint, bucket)
+        for bucket in range(profile.cache.n_buckets)
+    ]
+
+
+def _missing(profile: Profile, lake: Lake, hookpoint: str) -> list[Unit]:
+    config = profile.hookpoint_config(hookpoint)
+    return [unit for unit in _units(profile, hookpoint) if lake.ready(unit, config) is None]
+
+
+def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
+    """The hookpoint's shards, in order and with every file in its size."""
+    config = profile.hookpoint_config(hookpoint)
+    shards = [
+        lake.ready(captured_unit(profile, hookpoint, shard), config)
+        for shard in range(profile.n_shards)
+    ]
+    if missing := [number for number, shard in enumerate(shards) if shard is None]:
+        raise NotReadyError(
+            f"{lake!r} lacks {len(missing)} of {profile.n_shards} token shards of run "
+            f"{profile.run.name!r} at {hookpoint!r}, the first of them {missing[0]}; materialize "
+            "the missing partitions of the asset 'captured' first."
+        )
+    return [shard for shard in shards if shard is not None]
+
+
+def _merge_bucket(
+    profile: Profile, lake: Lake, hookpoint: str, unit: Unit, shards: Sequence[Manifest]
+) -> int:
+    """Publish one bucket from the shards' parts of it; returns its rows."""
+    number = int(unit.keys["bucket"])
+    parts = [file for shard in shards for file in shard.files if f"/bucket={number}/" in file.path]
+    facts = shards[0].facts
+    rows = merged(
+        lake.checked("captured", parts, thorough=True),
+        bucket_ranges(facts["num_latents"], profile.cache.n_buckets)[number],
+        profile.cache.buffer_mib * 2**20,
+        lake.open,
+    )
+    shared = {name: facts[name] for name in _SHARED_FACTS}
+    summed = {name: sum(shard.facts[name] for shard in shards) for name in _SUMMED_FACTS}
+    config = profile.hookpoint_config(hookpoint)
+    return lake.publish(unit, [File(rows)], config, {**shared, **summed}).rows

@@ -6,8 +6,9 @@ In: a profile. Out: the tables `contexts` (a unit per shard of `shard_tokens`) a
 2. Their tokens, one stream, are cut into contexts of `cache_ctx_len`, each beginning with BOS where
    the tokenizer adds one by default. No token is lost: the last context may be shorter, and none
    is padded. The stream stops at `n_tokens` positions or where the corpus ends.
-3. Contexts are numbered through the run and written shard by shard, one shard in memory. When the
-   corpus ends early the remaining shards are written empty, so that later stages know.
+3. Contexts are numbered through the run and written shard by shard, one shard in memory next to
+   the documents being tokenized (and, when the corpus is shuffled, its buffer). When the corpus
+   ends early the remaining shards are written empty, so that later stages know.
 4. A shard's facts hold a hash of its tokens. When a run is continued the corpus is read again, and
    shards that are there must come out of it as they are.
 5. Every token of the vocabulary is written with its text and its count in the contexts.
@@ -18,7 +19,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ from delphi_assets.stage import StageReport
 from delphi_assets.subject import load_config, load_tokenizer, special_ids, vocabulary_size
 
 _DOCUMENTS_AT_ONCE = 64
+# A tokenizer takes hundreds of bytes for a character, and gives little of it back after long texts.
+_CHARACTERS_AT_ONCE = 1 << 18
 _CONTEXT_SETTINGS = (
     "model.name",
     "model.revision",
@@ -63,11 +66,14 @@ class Context:
 
 
 def contexts_config(profile: Profile) -> dict[str, Any]:
-    """The settings that change the contexts."""
+    """The settings that change the contexts; the seed is one where the corpus is shuffled."""
+    shuffled = profile.corpus.shuffle_buffer > 0
     return {
         name: value
         for name, value in profile.run_config().items()
-        if name in _CONTEXT_SETTINGS or name.startswith("corpus.")
+        if name in _CONTEXT_SETTINGS
+        or name.startswith("corpus.")
+        or (name == "run.seed" and shuffled)
     }
 
 
@@ -117,21 +123,20 @@ def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str
     vocabulary = vocabulary_size(load_config(profile.model))
     _check_later_shards(profile, lake, tokenizer, missing)
     shards = _shards(profile, tokenizer, vocabulary)
-    # The first shard is read before the run is claimed: an empty corpus leaves no trace.
-    first = next(shards)
-    lake.claim_run(profile.run.name, profile.run_config())
-    per_shard = profile.cache.shard_tokens // profile.cache.cache_ctx_len
     config, new_rows = contexts_config(profile), 0
-    for shard, contexts in enumerate(chain([first], shards)):
+    for shard, rows in enumerate(shards):
+        if shard == 0:
+            # Not before the first shard was read: an empty corpus leaves no trace.
+            lake.claim_run(profile.run.name, profile.run_config())
         unit = contexts_unit(profile, shard)
+        # A damaged shard has a manifest, too, and is written as it was.
+        _check_tokens(lake, unit, rows)
         if str(unit) not in missing:
-            _check_tokens(lake, unit, contexts)
             continue
-        rows = _rows(contexts, shard * per_shard)
         facts = {
-            "tokens": sum(len(context.tokens) for context in contexts),
-            "documents": sum(len(context.document_ids) for context in contexts),
-            "tokens_sha256": _digest(contexts),
+            "tokens": _count(rows, "tokens"),
+            "documents": _count(rows, "document_ids"),
+            "tokens_sha256": _digest(rows),
         }
         lake.publish(unit, [File(rows)], config, facts)
         new_rows += rows.num_rows
@@ -146,15 +151,15 @@ def _check_later_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: s
     if last < first:
         return
     shards = _shards(profile, tokenizer, vocabulary_size(load_config(profile.model)))
-    for unit, contexts in zip(units[: last + 1], shards, strict=False):
+    for unit, rows in zip(units[: last + 1], shards, strict=False):
         if str(unit) not in missing:
-            _check_tokens(lake, unit, contexts)
+            _check_tokens(lake, unit, rows)
 
 
-def _check_tokens(lake: Lake, unit: Unit, contexts: list[Context]) -> None:
-    """Raise `ConflictError` unless a published shard holds the tokens of `contexts`."""
+def _check_tokens(lake: Lake, unit: Unit, rows: pa.Table) -> None:
+    """Raise `ConflictError` unless a published shard holds the tokens of `rows`."""
     manifest = lake.manifest(unit)
-    if manifest is not None and manifest.facts.get("tokens_sha256") != _digest(contexts):
+    if manifest is not None and manifest.facts.get("tokens_sha256") != _digest(rows):
         raise ConflictError(
             f"the corpus (corpus.dataset_repo) has changed since {unit} was written: its tokens "
             "now are others, and later shards would repeat or lose documents; restore the corpus, "
@@ -162,20 +167,29 @@ def _check_tokens(lake: Lake, unit: Unit, contexts: list[Context]) -> None:
         )
 
 
-def _digest(contexts: list[Context]) -> str:
+def _digest(rows: pa.Table) -> str:
     """SHA-256 of the tokens as little-endian int32, one context after the other."""
-    digest = hashlib.sha256()
-    for context in contexts:
-        digest.update(np.asarray(context.tokens, dtype="<i4").tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(_tokens(rows).astype("<i4", copy=False).tobytes()).hexdigest()
 
 
-def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[list[Context]]:
-    """Contexts of every shard of the run, in order; the last ones empty when the corpus ends."""
+def _tokens(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Tokens [n] of all contexts, one after the other."""
+    flat = rows.column("tokens").combine_chunks().flatten()
+    tokens: np.ndarray[Any, np.dtype[np.int32]] = flat.to_numpy(zero_copy_only=False)
+    return tokens
+
+
+def _count(rows: pa.Table, column: str) -> int:
+    """Elements of all lists of a column."""
+    return len(rows.column(column).combine_chunks().flatten())
+
+
+def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[pa.Table]:
+    """Rows of every shard of the run, in order; the last ones empty when the corpus ends."""
     cache = profile.cache
     bos = leading_bos(tokenizer)
     contexts = pack(
-        tokenize(read_documents(profile.corpus), tokenizer),
+        tokenize(read_documents(profile.corpus, profile.run.seed), tokenizer),
         cache.cache_ctx_len,
         bos,
         cache.n_tokens,
@@ -183,21 +197,21 @@ def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[list[
     per_shard = cache.shard_tokens // cache.cache_ctx_len
     with tqdm(total=cache.n_tokens, desc="contexts", unit="tok", unit_scale=True) as bar:
         for shard in range(profile.n_shards):
-            held = list(islice(contexts, per_shard))
-            largest = max((max(context.tokens) for context in held), default=0)
-            if largest >= vocabulary:
+            rows = _rows(list(islice(contexts, per_shard)), shard * per_shard)
+            tokens = _tokens(rows)
+            if (largest := tokens.max(initial=0)) >= vocabulary:
                 raise DataError(
                     f"model.name = {profile.model.name!r}: the tokenizer gives token {largest}, "
                     f"but the model's embedding has {vocabulary} rows; expected the tokenizer and "
                     "the model to belong together."
                 )
-            if not held and shard == 0:
+            if not len(tokens) and shard == 0:
                 raise DataError(
                     f"corpus.dataset_repo = {profile.corpus.dataset_repo!r} gives no token; "
                     "expected some text."
                 )
-            bar.update(sum(len(context.tokens) for context in held))
-            yield held
+            bar.update(len(tokens))
+            yield rows
         if bar.n < cache.n_tokens:
             log.warning("the corpus ends after %d of cache.n_tokens = %d", bar.n, cache.n_tokens)
 
@@ -211,14 +225,28 @@ def leading_bos(tokenizer: Any) -> int | None:
 def tokenize(documents: Iterable[Document], tokenizer: Any) -> Iterator[Piece]:
     """Tokens of every document, without special tokens but for EOS at the end."""
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    stream = iter(documents)
-    while batch := list(islice(stream, _DOCUMENTS_AT_ONCE)):
+    for batch in _batches(documents):
         texts = [document.text for document in batch]
         encoded = tokenizer(
             texts, add_special_tokens=False, return_attention_mask=False, verbose=False
         )
         for document, tokens in zip(batch, encoded["input_ids"], strict=True):
             yield Piece(document.id, tokens + end)
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents to tokenize together: few when they are long."""
+    batch: list[Document] = []
+    characters = 0
+    for document in documents:
+        longer = characters + len(document.text)
+        if batch and (len(batch) == _DOCUMENTS_AT_ONCE or longer > _CHARACTERS_AT_ONCE):
+            yield batch
+            batch, characters = [], 0
+        batch.append(document)
+        characters += len(document.text)
+    if batch:
+        yield batch
 
 
 def pack(pieces: Iterable[Piece], length: int, bos: int | None, n_tokens: int) -> Iterator[Context]:
@@ -267,8 +295,8 @@ def _write_vocabulary(profile: Profile, lake: Lake, tokenizer: Any, unit: Unit) 
     counts = np.zeros(size, dtype=np.int64)
     for shard in range(profile.n_shards):
         files = lake.files("contexts", run=profile.run.name, shard=shard)
-        tokens = read_parquet(lake, files, ["tokens"]).column("tokens").combine_chunks().flatten()
-        counts += np.bincount(tokens.to_numpy(zero_copy_only=False), minlength=size)
+        tokens = _tokens(read_parquet(lake, files, ["tokens"]))
+        counts += np.bincount(tokens, minlength=size)
     special = np.zeros(size, dtype=bool)
     special[special_ids(tokenizer)] = True
     rows = pa.table(

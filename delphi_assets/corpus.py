@@ -1,27 +1,41 @@
 """The text a model reads: documents with an id each, streamed from where the profile says.
 
-In: `CorpusSettings`. Out: `Document`s in an order that is the same every time. Sources:
+In: `CorpusSettings` and a seed. Out: `Document`s in an order that is the same every time: the
+corpus's own, or shuffled through a buffer of `shuffle_buffer` documents (see `shuffle`). An id
+names the document's place in the corpus, shuffled or not. Sources:
 
 - `embedded:python-docs`: the language reference's topics and the docstrings of the installed
   standard library, read without importing it, in an order shuffled by a seeded hash so that a
   prefix of the corpus is a mixture;
 - a local file or folder of .txt / .md (a document a file), .jsonl or .parquet (a document a row);
 - a local folder in the layout of Hugging Face datasets, or the name of a dataset on the hub.
+
+A text of more than 262,144 characters, from whatever source, is cut into documents `<id>#0`,
+`<id>#1`, ...: behind the last end of line that fits, or, in a line that is longer than that,
+between two characters. Together they are the text. So memory is bounded further on.
+
+No source is read whole but the embedded one. At a time there are in memory: of a text file a
+document, of jsonl a line, of Parquet a few rows and the pages they lie in. What `datasets` reads
+(the hub, and local folders in its layouts whose data are not Parquet) takes a row group of Parquet
+or 10 MB of jsonl.
 """
 
 import ast
 import hashlib
 import inspect
+import io
 import json
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from delphi_assets.errors import DataError
 from delphi_assets.settings import CorpusSettings
+from delphi_assets.shuffle import shuffled
 
 PYTHON_DOCS = "embedded:python-docs"
 
@@ -31,27 +45,35 @@ _SUFFIXES = (".txt", ".md", ".jsonl", ".parquet")
 _DATA_SUFFIXES = {".parquet", ".jsonl", ".json", ".csv", ".arrow", ".gz", ".zst"}
 _HEAD = re.compile(rb"---\r?\n.*?^---", re.DOTALL | re.MULTILINE)
 _TELLS_OF_DATA = re.compile(rb"^(configs|dataset_info):", re.MULTILINE)
-_ROWS_AT_ONCE = 1_024
+_LONGEST = 1 << 18  # characters of a document
+_ROWS_AT_ONCE = 64
+_READ_AT_ONCE = 1 << 20  # bytes of a Parquet column
 _Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Document(NamedTuple):
-    """One text of the corpus and its name in it."""
+    """One text of the corpus, or a part of one that is very long, and its name in it."""
 
     id: str
     text: str
 
 
-def read_documents(corpus: CorpusSettings) -> Iterator[Document]:
+def read_documents(corpus: CorpusSettings, seed: int) -> Iterator[Document]:
     """The corpus's documents, one at a time; documents without text are left out.
 
-    Raises `DataError` when the source cannot be read, lacks the column, or holds no text at all.
+    With `shuffle_buffer` the order is drawn by `seed`. Raises `DataError` when the source cannot
+    be read, lacks the column, or holds no text at all.
     """
+    documents = _documents(corpus)
+    return shuffled(documents, corpus.shuffle_buffer, seed) if corpus.shuffle_buffer else documents
+
+
+def _documents(corpus: CorpusSettings) -> Iterator[Document]:
     empty = True
     for document in _source(corpus):
         if document.text:
             empty = False
-            yield document
+            yield from _cut(io.StringIO(document.text), document.id)
     if empty:
         raise DataError(
             f"corpus.dataset_repo = {corpus.dataset_repo!r} holds no text; expected at least one "
@@ -75,6 +97,22 @@ def _source(corpus: CorpusSettings) -> Iterator[Document]:
             f"folder, a dataset of the Hugging Face hub, or {PYTHON_DOCS!r}."
         )
     return _hugging_face(corpus)
+
+
+def _cut(text: TextIO, name: str) -> Iterator[Document]:
+    """The text as one document, or as several of at most `_LONGEST` characters."""
+    held = text.read(_LONGEST + 1)
+    if len(held) <= _LONGEST:
+        yield Document(name, held)
+        return
+    for number in count():
+        end = len(held)
+        if end > _LONGEST:
+            end = held.rfind("\n", 0, _LONGEST) + 1 or _LONGEST
+        yield Document(f"{name}#{number}", held[:end])
+        held = held[end:] + text.read(end)
+        if not held:
+            return
 
 
 def _python_docs() -> Iterator[Document]:
@@ -158,10 +196,16 @@ def _read_file(file: Path, name: str, column: str) -> Iterator[Document]:
 
 
 def _read_text(file: Path, name: str) -> Iterator[Document]:
-    try:
-        yield Document(name, file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not UTF-8 text ({error}); convert or remove it.") from error
+    with file.open("rb") as source, io.TextIOWrapper(source, encoding="utf-8") as text:
+        try:
+            yield from _cut(text, name)
+        except UnicodeDecodeError as error:
+            # The error counts from the start of the block it was found in, the last one read.
+            at = source.tell() - len(error.object) + error.start
+            raise DataError(
+                f"{file} is not UTF-8 text ({error.reason}: {error.object[error.start]:#04x} at "
+                f"byte {at}); convert or remove it."
+            ) from error
 
 
 def _read_jsonl(file: Path, name: str, column: str) -> Iterator[Document]:
@@ -177,29 +221,33 @@ def _read_jsonl(file: Path, name: str, column: str) -> Iterator[Document]:
                 raise DataError(
                     f"{file}, line {number + 1}, is {type(row).__name__}; expected a JSON object."
                 )
-            yield _row(row.keys(), row.get(column), f"{name}#{number}", column)
+            yield _document(row, f"{name}#{number}", column)
 
 
 def _read_parquet(file: Path, name: str, column: str) -> Iterator[Document]:
+    for number, row in enumerate(_parquet_rows(file, column)):
+        yield _document(row, f"{name}#{number}", column)
+
+
+def _parquet_rows(file: Path, column: str) -> Iterator[dict[str, Any]]:
+    """Every row with its `column` alone."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as parquet:
-            names = parquet.schema_arrow.names
-            _require(column, names, str(file))
-            number = 0
+        # Without a buffer, and with pre_buffer, the compressed row group is read as one.
+        with pq.ParquetFile(file, buffer_size=_READ_AT_ONCE, pre_buffer=False) as parquet:
+            _require(column, parquet.schema_arrow.names, str(file))
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=[column]):
-                for text in batch.column(0).to_pylist():
-                    yield _row(names, text, f"{name}#{number}", column)
-                    number += 1
+                yield from batch.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{file} cannot be read as Parquet: {error}.") from error
 
 
-def _row(columns: Iterable[str], text: object, name: str, column: str) -> Document:
+def _document(row: Mapping[str, Any], name: str, column: str) -> Document:
     """A row's text as a document; null is a document without text."""
-    _require(column, columns, name)
+    _require(column, row, name)
+    text = row[column]
     if text is not None and not isinstance(text, str):
         raise DataError(
             f"corpus.dataset_column = {column!r} of {name} holds {type(text).__name__}; "
@@ -244,8 +292,7 @@ def _hugging_face(corpus: CorpusSettings) -> Iterator[Document]:
     where = f"corpus.dataset_repo = {corpus.dataset_repo!r}"
     try:
         for number, row in enumerate(_rows(datasets, corpus)):
-            columns, text = row.keys(), row.get(corpus.dataset_column)
-            yield _row(columns, text, f"{corpus.dataset_split}#{number}", corpus.dataset_column)
+            yield _document(row, f"{corpus.dataset_split}#{number}", corpus.dataset_column)
     except (
         OSError,
         ValueError,
@@ -261,16 +308,26 @@ def _hugging_face(corpus: CorpusSettings) -> Iterator[Document]:
         ) from error
 
 
-def _rows(datasets: Any, corpus: CorpusSettings) -> Iterable[dict[str, Any]]:
+def _rows(datasets: Any, corpus: CorpusSettings) -> Iterable[Mapping[str, Any]]:
     folder = Path(corpus.dataset_repo).expanduser()
-    if not _is_saved_dataset(folder):
-        stream: Iterable[dict[str, Any]] = datasets.load_dataset(
-            str(folder) if folder.is_dir() else corpus.dataset_repo,
-            corpus.dataset_name,
-            split=corpus.dataset_split,
-            streaming=True,
+    if _is_saved_dataset(folder):
+        return _saved_rows(datasets, corpus, folder)
+    local = folder.is_dir()
+    builder = datasets.load_dataset_builder(
+        str(folder) if local else corpus.dataset_repo, corpus.dataset_name
+    )
+    files = (builder.config.data_files or {}).get(corpus.dataset_split, ())
+    if local and files and all(file.endswith(".parquet") for file in files):
+        # `datasets` holds several times a row group, which may be a whole file.
+        return chain.from_iterable(
+            _parquet_rows(Path(file), corpus.dataset_column) for file in files
         )
-        return stream
+    stream: Iterable[Mapping[str, Any]] = builder.as_streaming_dataset(split=corpus.dataset_split)
+    return stream
+
+
+def _saved_rows(datasets: Any, corpus: CorpusSettings, folder: Path) -> Iterable[Mapping[str, Any]]:
+    """Rows of a dataset in memory-mapped files, as `save_to_disk` leaves it."""
     saved = datasets.load_from_disk(str(folder))
     if not isinstance(saved, datasets.DatasetDict):
         return saved  # type: ignore[no-any-return]

@@ -21,5 +21,9 @@ class ConflictError(DelphiAssetsError):
     """The lake already holds data made with other settings under the same name."""
 
 
+class StorageError(DelphiAssetsError):
+    """The lake cannot be written: no room, no permission, a server that does not answer."""
+
+
 class NotReadyError(DelphiAssetsError):
     """An earlier stage has not been materialized yet."""

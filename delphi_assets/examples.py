@@ -20,10 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from delphi_assets.activations import check_settings
 from delphi_assets.buckets import Bucket, bucket_ranges
 from delphi_assets.database import Parameter, execute, query
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
-from delphi_assets.latents import HookpointTables, open_hookpoint
+from delphi_assets.latents import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.settings import Profile, SelectionSettings, check_selection
 from delphi_assets.stage import StageReport
 
@@ -38,7 +39,7 @@ def select_examples(
     """
     start = time.perf_counter()
     check_selection(selection, profile.cache.cache_ctx_len)
-    lake.check_run(profile.run.name, profile.run_config())
+    check_settings(profile, lake, hookpoint)
     keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
     config = {
         **selection.model_dump(exclude={"name"}),
@@ -53,11 +54,11 @@ def select_examples(
     if missing:
         tables = open_hookpoint(profile, lake, hookpoint)
         buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
-        activations = lake.bucket_files(profile.run.name, hookpoint)
         vocabulary = _str_tokens(lake, profile.run.name)
         for unit in tqdm(missing, desc=f"examples {hookpoint}", unit="bucket"):
             bucket = buckets[units.index(unit)]
-            chosen = _choose(profile, selection, tables, bucket, activations[bucket.number])
+            activations = activation_files(lake, tables, bucket.number)
+            chosen = _choose(profile, selection, tables, bucket, activations)
             # Shortfalls first: examples decide whether the bucket is done.
             lake.publish(unit._replace(table="shortfalls"), [File(chosen[1])], config)
             rows = _with_str_tokens(chosen[0], vocabulary)

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from delphi_assets.activations import check_settings, published_buckets
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.database import execute, open_database, query
 from delphi_assets.errors import NotReadyError
-from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.schema import LATENTS
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
@@ -38,22 +39,19 @@ class HookpointTables(NamedTuple):
     con: duckdb.DuckDBPyConnection
     size: CorpusSize
     num_latents: int
+    buckets: list[Manifest]
+    """Of the table `activations`, in order."""
 
 
 def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTables:
     """A connection with the temporary table `positions`, and the sizes of run and coder.
 
-    Raises `NotReadyError` naming the asset when a table or a token shard is missing, and
-    `ConflictError` when the run was made with other settings.
+    Raises `NotReadyError` naming the asset when a table is missing or not whole, `DataError` for a
+    damaged file, and `ConflictError` when the run was made with other settings.
     """
     run = profile.run.name
-    lake.check_run(run, profile.run_config())
-    captured = len(lake.manifests("activations", run=run, hookpoint=hookpoint))
-    if captured < profile.n_shards:
-        raise NotReadyError(
-            f"{lake!r} holds {captured} of {profile.n_shards} token shards of run {run!r} at "
-            f"{hookpoint!r}; materialize the missing partitions of the asset 'activations' first."
-        )
+    check_settings(profile, lake, hookpoint)
+    buckets = published_buckets(profile, lake, hookpoint)
     weights = lake.manifest(Unit("weights", {"run": run, "hookpoint": hookpoint}))
     if weights is None:
         raise NotReadyError(
@@ -71,7 +69,12 @@ def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTab
         vocabulary=vocabulary,
         filter_bos=profile.cache.filter_bos,
     ).to_pylist()
-    return HookpointTables(con, CorpusSize(**size), weights.rows)
+    return HookpointTables(con, CorpusSize(**size), weights.rows, buckets)
+
+
+def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[str]:
+    """Locations of one bucket's activations; raises `DataError` naming a file that has changed."""
+    return lake.checked("activations", tables.buckets[bucket].files, thorough=True)
 
 
 def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
@@ -86,7 +89,7 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
         "selection.example_ctx_len": selection.example_ctx_len,
         "selection.min_examples": selection.min_examples,
     }
-    lake.check_run(run, profile.run_config())
+    check_settings(profile, lake, hookpoint)
     manifest = lake.manifest(unit)
     if manifest is not None and manifest.config == config:
         seconds = time.perf_counter() - start
@@ -107,14 +110,13 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
 def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointTables) -> pa.Table:
     run, written_at = profile.run.name, datetime.now(UTC).isoformat()
     buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
-    activations = lake.bucket_files(run, hookpoint)
     vocabulary = lake.files("vocabulary", run=run)
     weights = lake.files("weights", run=run, hookpoint=hookpoint)
     parts = [
         query(
             tables.con,
             "latents/latents",
-            activations=activations[bucket.number],
+            activations=activation_files(lake, tables, bucket.number),
             vocabulary=vocabulary,
             weights=weights,
             first=bucket.first,

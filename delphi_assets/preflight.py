@@ -5,21 +5,21 @@ was expected. Reads configurations only: no weight of the model or of a coder.
 
 1. The device can be used and the model has every hookpoint (`subject.check_hookpoints`).
 2. Every coder can be found and described, in a format that is known.
-3. Each hookpoint has a coder of its own.
+3. Each hookpoint has a coder of its own; several may read one module.
 4. What the coder says it reads, if it does, is the hookpoint's module.
 5. Its `d_in` is the width of the hookpoint on the side that the coder reads.
 """
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
-from delphi_assets.coders import CoderShape, Described, describe_coder
+from delphi_assets.coders import CoderShape, describe_coder
 from delphi_assets.coders.hooks import bare, locate
+from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import SettingError
 from delphi_assets.settings import TRAIN, CoderSettings, Profile
-from delphi_assets.subject import HookpointShape, check_hookpoints, load_config, pick_device
+from delphi_assets.subject import Hook, HookpointShape, check_hookpoints, load_config, pick_device
 
 
 class Checked(NamedTuple):
@@ -28,6 +28,11 @@ class Checked(NamedTuple):
     module: str
     """Name of the module in the base model."""
     coder: CoderShape
+
+    @property
+    def hook(self) -> Hook:
+        """Where the forward pass is read."""
+        return Hook(self.module, self.coder.side)
 
 
 def check(profile: Profile) -> dict[str, Checked]:
@@ -44,84 +49,87 @@ def _check(profile_json: str) -> dict[str, Checked]:
     profile = Profile.model_validate_json(profile_json)
     pick_device(profile.model.device)
     shapes = check_hookpoints(profile)
-    _each_module_once(shapes)
     coders = _coders(profile, shapes)
     return {
         hookpoint: Checked(shape.module, coders[hookpoint]) for hookpoint, shape in shapes.items()
     }
 
 
-def _each_module_once(shapes: Mapping[str, HookpointShape]) -> None:
-    owner: dict[str, str] = {}
-    for hookpoint, shape in shapes.items():
-        if (other := owner.setdefault(shape.module, hookpoint)) != hookpoint:
-            raise SettingError(
-                f"cache.hookpoints holds {other!r} and {hookpoint!r}, which are both module "
-                f"{shape.module!r}; expected each module once."
-            )
-
-
 def _coders(profile: Profile, shapes: Mapping[str, HookpointShape]) -> dict[str, CoderShape]:
-    settings = profile.coder
-    if settings.sparse_model == TRAIN:
-        if settings.transcoder_subtracts_b_dec:
-            raise SettingError(
-                f"coder.transcoder_subtracts_b_dec = true with coder.sparse_model = {TRAIN!r}, "
-                "which trains SAEs; expected false."
-            )
-        return {name: _trained(settings, name, shape) for name, shape in shapes.items()}
-    if settings.sparse_model.startswith("embedded:"):
+    trained = {name for name in shapes if profile.sparse_model_of(name) == TRAIN}
+    switch = profile.coder.transcoder_subtracts_b_dec
+    if trained and switch:
         raise SettingError(
-            f"coder.sparse_model = {settings.sparse_model!r} is unknown; expected {TRAIN!r}, a "
-            "folder, or a repository of the Hugging Face hub."
+            f"coder.transcoder_subtracts_b_dec = true with coder.sparse_model = {TRAIN!r}, "
+            "which trains SAEs; expected false."
         )
-    switch = settings.transcoder_subtracts_b_dec
-    found = {name: describe_coder(settings.sparse_model, name, switch) for name in shapes}
-    _each_coder_once(settings, found)
+    found = {
+        name: describe_coder(_existing(profile, name), name, switch)
+        for name in shapes
+        if name not in trained
+    }
+    _each_coder_once(
+        {
+            name: f"trained on module {shape.module!r}"
+            if name in trained
+            else f"in {str(found[name].folder.resolve())!r}"
+            for name, shape in shapes.items()
+        }
+    )
     model_type = load_config(profile.model).get_text_config().model_type
-    for name, shape in shapes.items():
-        _check_hook(settings, name, shape, found[name].hook, model_type)
-        _check_width(settings, name, shape, found[name].shape)
-    return {name: described.shape for name, described in found.items()}
+    for name, described in found.items():
+        given = f"{setting_of(name)} = {profile.sparse_model_of(name)!r}"
+        _check_hook(given, name, shapes[name], described.hook, model_type)
+        _check_width(given, name, shapes[name], described.shape)
+    return {
+        name: found[name].shape if name in found else _trained(profile.coder, name, shape)
+        for name, shape in shapes.items()
+    }
 
 
-def _each_coder_once(settings: CoderSettings, found: Mapping[str, Described]) -> None:
-    owner: dict[Path, str] = {}
-    for hookpoint, described in found.items():
-        folder = described.folder.resolve()
-        if (other := owner.setdefault(folder, hookpoint)) != hookpoint:
+def _existing(profile: Profile, hookpoint: str) -> str:
+    """The source of a coder that is not to be trained."""
+    source = profile.sparse_model_of(hookpoint)
+    if source.startswith("embedded:"):
+        expected = "" if "@" in hookpoint else f"{TRAIN!r}, "
+        raise SettingError(
+            f"{setting_of(hookpoint)} = {source!r} is unknown; expected {expected}a folder, or a "
+            "repository of the Hugging Face hub."
+        )
+    return source
+
+
+def _each_coder_once(coders: Mapping[str, str]) -> None:
+    """Refuse hookpoints that have one coder; `coders` tells them apart."""
+    owner: dict[str, str] = {}
+    for hookpoint, coder in coders.items():
+        if (other := owner.setdefault(coder, hookpoint)) != hookpoint:
             raise SettingError(
-                f"coder.sparse_model = {settings.sparse_model!r} gives hookpoints {other!r} and "
-                f"{hookpoint!r} the same coder, {str(folder)!r}; expected a folder <hookpoint> "
-                "for each, or a single entry in cache.hookpoints."
+                f"cache.hookpoints holds {other!r} and {hookpoint!r}, which have the same coder, "
+                f"the one {coder}; expected a coder for each (another {setting_of(hookpoint)}, or "
+                "a folder <hookpoint> in it), or one of the two hookpoints only."
             )
 
 
 def _check_hook(
-    settings: CoderSettings,
-    hookpoint: str,
-    shape: HookpointShape,
-    hook: str | None,
-    model_type: str,
+    given: str, hookpoint: str, shape: HookpointShape, hook: str | None, model_type: str
 ) -> None:
     located = locate(hook, model_type) if hook else None
     if located is not None and bare(located.module) != bare(shape.module):
         raise SettingError(
-            f"coder.sparse_model = {settings.sparse_model!r} gives hookpoint {hookpoint!r} a coder "
-            f"of {hook!r}, the {located.side} of module {bare(located.module)!r}; expected that "
-            "module in cache.hookpoints, or a coder of this one."
+            f"{given} gives hookpoint {hookpoint!r} a coder of {hook!r}, the {located.side} of "
+            f"module {bare(located.module)!r}; expected that module in cache.hookpoints, or a "
+            "coder of this one."
         )
 
 
-def _check_width(
-    settings: CoderSettings, hookpoint: str, shape: HookpointShape, coder: CoderShape
-) -> None:
+def _check_width(given: str, hookpoint: str, shape: HookpointShape, coder: CoderShape) -> None:
     width = shape.width(coder.side)
     if coder.d_in != width:
         raise SettingError(
-            f"coder.sparse_model = {settings.sparse_model!r} reads {coder.d_in} dimensions at "
-            f"hookpoint {hookpoint!r}, but the {coder.side} of module {shape.module!r} has "
-            f"{width}; expected a coder trained on this model and hookpoint."
+            f"{given} reads {coder.d_in} dimensions at hookpoint {hookpoint!r}, but the "
+            f"{coder.side} of module {shape.module!r} has {width}; expected a coder trained on "
+            "this model and hookpoint."
         )
 
 

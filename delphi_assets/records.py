@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+import pyarrow as pa
+
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.settings import Latents
@@ -73,7 +75,7 @@ def example_files(lake: Lake, run: str, hookpoint: str, selection: str) -> list[
             f"{run!r} at {hookpoint!r} under the selection {selection!r}; materialize the asset "
             "'examples' first."
         )
-    return [lake.location(file) for manifest in manifests for file in manifest.files]
+    return lake.checked("examples", [file for manifest in manifests for file in manifest.files])
 
 
 _COLUMNS = ["latent", *Example.__dataclass_fields__]
@@ -88,7 +90,7 @@ def read_records(
     """
     for file in example_files(lake, run, hookpoint, selection):
         rows = read_parquet(lake, [file], _COLUMNS)
-        wanted = [latent in latents for latent in rows["latent"].to_pylist()]
+        wanted = pa.array((latent in latents for latent in rows["latent"].to_pylist()), pa.bool_())
         for latent, group in groupby(
             rows.filter(wanted).to_pylist(), key=lambda row: int(row.pop("latent"))
         ):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from delphi_assets.errors import DataError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Column(NamedTuple):
@@ -60,7 +60,9 @@ _f32, _f64 = pa.float32(), pa.float64()
 _when = pa.timestamp("us", tz="UTC")
 
 _run = Column("run", _text, "name of the configuration (model, coder, corpus, cache settings)")
-_hookpoint = Column("hookpoint", _text, "module of the model that the coder reads")
+_hookpoint = Column(
+    "hookpoint", _text, "module of the model; behind '@', which of its coders reads it"
+)
 _latent = Column("latent", _i32, "index of the latent in its coder")
 _written = Column(
     "written_at",
@@ -69,10 +71,13 @@ _written = Column(
 )
 _selection = Column("selection", _text, "name of the example selection")
 
+_shard = Column("shard", _i32, "token shard")
+_bucket = Column("bucket", _i32, "contiguous range of latents")
+
 CONTEXTS = Table(
     "contexts",
     "One packed context of the corpus, as the model read it.",
-    (_run, Column("shard", _i32, "token shard")),
+    (_run, _shard),
     (
         Column("context", _i64, "index of the context in the run"),
         Column("tokens", pa.list_(_i32), "token ids, BOS first where the tokenizer has one"),
@@ -109,15 +114,25 @@ WEIGHTS = Table(
     ("run", "hookpoint", "latent"),
 )
 
+_fired = (
+    _latent,
+    Column("position", _i64, "context * cache_ctx_len + offset in the context"),
+    Column("activation", _f32, "activation, rounded to cache.activation_dtype"),
+)
+
+CAPTURED = Table(
+    "captured",
+    "One non-zero activation of one token shard, until the shards become `activations`.",
+    (_run, _hookpoint, _shard, _bucket, Column("part", _i32, "how often the buffer was full")),
+    _fired,
+    ("run", "hookpoint", "latent", "position"),
+)
+
 ACTIVATIONS = Table(
     "activations",
-    "One non-zero activation. Files are sorted by latent, then position.",
-    (_run, _hookpoint, Column("bucket", _i32, "contiguous range of latents")),
-    (
-        _latent,
-        Column("position", _i64, "context * cache_ctx_len + offset in the context"),
-        Column("activation", _f32, "activation, rounded to half precision"),
-    ),
+    "One non-zero activation. A bucket is one file, sorted by latent, then position.",
+    (_run, _hookpoint, _bucket),
+    _fired,
     ("run", "hookpoint", "latent", "position"),
 )
 
@@ -297,6 +312,9 @@ TABLES: dict[str, Table] = {
         COMPLETIONS,
     )
 }
+
+INTERMEDIATE: dict[str, Table] = {CAPTURED.name: CAPTURED}
+"""What one stage writes and the next takes away: without a view, not in the table reference."""
 
 
 def markdown() -> str:

@@ -65,6 +65,12 @@ class CorpusSettings(_Section):
     dataset_name: str | None = Field(None, description="configuration of the dataset")
     dataset_split: str = Field("train", description="split of the dataset")
     dataset_column: str = Field("text", description="column that holds the text")
+    shuffle_buffer: int = Field(
+        0,
+        ge=0,
+        description="documents held at a time, the next one drawn from them by run.seed; 0 keeps "
+        "the corpus's order",
+    )
 
 
 class CacheSettings(_Section):
@@ -74,24 +80,43 @@ class CacheSettings(_Section):
     cache_ctx_len: int = Field(256, gt=1, description="tokens in a context")
     batch_size: int = Field(8, gt=0, description="contexts in a forward pass")
     hookpoints: tuple[str, ...] = Field(
-        strict=False, min_length=1, description="modules of the model that the coders read"
+        strict=False,
+        min_length=1,
+        description="modules of the model that the coders read; 'layers.9@wide' reads layers.9 "
+        "with the coder that coder.sparse_models names wide",
     )
     filter_bos: bool = Field(
         True, description="drop activations on special tokens; the model still sees them"
     )
+    activation_dtype: Literal["float16", "float32"] = Field(
+        "float16", description="precision that activations are rounded to before they are stored"
+    )
     shard_tokens: int = Field(
-        262_144, gt=0, description="tokens in a shard: the unit of memory, resuming and backfill"
+        262_144, gt=0, lt=2**31, description="tokens in a shard: the unit of resuming and backfill"
     )
     n_buckets: int = Field(16, gt=0, description="latent ranges a hookpoint is split into")
+    buffer_mib: int = Field(
+        512,
+        ge=64,
+        description="MiB that activations on their way to disk may take, all hookpoints together",
+    )
 
 
 class CoderSettings(_Section):
-    """The sparse coder, one a hookpoint."""
+    """The sparse coders, one a hookpoint."""
 
-    sparse_model: str = Field(
+    sparse_model: str | None = Field(
+        None,
         description="coder of any known format by folder or hub name, a folder of the repository "
         "behind it, with {layer} or {hookpoint} for what differs between hookpoints; or "
-        "embedded:train to train one"
+        "embedded:train to train one",
+    )
+    sparse_models: dict[str, str] = Field(
+        {},
+        description="more coders by a name of their own, for hookpoints such as 'layers.9@wide'",
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="precision of the encoder"
     )
     transcoder_subtracts_b_dec: bool = Field(
         False,
@@ -104,6 +129,20 @@ class CoderSettings(_Section):
     epochs: int = Field(4, gt=0, description="trained coder: passes over those tokens")
     train_batch: int = Field(2_048, gt=0, description="trained coder: tokens in a step")
     lr: float = Field(2e-3, gt=0, description="trained coder: peak learning rate of Adam")
+
+    @model_validator(mode="after")
+    def _named_coders_exist(self) -> Self:
+        if odd := [name for name in self.sparse_models if not re.fullmatch(_NAME, name)]:
+            raise ValueError(
+                f"coder.sparse_models holds the name {odd[0]!r}; expected letters, digits, '.', "
+                "'_' and '-', as it becomes part of a hookpoint's name"
+            )
+        if trained := [name for name, source in self.sparse_models.items() if source == TRAIN]:
+            raise ValueError(
+                f"coder.sparse_models.{trained[0]} = {TRAIN!r}; expected a coder that exists, as "
+                "only coder.sparse_model is trained"
+            )
+        return self
 
 
 class SelectionSettings(_Section):
@@ -225,28 +264,36 @@ class Profile(_Section):
             except SettingError as error:
                 raise ValueError(str(error)) from error
         for hookpoint in self.cache.hookpoints:
-            if not re.fullmatch(_NAME.replace("[A-Za-z0-9]", "[.A-Za-z0-9]", 1), hookpoint):
-                raise ValueError(
-                    f"cache.hookpoints holds {hookpoint!r}; expected a module name such as "
-                    "'layers.10' or 'layers.10.mlp'"
-                )
-            if "..." in hookpoint:
-                raise ValueError(f"cache.hookpoints holds {hookpoint!r}; '...' is not a name")
+            if problem := _hookpoint_problem(hookpoint, self.coder):
+                raise ValueError(problem)
         return self
+
+    def sparse_model_of(self, hookpoint: str) -> str:
+        """Where the hookpoint's coder is: `coder.sparse_models` under the name after its '@'."""
+        named = coder_of(hookpoint)
+        source = self.coder.sparse_models[named] if named else self.coder.sparse_model
+        assert source is not None, "a profile without it is refused"
+        return source
 
     def run_config(self) -> dict[str, object]:
         """The settings that a run name stands for: those that change its cached data."""
-        trains, switch = self.coder.sparse_model == TRAIN, "transcoder_subtracts_b_dec"
+        trains = self.coder.sparse_model == TRAIN
         sections: dict[str, dict[str, object]] = {
             "model": self.model.model_dump(include={"name", "revision", "dtype"}),
             "corpus": self.corpus.model_dump(),
             "cache": self.cache.model_dump(
-                include={"n_tokens", "cache_ctx_len", "filter_bos", "shard_tokens", "n_buckets"}
+                include={
+                    "n_tokens",
+                    "cache_ctx_len",
+                    "filter_bos",
+                    "activation_dtype",
+                    "shard_tokens",
+                    "n_buckets",
+                }
             ),
             "coder": self.coder.model_dump(
-                include=None if trains else {"sparse_model", switch},
-                # Runs from before the switch hold nothing about it.
-                exclude=None if self.coder.transcoder_subtracts_b_dec else {switch},
+                include=None if trains else {"sparse_model", "dtype", "transcoder_subtracts_b_dec"},
+                exclude={"sparse_models"},
             ),
             "run": self.run.model_dump(include={"seed"}),
         }
@@ -255,6 +302,10 @@ class Profile(_Section):
             for section, settings in sections.items()
             for name, value in settings.items()
         }
+
+    def hookpoint_config(self, hookpoint: str) -> dict[str, object]:
+        """`run_config` with the hookpoint's own coder: what its activations are made with."""
+        return {**self.run_config(), "coder.sparse_model": self.sparse_model_of(hookpoint)}
 
     @property
     def asks_llm(self) -> bool:
@@ -265,6 +316,16 @@ class Profile(_Section):
     def n_shards(self) -> int:
         """Token shards of the run, counting the last, shorter one."""
         return -(-self.cache.n_tokens // self.cache.shard_tokens)
+
+
+def module_of(hookpoint: str) -> str:
+    """The module that a hookpoint names: all of it, or what stands before its '@'."""
+    return hookpoint.partition("@")[0]
+
+
+def coder_of(hookpoint: str) -> str:
+    """The coder that a hookpoint names behind its '@'; empty when it names none."""
+    return hookpoint.partition("@")[2]
 
 
 class Latents(NamedTuple):
@@ -299,6 +360,28 @@ def parse_latents(text: str) -> Latents:
             )
         ranges.append((start, end + 1))
     return Latents(tuple(ranges))
+
+
+def _hookpoint_problem(hookpoint: str, coder: CoderSettings) -> str | None:
+    """What is wrong with a hookpoint's name, None when nothing is."""
+    module, at, named = hookpoint.partition("@")
+    pattern = _NAME.replace("[A-Za-z0-9]", "[.A-Za-z0-9]", 1)
+    if not re.fullmatch(pattern, module) or "..." in hookpoint:
+        return (
+            f"cache.hookpoints holds {hookpoint!r}; expected a module name such as 'layers.10' or "
+            "'layers.10.mlp', with '@' and the name of a coder behind it where it has several"
+        )
+    if at and named not in coder.sparse_models:
+        return (
+            f"cache.hookpoints holds {hookpoint!r}, but coder.sparse_models names no coder "
+            f"{named!r}; expected one of {sorted(coder.sparse_models)}"
+        )
+    if not at and coder.sparse_model is None:
+        return (
+            f"coder.sparse_model is missing, where cache.hookpoints holds {hookpoint!r}; expected "
+            "a coder, or '@' and one of coder.sparse_models behind every hookpoint"
+        )
+    return None
 
 
 def profile_path(name: str | None = None) -> Path:

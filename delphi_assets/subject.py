@@ -1,15 +1,15 @@
 """The subject model: its tokenizer, its modules, and what flows in and out of them.
 
-In: `ModelSettings`, names of hookpoints, token ids. Out: activations of the hooked modules.
+In: `ModelSettings`, names of hookpoints, token ids. Out: activations at the hooks.
 
 1. `check_hookpoints` learns from the configuration alone, on PyTorch's meta device, which modules
    the model has and how wide their inputs and outputs are; no weight is read.
 2. `load_subject` loads tokenizer and base model (the model without its language-modelling head).
-3. `forward_to` runs the model until the last hooked module is reached, and no further.
+3. `forward_to` runs the model until the last hook is reached, and no further.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,12 +20,19 @@ from torch import Tensor, nn
 
 from delphi_assets.embedded import GEMMA, gemma_folder
 from delphi_assets.errors import DataError, SettingError
-from delphi_assets.settings import ModelSettings, Profile
+from delphi_assets.settings import ModelSettings, Profile, module_of
 
 Side = Literal["input", "output"]
 
 _WRAPPERS = ("model.", "transformer.", "gpt_neox.", "base_model.", "language_model.")
 _DUMMY_LENGTH = 4
+
+
+class Hook(NamedTuple):
+    """A module of a model and the side of it that is read."""
+
+    module: str
+    side: Side
 
 
 class HookpointShape(NamedTuple):
@@ -60,7 +67,7 @@ class Subject:
 
 
 class _Captured(Exception):
-    """Raised in a hook to leave the forward pass once every hookpoint has been seen."""
+    """Raised in a hook to leave the forward pass once every hook has been reached."""
 
 
 def load_subject(settings: ModelSettings) -> Subject:
@@ -127,20 +134,20 @@ def pick_device(name: str) -> torch.device:
 
 
 def resolve_hookpoint(model: nn.Module, name: str) -> str:
-    """The module of the base model that a hookpoint names.
+    """The module of the base model that a hookpoint names before its '@', if it has one.
 
     A leading "." and the prefixes under which wrappers hold the base model are accepted, because
     users of Delphi write ".model.layers.10". Raises `SettingError` with the nearest names.
     """
     modules = {module for module, _ in model.named_modules() if module}
-    stripped = name
+    stripped = module_of(name)
     while stripped not in modules:
         shorter = strip_wrapper(stripped)
         if shorter == stripped:
             nearest = difflib.get_close_matches(stripped, sorted(modules), n=3, cutoff=0.0)
             raise SettingError(
-                f"cache.hookpoints holds {name!r}, which is no module of the model; expected for "
-                f"example one of {nearest}."
+                f"cache.hookpoints holds {name!r}, which names no module of the model; expected "
+                f"for example one of {nearest}."
             )
         stripped = shorter
     return stripped
@@ -202,53 +209,58 @@ def _widths(model: nn.Module, modules: set[str]) -> dict[str, tuple[int | None, 
 
 
 def forward_to(
-    model: nn.Module, hooks: Mapping[str, Side], input_ids: Tensor, attention_mask: Tensor
-) -> dict[str, Tensor]:
-    """Activations [batch, seq, d] of modules of `model`, on the side each of them is hooked on.
+    model: nn.Module, hooks: Collection[Hook], input_ids: Tensor, attention_mask: Tensor
+) -> dict[Hook, Tensor]:
+    """Activations [batch, seq, d] at `hooks`, several of which may be at one module.
 
-    `input_ids` and `attention_mask` are [batch, seq]. The pass ends in the last hooked module.
-    Raises `DataError` when a module is not reached or its activation has another shape.
+    `input_ids` and `attention_mask` are [batch, seq]. The pass ends at the last hook that it
+    reaches. Raises `DataError` when one is not reached or its activation has another shape.
     """
-    captured: dict[str, Tensor] = {}
+    wanted = frozenset(hooks)
+    captured: dict[Hook, Tensor] = {}
 
-    def keep(name: str, activation: Any) -> None:
+    def keep(hook: Hook, activation: Any) -> None:
+        if hook in captured:
+            return
         if not isinstance(activation, Tensor) or activation.shape[:-1] != input_ids.shape:
             shape = tuple(activation.shape) if isinstance(activation, Tensor) else None
             raise DataError(
-                f"module {name!r} has activations of shape {shape}; expected [batch, seq, d] with "
-                f"[batch, seq] = {tuple(input_ids.shape)}. Hook another module."
+                f"the {hook.side} of module {hook.module!r} has shape {shape}; expected [batch, "
+                f"seq, d] with [batch, seq] = {tuple(input_ids.shape)}. Hook another module."
             )
-        captured.setdefault(name, activation)
-        if len(captured) == len(hooks):
+        if len(captured) + 1 == len(wanted):
+            captured[hook] = activation
             raise _Captured
+        # The pass goes on, and models such as Falcon add to what a module returned in place.
+        captured[hook] = activation.clone()
 
-    with _hooked(model, hooks, keep), torch.no_grad():
+    with _hooked(model, wanted, keep), torch.no_grad():
         try:
             model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
         except _Captured:
-            return {name: captured[name] for name in hooks}
-    raise DataError(
-        f"the forward pass does not reach {sorted(set(hooks) - set(captured))}; hook another "
-        "module."
-    )
+            return captured
+    missed = [f"the {hook.side} of {hook.module!r}" for hook in sorted(wanted - set(captured))]
+    raise DataError(f"the forward pass does not reach {', '.join(missed)}; hook another module.")
 
 
 @contextmanager
-def _hooked(model: nn.Module, hooks: Mapping[str, Side], keep: Any) -> Iterator[None]:
+def _hooked(
+    model: nn.Module, hooks: Collection[Hook], keep: Callable[[Hook, Any], None]
+) -> Iterator[None]:
     handles = []
 
-    def before(name: str) -> Any:
-        return lambda _, args, kwargs: keep(name, _first_input(args, kwargs))
+    def before(hook: Hook) -> Any:
+        return lambda _, args, kwargs: keep(hook, _first_input(args, kwargs))
 
-    def after(name: str) -> Any:
-        return lambda _, args, output: keep(name, _unpack(output))
+    def after(hook: Hook) -> Any:
+        return lambda _, args, output: keep(hook, _unpack(output))
 
-    for name, side in hooks.items():
-        module = model.get_submodule(name)
-        if side == "input":
-            handles.append(module.register_forward_pre_hook(before(name), with_kwargs=True))
+    for hook in hooks:
+        module = model.get_submodule(hook.module)
+        if hook.side == "input":
+            handles.append(module.register_forward_pre_hook(before(hook), with_kwargs=True))
         else:
-            handles.append(module.register_forward_hook(after(name)))
+            handles.append(module.register_forward_hook(after(hook)))
     try:
         yield
     finally:

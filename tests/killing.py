@@ -16,7 +16,7 @@ from delphi_assets.lake import Lake
 
 def kill_at(table: str, number: int, moment: str) -> None:
     """Arm `Lake` to end this process, without any cleaning up."""
-    move = Lake._move
+    move = Lake.move
     seen = 0
 
     def fatal(lake: Lake, source: str, target: str) -> None:
@@ -29,7 +29,7 @@ def kill_at(table: str, number: int, moment: str) -> None:
         if at_it and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Lake._move = fatal  # type: ignore[method-assign]
+    Lake.move = fatal  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -118,18 +118,16 @@ def write_activations(
     names = ("decoder_norm", "encoder_norm", "encoder_decoder_cosine", "encoder_bias")
     weights = pa.table({"latent": range(num_latents), **dict.fromkeys(names, ones)})
     lake.publish(Unit("weights", keys), [File(weights)], {})
-    size = profile.cache.shard_tokens
-    for shard in range(profile.n_shards):
-        files = []
-        for bucket in bucket_ranges(num_latents, profile.cache.n_buckets):
-            rows = [
-                {"latent": latent, "position": position, "activation": value}
-                for latent in range(bucket.first, bucket.last)
-                for position, value in sorted(fired[latent].items())
-                if position // size == shard
-            ]
-            schema = pa.schema(
-                [("latent", pa.int32()), ("position", pa.int64()), ("activation", pa.float32())]
-            )
-            files.append(File(pa.Table.from_pylist(rows, schema), {"bucket": bucket.number}))
-        lake.publish(Unit("activations", keys, f"shard-{shard:05d}"), files, {})
+    schema = pa.schema(
+        [("latent", pa.int32()), ("position", pa.int64()), ("activation", pa.float32())]
+    )
+    for bucket in bucket_ranges(num_latents, profile.cache.n_buckets):
+        rows = [
+            {"latent": latent, "position": position, "activation": value}
+            for latent in range(bucket.first, bucket.last)
+            for position, value in sorted(fired[latent].items())
+        ]
+        unit = Unit("activations", {**keys, "bucket": bucket.number})
+        facts = {"num_latents": num_latents, "tokens": profile.cache.n_tokens}
+        config = profile.hookpoint_config(profile.cache.hookpoints[0])
+        lake.publish(unit, [File(pa.Table.from_pylist(rows, schema))], config, facts)

@@ -1,285 +1,228 @@
-"""What is stored is what a dense pass over whole contexts gives, however it was interrupted."""
+"""The merged table holds what the shards gave, and a damaged file never becomes data."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
 
-from delphi_assets.activations import capture
+from delphi_assets import connect
+from delphi_assets.activations import merge_shards, published_buckets
 from delphi_assets.buckets import bucket_ranges
-from delphi_assets.coders import load_coder
+from delphi_assets.capture import capture
 from delphi_assets.coders.preparation import prepare_coder
 from delphi_assets.contexts import build_contexts
-from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
-from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.lake import Draft, Lake, read_parquet
+from delphi_assets.latents import describe_latents
 from delphi_assets.settings import Profile
-from delphi_assets.subject import load_subject
-from tests.tiny_parts import LATENTS, make_coder
+from tests.tiny_parts import LATENTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-Entry = tuple[int, int, float]
+HOOKPOINT = "layers.0"
+
+Row = tuple[int, int, float]
 
 
-def prepared(profile: Profile) -> Lake:
+@pytest.fixture
+def profile(tiny_profile: Callable[..., Profile]) -> Profile:
+    """One hookpoint in three shards and three buckets."""
+    return tiny_profile(cache={"hookpoints": [HOOKPOINT]})
+
+
+@pytest.fixture
+def lake(profile: Profile) -> Lake:
+    """A lake with captured shards."""
     lake = Lake(profile.run.lake)
-    prepare(profile, lake)
+    build_contexts(profile, lake)
+    prepare_coder(profile, lake, HOOKPOINT)
+    capture(profile, lake, range(profile.n_shards))
     return lake
 
 
-def prepare(profile: Profile, lake: Lake) -> None:
-    """Everything that a capture needs."""
-    build_contexts(profile, lake)
-    for hookpoint in profile.cache.hookpoints:
-        prepare_coder(profile, lake, hookpoint)
+def rows(lake: Lake, table: str) -> list[Row]:
+    held = read_parquet(lake, lake.files(table, run="tiny", hookpoint=HOOKPOINT))
+    names = ("latent", "position", "activation")
+    return list(zip(*(held[name].to_pylist() for name in names), strict=True))
 
 
-def stored(profile: Profile, lake: Lake, hookpoint: str) -> pa.Table:
-    return read_parquet(lake, lake.files("activations", run=profile.run.name, hookpoint=hookpoint))
-
-
-def entries(rows: pa.Table) -> list[Entry]:
-    columns = ("latent", "position", "activation")
-    return sorted(zip(*(rows[name].to_pylist() for name in columns), strict=True))
-
-
-def brute_force(profile: Profile, lake: Lake, hookpoint: str, source: str) -> list[Entry]:
-    """One whole context at a time through the whole model, and a dense matrix of latents."""
-    subject, coder = load_subject(profile.model), load_coder(source, hookpoint)
-    module = subject.model.get_submodule(hookpoint)
-    seen: dict[str, torch.Tensor] = {}
-    module.register_forward_hook(lambda _, args, out: seen.update(input=args[0], output=out))
-    contexts = read_parquet(lake, lake.files("contexts", run=profile.run.name))
-    found = []
-    for number, tokens in zip(
-        contexts["context"].to_pylist(), contexts["tokens"].to_pylist(), strict=True
+def test_the_shards_become_one_sorted_file_a_bucket(profile: Profile, lake: Lake) -> None:
+    before = sorted(rows(lake, "captured"))
+    report = merge_shards(profile, lake, HOOKPOINT)
+    assert rows(lake, "activations") == before
+    assert (report.rows, report.new_rows) == (len(before), len(before))
+    for bucket, held in zip(
+        bucket_ranges(LATENTS, 3), published_buckets(profile, lake, HOOKPOINT), strict=True
     ):
-        subject.model(input_ids=torch.tensor([tokens]))
-        fired = coder.encode(seen[coder.shape.side][0])
-        dense = torch.zeros(len(tokens), LATENTS)
-        dense[fired.row, fired.latent] = fired.value
-        special = [0, 1, 2] if profile.cache.filter_bos else []
-        found += [
-            (latent, number * profile.cache.cache_ctx_len + offset, float(dense[offset, latent]))
-            for offset, latent in dense.nonzero().tolist()
-            if tokens[offset] not in special
-        ]
-    return sorted(found)
+        (file,) = held.files
+        assert f"/bucket={bucket.number}/" in file.path
+        latents = read_parquet(lake, [lake.location(file.path)])["latent"].to_pylist()
+        assert latents == sorted(latents)
+        assert all(bucket.first <= latent < bucket.last for latent in latents)
+        assert held.facts["tokens"] == len({position for _, position, _ in before})
+        assert (held.facts["num_latents"], held.facts["device"]) == (LATENTS, "cpu")
 
 
-@pytest.mark.parametrize("filter_bos", [True, False])
-def test_capture_equals_a_dense_pass(
-    tiny_profile: Callable[..., Profile], filter_bos: bool
-) -> None:
-    profile = tiny_profile(cache={"filter_bos": filter_bos})
-    lake = prepared(profile)
-    report = capture(profile, lake, range(profile.n_shards))
-    total = 0
-    for hookpoint in profile.cache.hookpoints:
-        rows = entries(stored(profile, lake, hookpoint))
-        expected = brute_force(profile, lake, hookpoint, profile.coder.sparse_model)
-        assert [row[:2] for row in rows] == [row[:2] for row in expected]
-        assert [row[2] for row in rows] == pytest.approx([row[2] for row in expected], rel=2e-3)
-        assert all(row[2] == float(torch.tensor(row[2]).half()) for row in rows)
-        total += len(rows)
-    assert report.rows == report.new_rows == total
-
-
-def test_files_are_sorted_and_bucketed(tiny_profile: Callable[..., Profile]) -> None:
-    profile = tiny_profile()
-    lake = prepared(profile)
-    capture(profile, lake, range(profile.n_shards))
-    for bucket in bucket_ranges(LATENTS, profile.cache.n_buckets):
-        files = lake.bucket_files("tiny", "layers.0")[bucket.number]
-        assert len(files) == profile.n_shards
-        for shard, file in enumerate(files):
-            rows = read_parquet(lake, [file])
-            pairs = list(zip(rows["latent"].to_pylist(), rows["position"].to_pylist(), strict=True))
-            assert pairs == sorted(set(pairs))
-            assert all(bucket.first <= latent < bucket.last for latent, _ in pairs)
-            first = shard * profile.cache.shard_tokens
-            assert all(first <= p < first + profile.cache.shard_tokens for _, p in pairs)
-
-
-def test_batch_size_and_shards_change_nothing(tiny_profile: Callable[..., Profile]) -> None:
-    one = tiny_profile()
-    other = tiny_profile(
-        run={"name": "other"}, cache={"batch_size": 100, "shard_tokens": 1024, "n_buckets": 1}
-    )
-    lake = prepared(one)
-    prepare(other, lake)
-    for profile in (one, other):
-        capture(profile, lake, range(profile.n_shards))
-    for hookpoint in one.cache.hookpoints:
-        a, b = (entries(stored(profile, lake, hookpoint)) for profile in (one, other))
-        assert [row[:2] for row in a] == [row[:2] for row in b]
-        assert [row[2] for row in a] == pytest.approx([row[2] for row in b], rel=2e-3)
-
-
-def test_a_corpus_shorter_than_a_batch_is_captured(
-    tiny_profile: Callable[..., Profile], tmp_path: Path
-) -> None:
-    (tmp_path / "short.txt").write_text("a few words")
-    profile = tiny_profile(corpus={"dataset_repo": str(tmp_path / "short.txt")})
-    lake = prepared(profile)
-    report = capture(profile, lake, range(profile.n_shards))
-    assert report.facts["tokens"] == len(set(stored(profile, lake, "layers.0")["position"]))
-    assert entries(stored(profile, lake, "layers.0")) == brute_force_rounded(profile, lake)
-
-
-def brute_force_rounded(profile: Profile, lake: Lake) -> list[Any]:
-    return [
-        (latent, position, pytest.approx(value, rel=2e-3))
-        for latent, position, value in brute_force(
-            profile, lake, "layers.0", profile.coder.sparse_model
-        )
-    ]
-
-
-def test_an_interrupted_capture_ends_with_the_same_rows(
-    tiny_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    profile = tiny_profile()
-    lake = prepared(profile)
-    publish, units = Lake.publish, []
-
-    def fail_on_the_fourth(self: Lake, unit: Any, *rest: Any, **named: Any) -> Any:
-        units.append(unit)
-        if len(units) == 4:
-            raise KeyboardInterrupt
-        return publish(self, unit, *rest, **named)
-
-    monkeypatch.setattr(Lake, "publish", fail_on_the_fourth)
-    with pytest.raises(KeyboardInterrupt):
-        capture(profile, lake, range(profile.n_shards))
-    monkeypatch.setattr(Lake, "publish", publish)
-    before = {path: Path(path).stat().st_mtime_ns for path in lake.files("activations", run="tiny")}
-    report = capture(profile, lake, range(profile.n_shards))
-    assert {path: Path(path).stat().st_mtime_ns for path in before} == before
-    assert 0 < report.new_rows < report.rows
-
-    whole = tiny_profile(run={"name": "whole"})
-    prepare(whole, lake)
-    capture(whole, lake, range(whole.n_shards))
-    for hookpoint in profile.cache.hookpoints:
-        rows = entries(stored(profile, lake, hookpoint))
-        assert rows == entries(stored(whole, lake, hookpoint))
+def test_captured_files_are_taken_away_and_not_captured_again(profile: Profile, lake: Lake) -> None:
+    merge_shards(profile, lake, HOOKPOINT)
+    assert not list(Path(lake.root, "captured").rglob("*.parquet"))
     again = capture(profile, lake, range(profile.n_shards))
-    assert (again.rows, again.new_rows) == (report.rows, 0)
+    assert (again.rows, again.new_rows) == (len(rows(lake, "activations")), 0)
+    assert merge_shards(profile, lake, HOOKPOINT).new_rows == 0
 
 
-def test_shards_can_be_captured_apart(tiny_profile: Callable[..., Profile]) -> None:
-    profile = tiny_profile()
-    lake = prepared(profile)
-    parts = [capture(profile, lake, [shard]) for shard in reversed(range(profile.n_shards))]
-    whole = capture(profile, lake, range(profile.n_shards))
-    assert whole.rows == sum(part.rows for part in parts)
-    assert whole.new_rows == 0
-
-
-def test_padding_and_special_tokens_never_fire(tiny_profile: Callable[..., Profile]) -> None:
-    profile = tiny_profile()
-    lake = prepared(profile)
-    capture(profile, lake, range(profile.n_shards))
-    contexts = read_parquet(lake, lake.files("contexts", run="tiny"))
-    tokens = {
-        number * 32 + offset: token
-        for number, row in zip(
-            contexts["context"].to_pylist(), contexts["tokens"].to_pylist(), strict=True
-        )
-        for offset, token in enumerate(row)
-    }
-    fired = {
-        tokens[position] for position in stored(profile, lake, "layers.0")["position"].to_pylist()
-    }
-    assert fired
-    assert not fired & {0, 1, 2}
-    assert pc.min(stored(profile, lake, "layers.0")["activation"]).as_py() > 0
-
-
-def break_coder(folder: Path, value: float) -> None:
-    path = folder / "layers.0" / "sae.safetensors"
-    tensors = load_file(path)
-    tensors["encoder.bias"][5] = value
-    save_file(tensors, path)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
-def test_what_half_precision_cannot_hold_is_refused(
-    tiny_profile: Callable[..., Profile], tmp_path: Path, value: float, dtype: str
-) -> None:
-    break_coder(make_coder(tmp_path / "coders", "layers.0"), value)
-    profile = tiny_profile(
-        model={"dtype": dtype},
-        cache={"hookpoints": ["layers.0"]},
-        coder={"sparse_model": str(tmp_path / "coders")},
-    )
-    lake = prepared(profile)
-    with pytest.raises(
-        DataError, match=r"latent 5 of hookpoint 'layers\.0'.*position 1;"
-    ) as refusal:
-        capture(profile, lake, [0])
-    assert not lake.manifests("activations", run="tiny")
-    wider_helps = dtype == "bfloat16" and value != 1e6
-    assert ("model.dtype = 'float32'" in str(refusal.value)) == wider_helps
-    assert ("too large" in str(refusal.value)) == (value == 1e6)
-
-
-def test_contexts_come_first(tiny_profile: Callable[..., Profile]) -> None:
-    profile = tiny_profile()
-    with pytest.raises(NotReadyError, match="materialize the asset 'contexts' first"):
-        capture(profile, Lake(profile.run.lake), [0])
-
-
-def test_a_coder_must_be_described_first(tiny_profile: Callable[..., Profile]) -> None:
-    profile = tiny_profile()
+def test_every_shard_must_be_there(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile(cache={"hookpoints": [HOOKPOINT]})
     lake = Lake(profile.run.lake)
     build_contexts(profile, lake)
-    with pytest.raises(NotReadyError, match="materialize the asset 'sparse_coder' first"):
-        capture(profile, lake, [0])
-    assert not lake.manifests("activations", run="tiny")
+    prepare_coder(profile, lake, HOOKPOINT)
+    capture(profile, lake, [0, 2])
+    with pytest.raises(NotReadyError, match=r"lacks 1 of 3 token shards.*first of them 1;.*'capt"):
+        merge_shards(profile, lake, HOOKPOINT)
+    with pytest.raises(NotReadyError, match=r"0 of 3 buckets.*materialize the asset 'activations'"):
+        describe_latents(profile, lake, HOOKPOINT)
+    capture(profile, lake, [1])
+    merge_shards(profile, lake, HOOKPOINT)
+    assert describe_latents(profile, lake, HOOKPOINT).rows == LATENTS
 
 
-@pytest.mark.parametrize("changes", [{"num_latents": LATENTS + 24}, {"seed": 99}])
-def test_a_coder_replaced_between_shards_is_refused(
-    tiny_profile: Callable[..., Profile], tmp_path: Path, changes: dict[str, Any]
+def test_an_interrupted_merge_goes_on(
+    profile: Profile, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    coders = make_coder(tmp_path / "coders", "layers.0", seed=1)
-    profile = tiny_profile(cache={"hookpoints": ["layers.0"]}, coder={"sparse_model": str(coders)})
-    lake = prepared(profile)
-    capture(profile, lake, [0])
-    make_coder(coders, "layers.0", **{"seed": 1, **changes})
-    with pytest.raises(ConflictError, match=r"its files were replaced.*run\.name"):
-        capture(profile, lake, [1])
-    assert capture(profile, lake, [0]).new_rows == 0, "what is there needs no coder"
+    before, publish = sorted(rows(lake, "captured")), Draft.publish
 
-    Path(lake.root, "manifests/weights/run=tiny/hookpoint=layers.0/all.json").unlink()
-    with pytest.raises(ConflictError, match=r"activations \(shard-00000\).*were replaced"):
-        prepare_coder(profile, lake, "layers.0")
-    make_coder(coders, "layers.0", seed=1)
-    prepare_coder(profile, lake, "layers.0")
-    assert capture(profile, lake, [1]).new_rows > 0
+    def fail_on_the_second(self: Draft, *rest: object) -> object:
+        if self._unit.keys["bucket"] == 1:
+            raise KeyboardInterrupt
+        return publish(self, *rest)  # type: ignore[arg-type]
 
-
-def test_a_shard_that_does_not_exist_is_refused(tiny_profile: Callable[..., Profile]) -> None:
-    profile = tiny_profile()
-    with pytest.raises(SettingError, match="shard 3 does not exist; expected 0 to 2"):
-        capture(profile, Lake(profile.run.lake), [3])
+    monkeypatch.setattr(Draft, "publish", fail_on_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        merge_shards(profile, lake, HOOKPOINT)
+    monkeypatch.undo()
+    assert sorted(rows(lake, "captured")) == before
+    with pytest.raises(NotReadyError, match="1 of 3 buckets"):
+        published_buckets(profile, lake, HOOKPOINT)
+    report = merge_shards(profile, lake, HOOKPOINT)
+    assert 0 < report.new_rows < report.rows
+    assert rows(lake, "activations") == before
 
 
-def test_other_settings_under_the_same_name_are_refused(
-    tiny_profile: Callable[..., Profile],
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+def file_of(lake: Lake, table: str) -> Path:
+    return Path(lake.files(table, run="tiny", hookpoint=HOOKPOINT)[1])
+
+
+@pytest.mark.parametrize("damage", [cut, Path.unlink])
+def test_a_cut_shard_is_named_and_captured_again(
+    profile: Profile,
+    lake: Lake,
+    damage: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    profile = tiny_profile()
-    lake = prepared(profile)
-    capture(profile, lake, [0])
-    with pytest.raises(ConflictError, match=r"model\.dtype"):
-        capture(tiny_profile(model={"dtype": "bfloat16"}), lake, [0])
-    with pytest.raises(ConflictError, match=r"model\.dtype"):
-        capture(tiny_profile(model={"dtype": "bfloat16"}), lake, [1])
+    before, file = sorted(rows(lake, "captured")), file_of(lake, "captured")
+    damage(file)
+    with pytest.raises(NotReadyError, match="lacks 1 of 3 token shards"):
+        merge_shards(profile, lake, HOOKPOINT)
+    assert str(file) in caplog.text
+    report = capture(profile, lake, range(profile.n_shards))
+    assert 0 < report.new_rows < report.rows
+    merge_shards(profile, lake, HOOKPOINT)
+    assert rows(lake, "activations") == before
+
+
+def test_a_changed_shard_is_named_and_never_merged(profile: Profile, lake: Lake) -> None:
+    before, file = sorted(rows(lake, "captured")), file_of(lake, "captured")
+    flip(file)
+    with pytest.raises(DataError, match=rf"{file} is not as it was written: delete it; mat"):
+        merge_shards(profile, lake, HOOKPOINT)
+    file.unlink()
+    capture(profile, lake, range(profile.n_shards))
+    merge_shards(profile, lake, HOOKPOINT)
+    assert rows(lake, "activations") == before
+
+
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink])
+def test_a_damaged_bucket_is_named_and_written_again(
+    profile: Profile,
+    lake: Lake,
+    damage: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    merge_shards(profile, lake, HOOKPOINT)
+    before, file = rows(lake, "activations"), file_of(lake, "activations")
+    others = [path for path in lake.files("activations", run="tiny") if path != str(file)]
+    written = [Path(path).stat().st_mtime_ns for path in others]
+    damage(file)
+    with pytest.raises(DataError, match=rf"{file} .*materialize the asset 'activations' again"):
+        describe_latents(profile, lake, HOOKPOINT)
+    if damage is flip:
+        file.unlink()
+    with (
+        caplog.at_level(logging.WARNING),
+        pytest.raises(NotReadyError, match=r"lacks 3 of 3.*'captured'"),
+    ):
+        merge_shards(profile, lake, HOOKPOINT)
+    assert str(file) in caplog.text
+    capture(profile, lake, range(profile.n_shards))
+    report = merge_shards(profile, lake, HOOKPOINT)
+    assert 0 < report.new_rows < report.rows
+    assert rows(lake, "activations") == before
+    assert [Path(path).stat().st_mtime_ns for path in others] == written
+
+
+def test_other_settings_are_refused(
+    profile: Profile, lake: Lake, tiny_profile: Callable[..., Profile]
+) -> None:
+    merge_shards(profile, lake, HOOKPOINT)
+    other = tiny_profile(
+        cache={"hookpoints": [HOOKPOINT], "activation_dtype": "float32"},
+    )
+    for stage in (merge_shards, describe_latents):
+        with pytest.raises(ConflictError, match=r"cache\.activation_dtype = 'float16', now"):
+            stage(other, lake, HOOKPOINT)
+
+
+def test_another_coder_under_the_same_name_is_refused(
+    profile: Profile, lake: Lake, tiny_profile: Callable[..., Profile], tiny_coder: Path
+) -> None:
+    def named(source: str) -> Profile:
+        return tiny_profile(
+            cache={"hookpoints": ["layers.0@one"]}, coder={"sparse_models": {"one": source}}
+        )
+
+    first, second = named(str(tiny_coder)), named(str(tiny_coder) + "/")
+    prepare_coder(first, lake, "layers.0@one")
+    capture(first, lake, range(first.n_shards))
+    merge_shards(first, lake, "layers.0@one")
+    assert describe_latents(first, lake, "layers.0@one").rows == LATENTS
+    for stage in (merge_shards, describe_latents):
+        with pytest.raises(ConflictError, match=r"coder\.sparse_model = .*run\.name"):
+            stage(second, lake, "layers.0@one")
+
+
+def test_one_latent_is_one_short_read(profile: Profile, lake: Lake) -> None:
+    """Row groups say which latents they hold, and DuckDB reads through the view by them."""
+    merge_shards(profile, lake, HOOKPOINT)
+    file = pq.ParquetFile(file_of(lake, "activations"))
+    held, latents = file.read()["latent"].to_pylist(), file.metadata.row_group(0).column(0)
+    assert (latents.statistics.min, latents.statistics.max) == (held[0], held[-1])
+    assert set(latents.encodings) == {"DELTA_BINARY_PACKED", "RLE"}
+    expected = [row[1:] for row in rows(lake, "activations") if row[0] == 20]
+    with connect(lake) as con:
+        found: pa.Table = con.sql(
+            "select position, activation from activations where latent = 20 order by position"
+        ).to_arrow_table()
+    assert list(zip(*(column.to_pylist() for column in found.columns), strict=True)) == expected

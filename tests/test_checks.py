@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from delphi_assets.database import Parameter, connect, query, sql_folder
+from delphi_assets.delphi_runs.texts import DELPHI
 from delphi_assets.lake import Lake
 from tests.hand_built import PLACE, Row, add, answers, explanation, latent, publish, window
 
@@ -152,3 +153,23 @@ def test_a_prediction_on_a_window_that_is_not_there_is_an_orphan(tmp_path: Path)
         "e0",
         2,
     )
+
+
+@pytest.mark.parametrize(("judge_hash", "found"), [(DELPHI, []), ("a hash", ["example"])])
+def test_imported_predictions_have_no_windows(
+    tmp_path: Path, judge_hash: str, found: list[str]
+) -> None:
+    """They are told by how they were judged: a selection may be called delphi as well."""
+    tables = sound()
+    tables["predictions"] += answers(
+        "e1", 5, [(True, 0.9)], selection=DELPHI, judge_hash=judge_hash
+    )
+    rows = violations(tmp_path, tables, "orphan_predictions")
+    assert [row["missing"] for row in rows] == found
+
+
+def test_imported_predictions_need_their_explanation(tmp_path: Path) -> None:
+    tables = sound()
+    tables["predictions"] += answers("gone", 5, [(True, 0.9)], judge_hash=DELPHI)
+    (found,) = violations(tmp_path, tables, "orphan_predictions")
+    assert (found["missing"], found["explanation_id"]) == ("explanation", "gone")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from delphi_assets.coders.hooks import Hook, layer_of, locate, names_of, side_of
+from delphi_assets.coders.hooks import layer_of, locate, names_of, side_of
 from delphi_assets.errors import DataError
 from delphi_assets.settings import ModelSettings
-from delphi_assets.subject import forward_to, load_subject
+from delphi_assets.subject import Hook, forward_to, load_subject
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -49,9 +49,7 @@ def test_what_is_added_to_the_stream_is_what_the_names_mean(any_model: Path, suf
     def at(name: str) -> torch.Tensor:
         hook = locate(f"blocks.1.{name}", subject.model.config.model_type)
         assert hook is not None
-        return forward_to(subject.model, {hook.module: hook.side}, ids, torch.ones_like(ids))[
-            hook.module
-        ]
+        return forward_to(subject.model, [hook], ids, torch.ones_like(ids))[hook]
 
     before, after = at("hook_resid_pre"), at("hook_resid_post")
     if subject.model.config.model_type == "gpt_neox":

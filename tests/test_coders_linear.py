@@ -1,7 +1,10 @@
 """Encoding takes bounded memory, keeps the order of rows, and does not hide NaN."""
 
+import gc
 import subprocess
 import sys
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,20 @@ def test_no_rows_give_no_activations(activation: ActivationFunction) -> None:
     assert [len(column) for column in fired] == [0, 0, 0]
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: type(a).__name__)
+def test_the_encoder_by_itself_holds_no_decoder(activation: ActivationFunction) -> None:
+    whole = replace(coder(activation), input_bias=draw(9, WIDTH), normalization="layer_norm")
+    encoder = whole.encoder
+    rows, bias = weakref.ref(whole.decoder_rows), weakref.ref(whole.decoder_bias)
+    expected = dense(whole.encode(inputs()))
+    assert (encoder.shape, encoder.fingerprint) == (whole.shape, whole.fingerprint)
+    del whole
+    gc.collect()
+    assert rows() is None
+    assert bias() is None
+    assert dense(encoder.encode(inputs())).equal(expected)
+
+
 PEAK = r"""
 import re, sys, torch
 from pathlib import Path
@@ -85,8 +102,9 @@ n, d = int(sys.argv[1]), 32
 draw = torch.Generator().manual_seed(0)
 rows = torch.randn(n, d, generator=draw) / d**0.5
 coder = LinearCoder(
-    CoderShape(n, d, "output"), rows, torch.zeros(n), rows, torch.zeros(d),
-    jump_relu(torch.full((n,), 3.2)), "",
+    shape=CoderShape(n, d, "output"), encoder_rows=rows, encoder_bias=torch.zeros(n),
+    decoder_rows=rows, decoder_bias=torch.zeros(d),
+    activation=jump_relu(torch.full((n,), 3.2)), fingerprint="",
 )
 x = torch.randn(2048, d, generator=draw)
 coder.encode(x[:1])

@@ -26,6 +26,23 @@ def test_placeholders_are_filled(tmp_path: Path) -> None:
         fetch(f"{tmp_path}/l{{layer}}", "embed_tokens", [], True)
 
 
+def test_the_name_of_a_coder_is_no_part_of_where_it_is(tmp_path: Path) -> None:
+    made = make_coder(tmp_path, "layers.3", seed=5)
+    source = f"{made}/{{hookpoint}}"
+    wanted = load_coder(made, "layers.3").fingerprint
+    for hookpoint in ("layers.3@wide", ".model.layers.3@layers.4"):
+        for place in (source, made):
+            assert describe_coder(place, hookpoint).folder == tmp_path / "layers.3"
+            assert load_coder(place, hookpoint).fingerprint == wanted
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DataError, match=r"^coder\.sparse_models\.wide = .*'layers\.3@wide'"):
+        load_coder(tmp_path / "other", "layers.3@wide")
+    with pytest.raises(
+        SettingError, match=r"^coder\.sparse_models\.x = .*'lm_head' names no layer"
+    ):
+        load_coder("org/name/{layer}", "lm_head@x")
+
+
 class Hub:
     """Stands for the hub, which tests cannot reach: a folder, and a record of what was asked."""
 
@@ -106,9 +123,7 @@ def test_the_switch_of_old_transcoders(tmp_path: Path, kind: dict[str, Any]) -> 
     assert not torch.equal(old.encode(x).value, new.encode(x).value)
 
 
-def test_the_switch_is_part_of_the_run_where_it_is_set(
-    tiny_profile: Callable[..., Profile],
-) -> None:
+def test_the_switch_is_part_of_the_run(tiny_profile: Callable[..., Profile]) -> None:
     name = "coder.transcoder_subtracts_b_dec"
-    assert name not in tiny_profile().run_config()
+    assert tiny_profile().run_config()[name] is False
     assert tiny_profile(coder={"transcoder_subtracts_b_dec": True}).run_config()[name] is True

@@ -1,6 +1,8 @@
 """Packing loses no token, and the lake holds what the model will read."""
 
+import json
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delphi_assets import contexts as contexts_module
-from delphi_assets.contexts import Context, Piece, build_contexts, pack, token_texts
-from delphi_assets.corpus import read_documents
+from delphi_assets.contexts import (
+    Context,
+    Piece,
+    build_contexts,
+    contexts_config,
+    pack,
+    token_texts,
+    tokenize,
+)
+from delphi_assets.corpus import Document, read_documents
 from delphi_assets.errors import ConflictError, DataError, SettingError
 from delphi_assets.lake import Lake, read_parquet
-from delphi_assets.settings import Profile
+from delphi_assets.settings import ModelSettings, Profile
 from delphi_assets.subject import load_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -82,7 +92,7 @@ def test_every_token_of_the_corpus_is_stored(tiny_profile: Callable[..., Profile
     tokenizer = load_tokenizer(profile.model)
     stream = [
         token
-        for document in read_documents(profile.corpus)
+        for document in read_documents(profile.corpus, seed=22)
         for token in [
             *tokenizer(document.text, add_special_tokens=False)["input_ids"],
             tokenizer.eos_token_id,
@@ -135,10 +145,11 @@ def test_sentencepiece_tokens_keep_their_leading_space() -> None:
     assert token_texts(tokenizer, 6) == [" the", "the", " ", "<unk>", "", ""]
 
 
+@pytest.mark.parametrize("shuffle_buffer", [0, 20])
 def test_shards_that_are_there_are_not_written_again(
-    tiny_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
+    tiny_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch, shuffle_buffer: int
 ) -> None:
-    profile = tiny_profile()
+    profile = tiny_profile(corpus={"shuffle_buffer": shuffle_buffer})
     lake, whole = Lake(profile.run.lake), Lake(profile.run.lake + "-whole")
     build_contexts(profile, whole)
 
@@ -244,3 +255,76 @@ def test_settings_that_change_no_data_are_not_part_of_a_run(
     assert config == tiny_profile(cache={"batch_size": 2}, model={"device": "auto"}).run_config()
     assert config != tiny_profile(model={"dtype": "bfloat16"}).run_config()
     assert config == tiny_profile(coder={"k": 3}).run_config(), "k is of trained coders only"
+
+
+def test_a_shuffled_corpus_depends_on_the_seed(tiny_profile: Callable[..., Profile]) -> None:
+    stored_tokens = []
+    for name, buffer, seed in [("plain", 0, 1), ("one", 20, 1), ("again", 20, 1), ("two", 20, 2)]:
+        profile = tiny_profile(run={"name": name, "seed": seed}, corpus={"shuffle_buffer": buffer})
+        lake = Lake(profile.run.lake)
+        build_contexts(profile, lake)
+        stored_tokens.append(stored(profile, lake)["tokens"].to_pylist())
+    plain, one, again, two = stored_tokens
+    assert one == again
+    assert plain != one != two != plain
+
+
+def test_the_seed_is_a_setting_of_contexts_only_where_the_corpus_is_shuffled(
+    tiny_profile: Callable[..., Profile],
+) -> None:
+    assert "run.seed" not in contexts_config(tiny_profile())
+    config = contexts_config(tiny_profile(run={"seed": 7}, corpus={"shuffle_buffer": 2}))
+    assert (config["run.seed"], config["corpus.shuffle_buffer"]) == (7, 2)
+
+
+def test_long_documents_are_tokenized_few_at_a_time(tiny_model: Path) -> None:
+    tokenizer = load_tokenizer(ModelSettings(name=str(tiny_model)))
+    calls: list[list[int]] = []
+
+    def watched(texts: list[str], **settings: Any) -> Any:
+        calls.append([len(text) for text in texts])
+        return tokenizer(texts, **settings)
+
+    watched.eos_token_id = tokenizer.eos_token_id  # type: ignore[attr-defined]
+    lengths = [100_000, 100_000, 100_000, 262_144, 5, *[1] * 70]
+    documents = [Document(f"d{i}", "a " * (n // 2) + "b" * (n % 2)) for i, n in enumerate(lengths)]
+    pieces = list(tokenize(documents, watched))
+    assert [piece.document for piece in pieces] == [document.id for document in documents]
+    assert calls == [[100_000] * 2, [100_000], [262_144], [5, *[1] * 63], [1] * 7]
+
+
+def test_memory_does_not_grow_with_the_tokens(
+    tiny_profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    with (tmp_path / "rows.jsonl").open("w") as rows:
+        rows.writelines(
+            json.dumps({"text": f"{n} the lake holds every activation of a latent"}) + "\n"
+            for n in range(8_000)
+        )
+    corpus = {"dataset_repo": str(tmp_path / "rows.jsonl"), "shuffle_buffer": 100}
+    peaks = []
+    for name, n_tokens in [("warm", 8_192), ("once", 16_384), ("tenfold", 163_840)]:
+        cache = {"n_tokens": n_tokens, "shard_tokens": 8_192}
+        profile = tiny_profile(run={"name": name}, corpus=corpus, cache=cache)
+        tracemalloc.start()
+        try:
+            report = build_contexts(profile, Lake(profile.run.lake))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert report.facts["tokens"] == n_tokens
+    # What is known of a shard, 2 KB, stays; as lists, the tokens alone would take 5 MB more.
+    assert peaks[2] < peaks[1] + 100_000
+
+
+def test_a_cut_shard_is_written_as_it_was(tiny_profile: Callable[..., Profile]) -> None:
+    profile = tiny_profile()
+    lake = Lake(profile.run.lake)
+    build_contexts(profile, lake)
+    before = read_parquet(lake, lake.files("contexts", run="tiny"))
+    file = Path(lake.files("contexts", run="tiny", shard=1)[0])
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(DataError, match=rf"{file} has \d+ bytes.*materialize .*'contexts' again"):
+        lake.files("contexts", run="tiny")
+    assert build_contexts(profile, lake).new_rows == 12
+    assert read_parquet(lake, lake.files("contexts", run="tiny")) == before

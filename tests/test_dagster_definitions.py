@@ -20,6 +20,7 @@ HEAVY = ("torch", "transformers", "litellm", "datasets", "sparsify", "gguf", "ma
 ORDER = [
     "contexts",
     "sparse_coder",
+    "captured",
     "activations",
     "latents",
     "examples",

@@ -69,7 +69,7 @@ def test_the_summary_tells_of_every_hookpoint(project: Path) -> None:
     """Stages with their wall time, the coder, scores, best and worst."""
     printed = (project / "printed.txt").read_text(encoding="utf-8")
     for expected in (
-        "activations 00000...00001",
+        "captured 00000...00001",
         f"=== {HOOKPOINT} ===",
         f"=== {SECOND} ===",
         "fvu",
@@ -166,14 +166,16 @@ def test_the_instance_keeps_what_the_ui_shows(
             assert found is not None
             return {name: value.value for name, value in found.metadata.items()}
 
-        shards = [metadata("activations", shard) for shard in ("00000", "00001")]
+        shards = [metadata("captured", shard) for shard in ("00000", "00001")]
         pictures = (
             str(metadata("latents", HOOKPOINT)["firing_densities"]),
             str(metadata("scores", HOOKPOINT)["balanced_accuracy"]),
         )
+        merged = [metadata("activations", hookpoint) for hookpoint in (HOOKPOINT, SECOND)]
     with connect(project / "lake") as con:
         count = con.table("activations").to_arrow_table().num_rows
-    assert sum(int(str(shard["dagster/partition_row_count"])) for shard in shards) == count
+    for parts in (shards, merged):
+        assert sum(int(str(part["dagster/partition_row_count"])) for part in parts) == count
     for picture in pictures:
         assert picture.startswith("![")
         assert len(picture) < 60_000

@@ -330,9 +330,9 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(NotReadyError, match=r"no weights .* 'sparse_coder'"):
         select_examples(data.profile, data.lake, HOOKPOINT, selection())
-    (shard,) = manifests.glob("activations/*/*/shard-00001.json")
-    shard.unlink()
-    with pytest.raises(NotReadyError, match=r"1 of 2 token shards .* 'activations'"):
+    (bucket,) = manifests.glob("activations/*/*/bucket=1/all.json")
+    bucket.unlink()
+    with pytest.raises(NotReadyError, match=r"2 of 3 buckets .* 'activations'"):
         select_examples(data.profile, data.lake, HOOKPOINT, selection())
 
 

@@ -115,7 +115,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     lake.publish(UNIT, [File(rows(1))], {})
     path = tmp_path / "manifests/vocabulary/run=r/all.json"
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99'))
     with pytest.raises(ConflictError, match="schema_version = 99"):
         lake.files("vocabulary", run="r")
 

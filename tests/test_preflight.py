@@ -10,6 +10,7 @@ from delphi_assets import preflight
 from delphi_assets.coders import CoderShape
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.settings import Profile
+from delphi_assets.subject import Hook
 from tests.tiny_parts import LATENTS, WIDTH, make_coder
 
 
@@ -56,7 +57,31 @@ def test_the_width_is_that_of_the_side_the_coder_reads(
     ("changes", "message"),
     [
         ({"cache": {"hookpoints": ["layers.7"]}}, r"cache\.hookpoints holds 'layers\.7'"),
-        ({"cache": {"hookpoints": ["layers.0", "model.layers.0"]}}, "are both module"),
+        (
+            {"cache": {"hookpoints": ["layers.0", "model.layers.0"]}},
+            r"'layers\.0' and 'model\.layers\.0', which have the same coder, the one in '/",
+        ),
+        (
+            {
+                "cache": {"hookpoints": ["layers.0", "model.layers.0"]},
+                "coder": {"sparse_model": "embedded:train"},
+            },
+            r"the same coder, the one trained on module 'layers\.0'",
+        ),
+        (
+            {
+                "cache": {"hookpoints": ["layers.0@a"]},
+                "coder": {"sparse_models": {"a": "embedded:sae"}},
+            },
+            r"coder\.sparse_models\.a = 'embedded:sae' is unknown; expected a folder",
+        ),
+        (
+            {
+                "cache": {"hookpoints": ["layers.0@a"]},
+                "coder": {"sparse_models": {"a": "/no/such/coder"}},
+            },
+            r"coder\.sparse_models\.a = '/no/such/coder' is no folder",
+        ),
         ({"coder": {"sparse_model": "embedded:sae"}}, "expected 'embedded:train'"),
         ({"coder": {"sparse_model": "embedded:train", "k": 999}}, r"coder\.k = 999 with 128"),
         (
@@ -69,7 +94,7 @@ def test_the_width_is_that_of_the_side_the_coder_reads(
 def test_impossible_settings_are_named(
     tiny_profile: Callable[..., Profile], changes: dict[str, dict[str, object]], message: str
 ) -> None:
-    with pytest.raises(SettingError, match=message):
+    with pytest.raises((SettingError, DataError), match=message):
         preflight.check(tiny_profile(**changes))
 
 
@@ -78,10 +103,76 @@ def test_one_coder_for_two_hookpoints_is_refused(
 ) -> None:
     coder = {"sparse_model": str(make_coder(tmp_path / "coder", "."))}
     both = tiny_profile(cache={"hookpoints": ["layers.0", "layers.1"]}, coder=coder)
-    with pytest.raises(SettingError, match=r"'layers\.0' and 'layers\.1' the same coder"):
+    with pytest.raises(SettingError, match=r"'layers\.0' and 'layers\.1', which have the same"):
         preflight.check(both)
     one = tiny_profile(cache={"hookpoints": ["layers.1"]}, coder=coder)
     assert preflight.check(one)["layers.1"].coder == CoderShape(LATENTS, WIDTH, "output")
+    named = {**coder, "sparse_models": {"again": coder["sparse_model"]}}
+    twice = tiny_profile(cache={"hookpoints": ["layers.1", "layers.1@again"]}, coder=named)
+    with pytest.raises(SettingError, match=r"(?s)'layers\.1@again'.*another coder\.sparse_models"):
+        preflight.check(twice)
+
+
+def test_several_coders_may_read_one_module(
+    tiny_profile: Callable[..., Profile], tiny_coder: Path, tmp_path: Path
+) -> None:
+    wide = make_coder(tmp_path / "wide", ".", num_latents=2 * LATENTS)
+    per_layer = make_coder(tmp_path / "wider", "layers.1", num_latents=3 * LATENTS)
+    transcoder = make_coder(tmp_path / "transcoder", "layers.1", transcode=True)
+    sources = {"wide": wide, "wider": per_layer, "trans": transcoder}
+    profile = tiny_profile(
+        cache={"hookpoints": ["layers.1", *(f"model.layers.1@{name}" for name in sources)]},
+        coder={"sparse_models": {name: str(source) for name, source in sources.items()}},
+    )
+    checked = preflight.check(profile)
+    assert checked == {
+        "layers.1": ("layers.1", CoderShape(LATENTS, WIDTH, "output")),
+        "model.layers.1@wide": ("layers.1", CoderShape(2 * LATENTS, WIDTH, "output")),
+        "model.layers.1@wider": ("layers.1", CoderShape(3 * LATENTS, WIDTH, "output")),
+        "model.layers.1@trans": ("layers.1", CoderShape(LATENTS, WIDTH, "input")),
+    }
+    assert {place.hook for place in checked.values()} == {
+        Hook("layers.1", "output"),
+        Hook("layers.1", "input"),
+    }
+
+
+def test_a_trained_coder_may_share_its_module_with_one_that_is_there(
+    tiny_profile: Callable[..., Profile], tiny_coder: Path
+) -> None:
+    profile = tiny_profile(
+        cache={"hookpoints": ["layers.1", "layers.1@there"]},
+        coder={
+            "sparse_model": "embedded:train",
+            "expansion_factor": 2,
+            "sparse_models": {"there": str(tiny_coder)},
+        },
+    )
+    latents = {name: place.coder.num_latents for name, place in preflight.check(profile).items()}
+    assert latents == {"layers.1": 2 * WIDTH, "layers.1@there": LATENTS}
+
+
+def test_errors_name_the_hookpoint_and_the_setting_of_its_coder(
+    tiny_profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    def check(name: str, **changes: int) -> None:
+        source = make_coder(tmp_path / name, "layers.1", **changes)
+        preflight.check(
+            tiny_profile(
+                cache={"hookpoints": ["layers.0", f"layers.{name}"]},
+                coder={"sparse_models": {name.partition("@")[2]: str(source)}},
+            )
+        )
+
+    with pytest.raises(
+        SettingError,
+        match=r"sparse_models\.odd = .* reads 9 dimensions at hookpoint 'layers\.1@odd'",
+    ):
+        check("1@odd", d_in=9)
+    with pytest.raises(
+        DataError, match=r"sparse_models\.far = .* no coder for hookpoint 'layers\.2@far'"
+    ):
+        check("2@far")
 
 
 def test_a_coder_of_another_hook_is_refused(

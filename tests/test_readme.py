@@ -1,6 +1,7 @@
 """The README: its code runs, its SQL answers, its reference is the schema's."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from delphi_assets.database import sql_folder
 from delphi_assets.examples import select_examples
 from delphi_assets.latents import describe_latents
 from delphi_assets.schema import TABLES, markdown
-from delphi_assets.settings import SelectionSettings
+from delphi_assets.settings import SelectionSettings, parse_profile
 from tests.random_lake import random_lake
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,15 @@ def test_code_runs_and_sql_answers(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert con.sql("select count(distinct latent) from scores").fetchall() == [(2,)]
     for block in sql:
         assert con.sql(block.rstrip().rstrip(";")).fetchall(), block
+
+
+def test_profiles_are_accepted() -> None:
+    base = tomllib.loads((ROOT / "profiles/pythia-160m.toml").read_text(encoding="utf-8"))
+    base["cache"], base["coder"] = {}, {}
+    assert blocks("toml")
+    for block in blocks("toml"):
+        profile = parse_profile({**base, **tomllib.loads(block)})
+        assert all(map(profile.sparse_model_of, profile.cache.hookpoints))
 
 
 def test_table_reference_is_the_schema() -> None:

@@ -9,6 +9,7 @@ from delphi_assets.errors import SettingError
 from delphi_assets.settings import (
     Profile,
     load_profile,
+    module_of,
     override,
     parse_latents,
     parse_profile,
@@ -60,6 +61,25 @@ def test_shipped_profiles_load(name: str) -> None:
         ),
         ({"explain": {"latents": "4-0", "explainer": "lexical"}}, ["latents = '4-0'"]),
         ({"modle": {"name": "m"}}, ["modle", "did you mean 'model'?"]),
+        (
+            {"cache": {"hookpoints": ["layers.1@wide"]}},
+            ["'layers.1@wide'", "coder.sparse_models names no coder 'wide'", "expected one of []"],
+        ),
+        (
+            {"cache": {"hookpoints": ["@wide"]}, "coder": {"sparse_models": {"wide": "w"}}},
+            ["'@wide'", "expected a module name"],
+        ),
+        (
+            {"cache": {"hookpoints": ["layers.1@"]}, "coder": {"sparse_models": {"wide": "w"}}},
+            ["'layers.1@'", "names no coder ''"],
+        ),
+        ({"coder": {"sparse_model": None}}, ["coder.sparse_model is missing", "'layers.1'"]),
+        ({"coder": {"sparse_models": {"a/b": "w"}}}, ["the name 'a/b'", "hookpoint's name"]),
+        (
+            {"coder": {"sparse_models": {"own": "embedded:train"}}},
+            ["coder.sparse_models.own = 'embedded:train'", "only coder.sparse_model is trained"],
+        ),
+        ({"coder": {"dtype": "float64"}}, ["coder.dtype = 'float64'", "'bfloat16'"]),
     ],
 )
 def test_refusals_name_setting_value_and_way_out(
@@ -84,6 +104,34 @@ def test_a_key_in_a_profile_is_refused_and_not_shown(llm: dict[str, Any]) -> Non
         parse_profile(raw(llm=llm))
     assert "abcdef" not in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
+
+
+def test_hookpoints_name_a_module_and_a_coder() -> None:
+    names = ["layers.1", "layers.1@wide", ".model.layers.2@v1.0"]
+    coder = {"sparse_models": {"wide": "w", "v1.0": "v"}}
+    profile = parse_profile(raw(cache={"hookpoints": names}, coder=coder))
+    assert [module_of(name) for name in names] == [
+        "layers.1",
+        "layers.1",
+        ".model.layers.2",
+    ]
+    assert [profile.sparse_model_of(name) for name in names] == ["c", "w", "v"]
+    configs = [profile.hookpoint_config(name) for name in names]
+    assert [config.pop("coder.sparse_model") for config in configs] == ["c", "w", "v"]
+    assert configs[0] == configs[1] == configs[2]
+    assert configs[0]["coder.dtype"] == "float32"
+    without = parse_profile(
+        raw(cache={"hookpoints": names[1:]}, coder={**coder, "sparse_model": None})
+    )
+    assert without.sparse_model_of(names[1]) == "w"
+
+
+def test_another_coder_does_not_change_what_a_run_is() -> None:
+    """Hookpoints may be added to a run."""
+    more = parse_profile(
+        raw(cache={"hookpoints": ["layers.1", "layers.1@w"]}, coder={"sparse_models": {"w": "w"}})
+    )
+    assert more.run_config() == parse_profile(raw()).run_config()
 
 
 def test_every_problem_is_listed_at_once() -> None:

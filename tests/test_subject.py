@@ -5,19 +5,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import FalconConfig, FalconModel
 
 from delphi_assets import subject as subject_module
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.settings import ModelSettings, Profile
 from delphi_assets.subject import (
+    Hook,
     HookpointShape,
+    Side,
+    Subject,
     check_hookpoints,
     forward_to,
     load_subject,
     resolve_hookpoint,
     special_ids,
 )
-from tests.tiny_parts import WIDTH
+from tests.tiny_parts import WIDTH, make_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -34,44 +38,101 @@ def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
+def alone(subject: Subject, module: str, side: Side) -> torch.Tensor:
+    """What a pass reads that is for one hook only."""
+    hook = Hook(module, side)
+    return forward_to(subject.model, [hook], *batch())[hook]
+
+
 def test_a_truncated_pass_equals_the_hidden_states_of_a_full_one(any_model: Path) -> None:
     subject = load_subject(settings(any_model))
     ids, mask = batch()
     full = subject.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-    found = forward_to(subject.model, {"layers.0": "output", "layers.1": "output"}, ids, mask)
-    torch.testing.assert_close(found["layers.0"], full.hidden_states[1])
-    torch.testing.assert_close(found["layers.1"], full.hidden_states[2])
-    entering = forward_to(subject.model, {"layers.1": "input"}, ids, mask)
-    torch.testing.assert_close(entering["layers.1"], full.hidden_states[1])
+    first, last = Hook("layers.0", "output"), Hook("layers.1", "output")
+    found = forward_to(subject.model, {first, last}, ids, mask)
+    torch.testing.assert_close(found[first], full.hidden_states[1])
+    torch.testing.assert_close(found[last], full.hidden_states[2])
+    torch.testing.assert_close(alone(subject, "layers.1", "input"), full.hidden_states[1])
+
+
+def test_one_pass_reads_both_sides_of_a_module_for_several_coders(any_model: Path) -> None:
+    subject = load_subject(settings(any_model))
+    calls: list[int] = []
+    subject.model.register_forward_pre_hook(lambda *_: calls.append(1))
+    mlp, layer = Hook("layers.1.mlp", "output"), Hook("layers.1", "output")
+    hooks = [mlp, Hook("layers.1.mlp", "input"), layer, Hook("layers.1", "input"), mlp, mlp]
+    found = forward_to(subject.model, hooks, *batch())
+    assert len(calls) == 1
+    assert set(found) == set(hooks)
+    for hook, activation in found.items():
+        torch.testing.assert_close(activation, alone(subject, *hook), rtol=0, atol=0)
+
+
+def test_what_the_model_adds_in_place_does_not_reach_what_was_read(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    size = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = FalconConfig(vocab_size=320, **size, parallel_attn=True)
+    FalconModel(config).save_pretrained(tmp_path)
+    make_tokenizer(tmp_path, add_bos=False)
+    subject = load_subject(settings(tmp_path))
+    mlp = Hook("h.0.mlp", "output")
+    found = forward_to(subject.model, [mlp, Hook("h.1", "output")], *batch())
+    torch.testing.assert_close(found[mlp], alone(subject, *mlp), rtol=0, atol=0)
 
 
 def test_padding_changes_nothing(any_model: Path) -> None:
     subject = load_subject(settings(any_model))
     ids, mask = batch()
-    padded = forward_to(subject.model, {"layers.1": "output"}, ids, mask)["layers.1"][1, :6]
-    alone = forward_to(subject.model, {"layers.1": "output"}, ids[1:2, :6], mask[1:2, :6])
-    torch.testing.assert_close(padded, alone["layers.1"][0])
+    hook = Hook("layers.1", "output")
+    padded = forward_to(subject.model, [hook], ids, mask)[hook][1, :6]
+    unpadded = forward_to(subject.model, [hook], ids[1:2, :6], mask[1:2, :6])[hook][0]
+    torch.testing.assert_close(padded, unpadded)
 
 
-def test_the_pass_stops_after_the_last_hookpoint(tiny_model: Path) -> None:
+@pytest.mark.parametrize(
+    ("last", "reached"),
+    [
+        (Hook("layers.1.mlp", "output"), ["layers.0", "layers.1", "layers.1.mlp", "mlp.down_proj"]),
+        (Hook("layers.1.mlp", "input"), ["layers.0", "layers.1", "layers.1.mlp"]),
+        (Hook("layers.1", "input"), ["layers.0", "layers.1"]),
+    ],
+)
+def test_the_pass_stops_at_the_last_hook(tiny_model: Path, last: Hook, reached: list[str]) -> None:
     subject = load_subject(settings(tiny_model))
-    reached: list[int] = []
-    for number, layer in enumerate(subject.model.layers):
-        layer.register_forward_pre_hook(lambda *_, number=number: reached.append(number))
-    forward_to(subject.model, {"layers.1.mlp": "output", "layers.0": "output"}, *batch())
-    assert reached == [0, 1]
+    seen: list[str] = []
+    layers = subject.model.layers
+    watched = {
+        "layers.0": layers[0],
+        "layers.1": layers[1],
+        "layers.1.mlp": layers[1].mlp,
+        "mlp.down_proj": layers[1].mlp.down_proj,
+        "layers.2": layers[2],
+    }
+    for name, module in watched.items():
+        module.register_forward_pre_hook(lambda *_, name=name: seen.append(name))
+    forward_to(subject.model, [last, Hook("layers.0", "output")], *batch())
+    assert seen == reached
 
 
 def test_no_hook_is_left_behind(tiny_model: Path) -> None:
     subject = load_subject(settings(tiny_model))
-    forward_to(subject.model, {"layers.0": "output", "layers.1.mlp": "input"}, *batch())
+    hooks = [Hook("layers.0", "output"), Hook("layers.0", "input"), Hook("layers.1.mlp", "input")]
+    forward_to(subject.model, hooks, *batch())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in subject.model.modules())
 
 
 def test_a_module_without_a_stream_is_refused(tiny_model: Path) -> None:
     subject = load_subject(settings(tiny_model))
-    with pytest.raises(DataError, match="'rotary_emb' has activations of shape"):
-        forward_to(subject.model, {"rotary_emb": "output"}, *batch())
+    with pytest.raises(DataError, match="the output of module 'rotary_emb' has shape"):
+        forward_to(subject.model, [Hook("rotary_emb", "output")], *batch())
+
+
+def test_a_module_that_is_not_reached_is_named(tiny_model: Path) -> None:
+    subject = load_subject(settings(tiny_model))
+    subject.model.spare = torch.nn.Linear(WIDTH, WIDTH)
+    hooks = [Hook("layers.0", "output"), Hook("spare", "input")]
+    with pytest.raises(DataError, match="does not reach the input of 'spare'; hook another"):
+        forward_to(subject.model, hooks, *batch())
 
 
 @pytest.mark.parametrize(
@@ -83,8 +144,23 @@ def test_wrapper_prefixes_are_accepted(tiny_model: Path, name: str) -> None:
 
 def test_an_unknown_hookpoint_names_the_nearest(tiny_model: Path) -> None:
     model = load_subject(settings(tiny_model)).model
-    with pytest.raises(SettingError, match=r"cache\.hookpoints holds 'layers\.1\.mpl'.*layers\.1"):
-        resolve_hookpoint(model, "layers.1.mpl")
+    for name in ("layers.1.mpl", "model.layers.1.mpl@wide"):
+        with pytest.raises(
+            SettingError, match=rf"cache\.hookpoints holds '{name}'.*layers\.1\.mlp"
+        ):
+            resolve_hookpoint(model, name)
+
+
+def test_hookpoints_with_names_of_coders_share_their_module(
+    tiny_profile: Callable[..., Profile],
+) -> None:
+    names = ["layers.1", "model.layers.1@wide", "layers.1@v1.0"]
+    profile = tiny_profile(
+        cache={"hookpoints": names}, coder={"sparse_models": {"wide": "w", "v1.0": "v"}}
+    )
+    assert check_hookpoints(profile) == dict.fromkeys(
+        names, HookpointShape("layers.1", WIDTH, WIDTH)
+    )
 
 
 def test_widths_are_known_without_reading_weights(

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from delphi_assets.coders import load_coder
-from delphi_assets.coders.preparation import coder_source, prepare_coder
+from delphi_assets.coders.preparation import (
+    FINGERPRINT,
+    coder_source,
+    load_described,
+    prepare_coder,
+    weights_unit,
+)
 from delphi_assets.coders.training import (
     auxk_loss,
     collect,
@@ -19,11 +25,11 @@ from delphi_assets.coders.training import (
     unexplained,
 )
 from delphi_assets.contexts import build_contexts
-from delphi_assets.errors import DataError, NotReadyError
-from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.lake import Lake, Unit, read_parquet
 from delphi_assets.settings import CoderSettings, Profile
 from delphi_assets.subject import load_subject
-from tests.tiny_parts import make_coder
+from tests.tiny_parts import LATENTS, make_coder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -231,7 +237,7 @@ def test_a_coder_that_is_there_is_only_described(tiny_profile: Callable[..., Pro
     profile = tiny_profile()
     lake = Lake(profile.run.lake)
     report = prepare_coder(profile, lake, "layers.1.mlp")
-    fingerprint = load_coder(profile.coder.sparse_model, "layers.1.mlp").fingerprint
+    fingerprint = load_coder(profile.sparse_model_of("layers.1.mlp"), "layers.1.mlp").fingerprint
     assert report.facts == {
         "d_in": 16,
         "side": "input",
@@ -240,6 +246,110 @@ def test_a_coder_that_is_there_is_only_described(tiny_profile: Callable[..., Pro
     }
     with coder_source(profile, lake, "layers.1.mlp") as source:
         assert source == profile.coder.sparse_model
+
+
+def two_coders(tiny_profile: Callable[..., Profile], folder: Path, **coder: Any) -> Profile:
+    """Two coders of layers.1, of which the second is twice as wide."""
+    make_coder(folder / "wide", ".", seed=8, num_latents=2 * LATENTS)
+    return tiny_profile(
+        cache={"hookpoints": ["layers.1", "layers.1@wide"]},
+        coder={"sparse_models": {"wide": str(folder / "wide")}, **coder},
+    )
+
+
+def test_coders_of_one_module_are_described_apart(
+    tiny_profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    profile = two_coders(tiny_profile, tmp_path)
+    lake, sources = Lake(profile.run.lake), [profile.coder.sparse_model, str(tmp_path / "wide")]
+    for hookpoint, source, latents in zip(
+        profile.cache.hookpoints, sources, (LATENTS, 2 * LATENTS), strict=True
+    ):
+        assert source is not None
+        assert prepare_coder(profile, lake, hookpoint).rows == latents
+        assert prepare_coder(profile, lake, hookpoint).new_rows == 0
+        manifest = lake.manifest(weights_unit(profile, hookpoint))
+        assert manifest is not None
+        assert manifest.config == {
+            "coder.sparse_model": source,
+            "coder.transcoder_subtracts_b_dec": False,
+        }
+        rows = read_parquet(lake, lake.files("weights", run="tiny", hookpoint=hookpoint))
+        coder = load_coder(source, "layers.1")
+        assert rows["decoder_norm"].to_pylist() == coder.decoder_rows.norm(dim=1).tolist()
+        assert load_described(profile, lake, hookpoint).fingerprint == coder.fingerprint
+
+
+def test_another_source_under_the_same_name_is_a_conflict(
+    tiny_profile: Callable[..., Profile], tmp_path: Path
+) -> None:
+    profile = two_coders(tiny_profile, tmp_path)
+    lake = Lake(profile.run.lake)
+    prepare_coder(profile, lake, "layers.1@wide")
+    other = str(make_coder(tmp_path / "other", ".", seed=9))
+    changed = tiny_profile(
+        cache={"hookpoints": ["layers.1", "layers.1@wide"]},
+        coder={"sparse_models": {"wide": other}},
+    )
+    with pytest.raises(
+        ConflictError, match=r"layers\.1@wide\) .* made with coder\.sparse_model = "
+    ):
+        prepare_coder(changed, lake, "layers.1@wide")
+    assert prepare_coder(changed, lake, "layers.1").rows == LATENTS
+
+
+@pytest.mark.parametrize("table", ["captured", "activations"])
+def test_a_coder_replaced_after_capturing_is_refused_by_its_setting(
+    tiny_profile: Callable[..., Profile], tmp_path: Path, table: str
+) -> None:
+    profile = two_coders(tiny_profile, tmp_path)
+    lake = Lake(profile.run.lake)
+    unit = Unit(table, weights_unit(profile, "layers.1@wide").keys)
+    lake.publish(unit, [], {}, {FINGERPRINT: "another"})
+    with pytest.raises(
+        ConflictError,
+        match=rf"'layers\.1@wide' \(coder\.sparse_models\.wide = .*{table} \(run=tiny, hookpoint=layers\.1@wide\)",
+    ):
+        prepare_coder(profile, lake, "layers.1@wide")
+    assert prepare_coder(profile, lake, "layers.1").rows == LATENTS
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_precision_of_capturing_is_not_that_of_the_weights(
+    tiny_profile: Callable[..., Profile], tmp_path: Path, dtype: str
+) -> None:
+    found = []
+    for name, coder in (("single", {}), ("low", {"dtype": dtype})):
+        profile = two_coders(tiny_profile, tmp_path, **coder)
+        lake = Lake(tmp_path / name)
+        prepare_coder(profile, lake, "layers.1@wide")
+        manifest = lake.manifest(weights_unit(profile, "layers.1@wide"))
+        assert manifest is not None
+        rows = read_parquet(lake, lake.files("weights", run="tiny"))
+        found.append((rows, manifest.config, manifest.facts))
+        encoder = load_described(profile, lake, "layers.1@wide")
+        fired = encoder.encode(torch.randn(9, 16, generator=torch.Generator().manual_seed(2)))
+        assert fired.value.dtype == getattr(torch, profile.coder.dtype)
+        assert encoder.fingerprint == manifest.facts[FINGERPRINT]
+        assert not hasattr(encoder, "decoder_rows")
+    assert found[0] == found[1]
+
+
+def test_a_trained_coder_stands_beside_one_that_is_there(training: Profile, tmp_path: Path) -> None:
+    wide = make_coder(tmp_path / "wide", ".", num_latents=2 * LATENTS)
+    cache = training.cache.model_copy(update={"hookpoints": ("layers.1", "layers.1@wide")})
+    changes = {"sparse_models": {"wide": str(wide)}, "dtype": "bfloat16"}
+    coder = training.coder.model_copy(update=changes)
+    both = training.model_copy(update={"cache": cache, "coder": coder})
+    lake = Lake(both.run.lake)
+    assert prepare_coder(both, lake, "layers.1@wide").rows == 2 * LATENTS
+    build_contexts(both, lake)
+    assert prepare_coder(both, lake, "layers.1").facts["steps"] == 30
+    described = lake.manifest(weights_unit(both, "layers.1"))
+    assert described is not None
+    assert described.config["coder.k"] == 4
+    assert "coder.dtype" not in described.config
+    assert load_described(both, lake, "layers.1").shape.num_latents == 32
 
 
 def test_training_needs_contexts_and_capture_a_coder(training: Profile) -> None:

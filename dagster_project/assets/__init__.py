@@ -1,6 +1,7 @@
 """One asset a file, in the order of the data's way."""
 
 from dagster_project.assets.activations import activations
+from dagster_project.assets.captured import captured
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.examples import examples
 from dagster_project.assets.explanations import explanations
@@ -12,6 +13,7 @@ from dagster_project.assets.sparse_coder import sparse_coder
 ASSETS = [
     contexts,
     sparse_coder,
+    captured,
     activations,
     latents,
     examples,

@@ -47,7 +47,7 @@ class ExamplesConfig(dg.Config):
     deps=[
         contexts,
         latents,
-        dg.AssetDep(activations, partition_mapping=dg.AllPartitionMapping()),
+        activations,
     ],
     metadata=of_table(schema.EXAMPLES),
 )

@@ -24,12 +24,12 @@ from delphi_assets.database import connect, query
     deps=[
         contexts,
         sparse_coder,
-        dg.AssetDep(activations, partition_mapping=dg.AllPartitionMapping()),
+        activations,
     ],
     metadata=of_table(schema.LATENTS),
 )
 def latents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """One hookpoint a partition; needs every token shard."""
+    """One hookpoint a partition."""
     from delphi_assets.latents import describe_latents
 
     lake, hookpoint = open_lake(), context.partition_key

@@ -1,10 +1,11 @@
 """Sparse coders: reading anybody's, and training one.
 
-In: where a coder is (folder, or hub name with a folder inside) and the hookpoint it belongs to.
-Out: a `Coder`.
+In: where a coder is (folder, or hub name with a folder inside) and the hookpoint it belongs to,
+`module` or `module@name`: the module decides which coder of a source it is, the name only which
+setting an error is about. Out: a `Coder`.
 
-1. `sources.fetch` gives a local folder, from the hub as far as the hookpoint needs it.
-2. Each format of `FORMATS` is asked whether the folder holds a coder for the hookpoint.
+1. `sources.fetch` gives a local folder, from the hub as far as the module needs it.
+2. Each format of `FORMATS` is asked whether the folder holds a coder for the module.
 3. The first that does describes it (`describe_coder`, no weights) or loads it (`load_coder`).
 
 A new format is a module with `patterns`, `find`, `describe` and `load`, and an entry in `FORMATS`.
@@ -17,11 +18,20 @@ from typing import NamedTuple
 import torch
 
 from delphi_assets.coders import dictionary_learning, gemma_scope, saelens, sources, sparsify
-from delphi_assets.coders.coder import Coder, CoderShape
+from delphi_assets.coders.coder import Coder, CoderShape, Encoder
 from delphi_assets.coders.hooks import bare
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.settings import module_of
 
-__all__ = ["Coder", "CoderShape", "Described", "Format", "describe_coder", "load_coder"]
+__all__ = [
+    "Coder",
+    "CoderShape",
+    "Described",
+    "Encoder",
+    "Format",
+    "describe_coder",
+    "load_coder",
+]
 
 
 class Described(NamedTuple):
@@ -35,17 +45,17 @@ class Described(NamedTuple):
 
 
 class Format(NamedTuple):
-    """One layout of coders on disk."""
+    """One layout of coders on disk. Its functions know hookpoints by their modules alone."""
 
     name: str
     layout: str
     """Files by which it is known, for error messages."""
     patterns: Callable[[str], list[str]]
-    """hookpoint -> files of a hub repository that finding and loading its coder needs."""
+    """module -> files of a hub repository that finding and loading its coder needs."""
     find: Callable[[Path, str], Path | None]
-    """(source, hookpoint) -> folder of the hookpoint's coder, None when it is another format."""
+    """(source, module) -> folder of the module's coder, None when it is another format."""
     describe: Callable[[Path, str], tuple[CoderShape, str | None]]
-    """(folder, hookpoint) -> shape and hook."""
+    """(folder, module) -> shape and hook."""
     load: Callable[[Path, str, torch.device, torch.dtype], Coder]
 
 
@@ -101,10 +111,11 @@ def load_coder(
     files are damaged, `SettingError` for a placeholder or switch that does not fit.
     """
     found, folder = _recognise(source, hookpoint, config_only=False)
+    module = module_of(hookpoint)
     if not transcoder_subtracts_b_dec:
-        return found.load(folder, hookpoint, torch.device(device), dtype)
+        return found.load(folder, module, torch.device(device), dtype)
     _check_switch(found, hookpoint, folder)
-    return sparsify.load(folder, hookpoint, torch.device(device), dtype, True)
+    return sparsify.load(folder, module, torch.device(device), dtype, True)
 
 
 def describe_coder(
@@ -114,19 +125,20 @@ def describe_coder(
     found, folder = _recognise(source, hookpoint, config_only=True)
     if transcoder_subtracts_b_dec:
         _check_switch(found, hookpoint, folder)
-    return Described(folder, *found.describe(folder, hookpoint))
+    return Described(folder, *found.describe(folder, module_of(hookpoint)))
 
 
 def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> tuple[Format, Path]:
-    patterns = [pattern for known in FORMATS for pattern in known.patterns(bare(hookpoint))]
-    folder = sources.fetch(source, hookpoint, patterns, config_only)
+    module, setting = module_of(hookpoint), sources.setting_of(hookpoint)
+    patterns = [pattern for known in FORMATS for pattern in known.patterns(bare(module))]
+    folder = sources.fetch(source, module, patterns, config_only, setting)
     for candidate in FORMATS:
-        if (found := candidate.find(folder, hookpoint)) is not None:
+        if (found := candidate.find(folder, module)) is not None:
             return candidate, found
     held = sorted(path.name for path in folder.iterdir())
     supported = "; ".join(f"{known.name} ({known.layout})" for known in FORMATS)
     raise DataError(
-        f"coder.sparse_model = {str(source)!r} holds no coder for hookpoint {hookpoint!r} in a "
+        f"{setting} = {str(source)!r} holds no coder for hookpoint {hookpoint!r} in a "
         f"known layout; found {held[:20]}, supported: {supported}. Where a source holds coders in "
         "other folders, name the folder, with {layer} or {hookpoint} for what differs between "
         "hookpoints."
@@ -135,7 +147,7 @@ def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> tuple[F
 
 def _check_switch(found: Format, hookpoint: str, folder: Path) -> None:
     """Refuse the switch of sparsify's old transcoders for anything else."""
-    if found is SPARSIFY and sparsify.describe(folder, hookpoint)[0].side == "input":
+    if found is SPARSIFY and sparsify.describe(folder, module_of(hookpoint))[0].side == "input":
         return
     raise SettingError(
         f"coder.transcoder_subtracts_b_dec = true, but the coder of hookpoint {hookpoint!r} is "

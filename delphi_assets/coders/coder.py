@@ -32,8 +32,8 @@ class CoderShape(NamedTuple):
     """Whether it reads what its module takes in or what it returns."""
 
 
-class Coder(Protocol):
-    """A sparse coder in memory: n latents over activations of width d."""
+class Encoder(Protocol):
+    """The half of a sparse coder that capturing needs: n latents over activations of width d."""
 
     @property
     def shape(self) -> CoderShape:
@@ -42,6 +42,17 @@ class Coder(Protocol):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the files it was loaded from: another coder has another."""
+
+    def encode(self, x: Tensor) -> SparseActivations:
+        """Latents that fire on `x` [tokens, d]."""
+
+
+class Coder(Encoder, Protocol):
+    """A sparse coder in memory."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """The same without what only decoding needs, so that the rest can be freed."""
 
     @property
     def encoder_rows(self) -> Tensor:
@@ -54,9 +65,6 @@ class Coder(Protocol):
     @property
     def decoder_rows(self) -> Tensor:
         """Decoder weights [n, d_out], a row a latent."""
-
-    def encode(self, x: Tensor) -> SparseActivations:
-        """Latents that fire on `x` [tokens, d]."""
 
     def decode(self, x: Tensor, activations: SparseActivations) -> Tensor:
         """Reconstruction [tokens, d_out] of the module's output from what fires on `x`."""

@@ -146,6 +146,8 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
     shapes = names.shapes(config.shape.num_latents, config.shape.d_in)
     check_shapes(path, shapes_of(stored), shapes)
     tensors = {name: stored[name].to(dtype) for name in shapes}
+    if "r_mag" in stored:
+        tensors["scale"] = stored["r_mag"].float().exp().to(dtype)
     encoder, decoder = tensors[names.encoder], tensors[names.decoder]
     bias = tensors[names.decoder_bias]
     return LinearCoder(
@@ -164,7 +166,7 @@ def _activation(config: Config, tensors: Mapping[str, Tensor]) -> ActivationFunc
     if config.kind == "AutoEncoderTopK":
         return TopK(config.k)
     if config.kind == "GatedAutoEncoder":
-        return Gated(tensors["gate_bias"], tensors["r_mag"].exp(), tensors["mag_bias"])
+        return Gated(tensors["gate_bias"], tensors["scale"], tensors["mag_bias"])
     if "threshold" in tensors:
         return jump_relu(tensors["threshold"].expand(config.shape.num_latents))
     bias = tensors["encoder.bias"]

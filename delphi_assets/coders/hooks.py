@@ -3,7 +3,7 @@
 In: a name of TransformerLens (`blocks.5.hook_resid_post`) or of Hugging Face with a side
 (`model.layers.5.output`), and the model's type. Out: module and side.
 
-Read one way only, so that a coder has one hookpoint: `hook_resid_pre` of block 5 is the input of
+Read one way only, so that a coder has one place: `hook_resid_pre` of block 5 is the input of
 layer 5, not the output of layer 4. `ln2.hook_normalized` is the input of the MLP, which a
 transcoder reads. TransformerLens's names of an MLP's and attention's output mean what is added to
 the residual stream: from Gemma 2 on that is the output of the norm that follows them.
@@ -13,14 +13,7 @@ import re
 from typing import NamedTuple
 
 from delphi_assets.errors import DataError
-from delphi_assets.subject import Side, strip_wrapper
-
-
-class Hook(NamedTuple):
-    """A module of a model and the side of it."""
-
-    module: str
-    side: Side
+from delphi_assets.subject import Hook, Side, strip_wrapper
 
 
 class _Family(NamedTuple):

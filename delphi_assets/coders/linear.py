@@ -1,9 +1,10 @@
 """A coder that is one matrix product, an activation function, and one product back.
 
 In: tensors and an activation function, brought into one form by the module of a file format. Out:
-a `Coder`. Encoding, with pre [tokens, n]:
+a `Coder`, and by itself its `Encoder`. Encoding, with pre [tokens, n]:
 
-1. x is normalized per token (`normalization`) and the input bias, if there is one, subtracted.
+1. x is normalized per token (`normalization`), brought to the coder's precision, and the input
+   bias, if there is one, subtracted.
 2. pre = x encoder_rows^T + encoder_bias, for a block of tokens and latents at a time: 64 MB
    whatever the numbers of tokens and latents are. Blocks hold all latents of their rows where the
    activation function chooses among them, else at most 2048 rows.
@@ -13,7 +14,7 @@ Memory beside the weights is that of x, one block, and what fires. Blocks share 
 anew for each, they leave holes in the heap that grow with the number of latents.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -31,33 +32,25 @@ _PREACTIVATION_BYTES = 64 * 2**20
 _ROWS = 2_048
 
 
-@dataclass(frozen=True)
-class LinearCoder:
-    """A sparse coder in memory; all tensors are on one device and in one precision."""
+@dataclass(frozen=True, kw_only=True)
+class LinearEncoder:
+    """The first product and what follows it; all tensors are on one device, in one precision."""
 
     shape: CoderShape
     encoder_rows: Tensor
     """[n, d]"""
     encoder_bias: Tensor
     """[n]"""
-    decoder_rows: Tensor
-    """[n, d_out]"""
-    decoder_bias: Tensor
-    """[d_out]"""
     activation: ActivationFunction
     fingerprint: str
     input_bias: Tensor | None = None
     """[d], subtracted from what is read."""
     normalization: Normalization = "none"
-    restores_scale: bool = True
-    """Whether what is rebuilt gets the scale of the input back; a transcoder's output does not."""
-    skip: Tensor | None = None
-    """[d_out, d], from the raw input to the output."""
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> SparseActivations:
         """Latents that fire on `x` [tokens, d], in order of row."""
-        x = normalize(x.to(self.encoder_rows.dtype), self.normalization).x
+        x = normalize(x, self.normalization).x.to(self.encoder_rows.dtype)
         if self.input_bias is not None:
             x = x - self.input_bias
         entries = max(1, _PREACTIVATION_BYTES // self.encoder_rows.element_size())
@@ -106,6 +99,26 @@ class LinearCoder:
         weights, bias = self.encoder_rows[latents], self.encoder_bias[latents]
         return torch.addmm(bias, x, weights.mT, out=_part(buffer, (len(x), len(bias))))
 
+
+@dataclass(frozen=True, kw_only=True)
+class LinearCoder(LinearEncoder):
+    """An encoder and the product back."""
+
+    decoder_rows: Tensor
+    """[n, d_out]"""
+    decoder_bias: Tensor
+    """[d_out]"""
+    restores_scale: bool = True
+    """Whether what is rebuilt gets the scale of the input back; a transcoder's output does not."""
+    skip: Tensor | None = None
+    """[d_out, d], from the raw input to the output."""
+
+    @property
+    def encoder(self) -> LinearEncoder:
+        """The encoder by itself, which does not keep the decoder in memory."""
+        kept = {field.name: getattr(self, field.name) for field in fields(LinearEncoder)}
+        return LinearEncoder(**kept)
+
     def decode(self, x: Tensor, activations: SparseActivations) -> Tensor:
         """Reconstruction [tokens, d_out] of the module's output."""
         # Rows come in order, so each token's bag is a contiguous run of the entries.
@@ -121,8 +134,8 @@ class LinearCoder:
         )
         out = out + self.decoder_bias
         if self.normalization != "none" and self.restores_scale:
-            normalized = normalize(x.to(out.dtype), self.normalization)
-            out = out * normalized.scale + normalized.shift
+            normalized = normalize(x, self.normalization)
+            out = (out * normalized.scale + normalized.shift).to(out.dtype)
         return out if self.skip is None else out + x.to(out.dtype) @ self.skip.mT
 
 

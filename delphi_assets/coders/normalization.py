@@ -10,6 +10,7 @@ the coder rebuilds. The formulas are those of SAELens's `normalize_activations`:
 
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 Normalization = Literal["none", "constant_norm_rescale", "layer_norm"]
@@ -29,12 +30,13 @@ class Normalized(NamedTuple):
 
 
 def normalize(x: Tensor, how: Normalization) -> Normalized:
-    """Normalize each row of `x` [tokens, d]."""
+    """Normalize each row of `x` [tokens, d], in single precision at least."""
+    if how == "none":
+        return Normalized(x)
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
     if how == "constant_norm_rescale":
         coefficient = x.shape[-1] ** 0.5 / x.norm(dim=-1, keepdim=True)
         return Normalized(x * coefficient, 1 / coefficient)
-    if how == "layer_norm":
-        mean = x.mean(dim=-1, keepdim=True)
-        deviation = x.std(dim=-1, keepdim=True)
-        return Normalized((x - mean) / (deviation + _EPSILON), deviation, mean)
-    return Normalized(x)
+    mean = x.mean(dim=-1, keepdim=True)
+    deviation = x.std(dim=-1, keepdim=True)
+    return Normalized((x - mean) / (deviation + _EPSILON), deviation, mean)

@@ -7,14 +7,15 @@ A trained coder's folder comes into a local lake whole and stays: a run interrup
 does not train again, and of two that train at once both go on with the first one's coder. On a
 remote lake its files come one by one, and a folder that lacks some is refused.
 
-The table's facts hold the coder's fingerprint. `load_described` refuses any other, so that what
-fires in one part of a run and in the next is of one coder, also when its files are replaced.
+The table describes the coder in single precision, whatever `coder.dtype` captures with. Its facts
+hold the coder's fingerprint. `load_described` refuses any other, so that what fires in one part of
+a run and in the next is of one coder, also when its files are replaced.
 """
 
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +27,8 @@ from torch.nn import functional
 
 from delphi_assets import preflight
 from delphi_assets.coders import load_coder
-from delphi_assets.coders.coder import Coder
+from delphi_assets.coders.coder import Coder, Encoder
+from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.schema import WEIGHTS
@@ -35,7 +37,13 @@ from delphi_assets.stage import StageReport
 from delphi_assets.subject import load_subject
 
 FINGERPRINT = "coder_fingerprint"
-"""Name of the coder's fingerprint among the facts of `weights` and `activations`."""
+"""Name of the coder's fingerprint among the facts of `weights` and of what was captured with it."""
+
+_MADE_WITH_CODER = ("captured", "activations")
+"""Tables whose units of a hookpoint hold the fingerprint of its coder."""
+
+_READING_A_CODER = ("coder.sparse_model", "coder.transcoder_subtracts_b_dec")
+"""Settings that change a coder that is there."""
 
 _FACTS_FILE = "facts.json"
 
@@ -50,17 +58,18 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """
     started = time.perf_counter()
     unit = weights_unit(profile, hookpoint)
-    config, new_rows = _config(profile), 0
+    config, new_rows = weights_config(profile, hookpoint), 0
     manifest = lake.ready(unit, config)
     if manifest is None:
         preflight.check(profile)
         lake.claim_run(profile.run.name, profile.run_config())
         facts: dict[str, Any] = {}
-        if profile.coder.sparse_model == TRAIN:
+        if profile.sparse_model_of(hookpoint) == TRAIN:
             facts = _trained(profile, lake, hookpoint)
         coder = load_prepared(profile, lake, hookpoint)
-        for captured in lake.manifests("activations", **unit.keys):
-            _check_fingerprint(profile, captured, hookpoint, coder)
+        for table in _MADE_WITH_CODER:
+            for made in lake.manifests(table, **unit.keys):
+                _check_fingerprint(profile, made, hookpoint, coder)
         facts = {
             "d_in": coder.shape.d_in,
             "side": coder.shape.side,
@@ -78,14 +87,23 @@ def weights_unit(profile: Profile, hookpoint: str) -> Unit:
     return Unit("weights", {"run": profile.run.name, "hookpoint": hookpoint})
 
 
+def weights_config(profile: Profile, hookpoint: str) -> dict[str, object]:
+    """The settings that change the hookpoint's coder: all of the run's when it is trained on it."""
+    config = profile.hookpoint_config(hookpoint)
+    if profile.sparse_model_of(hookpoint) == TRAIN:
+        return {name: value for name, value in config.items() if name != "coder.dtype"}
+    return {name: config[name] for name in _READING_A_CODER}
+
+
 @contextmanager
 def coder_source(profile: Profile, lake: Lake, hookpoint: str) -> Iterator[str | Path]:
     """Where the hookpoint's coder can be loaded from: the profile's, or a trained one's folder.
 
     Raises `NotReadyError` when it is to be trained and has not been.
     """
-    if profile.coder.sparse_model != TRAIN:
-        yield profile.coder.sparse_model
+    source = profile.sparse_model_of(hookpoint)
+    if source != TRAIN:
+        yield source
         return
     folder = _folder(profile, hookpoint)
     if not lake.exists(folder):
@@ -98,18 +116,22 @@ def coder_source(profile: Profile, lake: Lake, hookpoint: str) -> Iterator[str |
 
 
 def load_prepared(
-    profile: Profile, lake: Lake, hookpoint: str, device: torch.device | str = "cpu"
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Coder:
-    """The hookpoint's coder in single precision, whoever trained it; raises as `coder_source`."""
+    """The hookpoint's coder, whoever trained it; raises as `coder_source` and `load_coder`."""
     with coder_source(profile, lake, hookpoint) as source:
         switch = profile.coder.transcoder_subtracts_b_dec
-        return load_coder(source, hookpoint, device, transcoder_subtracts_b_dec=switch)
+        return load_coder(source, hookpoint, device, dtype, switch)
 
 
 def load_described(
     profile: Profile, lake: Lake, hookpoint: str, device: torch.device | str = "cpu"
-) -> Coder:
-    """The coder that the hookpoint's table `weights` was written from.
+) -> Encoder:
+    """Encoder, in the precision `coder.dtype`, of the coder that table `weights` describes.
 
     Raises `NotReadyError` without that table, `ConflictError` when the coder has changed since,
     and what `coder_source` raises.
@@ -120,28 +142,21 @@ def load_described(
             f"{lake!r} holds no weights of hookpoint {hookpoint!r} in run {profile.run.name!r}; "
             "materialize the asset 'sparse_coder' first."
         )
-    coder = load_prepared(profile, lake, hookpoint, device)
-    _check_fingerprint(profile, manifest, hookpoint, coder)
-    return coder
+    dtype = getattr(torch, profile.coder.dtype)
+    encoder = load_prepared(profile, lake, hookpoint, device, dtype).encoder
+    _check_fingerprint(profile, manifest, hookpoint, encoder)
+    return encoder
 
 
-def _check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, coder: Coder) -> None:
+def _check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, coder: Encoder) -> None:
     if made.facts.get(FINGERPRINT) != coder.fingerprint:
         raise ConflictError(
-            f"the coder of hookpoint {hookpoint!r} (coder.sparse_model = "
-            f"{profile.coder.sparse_model!r}) has fingerprint {coder.fingerprint}, but "
-            f"{made.table} ({made.name}) of run {profile.run.name!r} was made from a coder with "
+            f"the coder of hookpoint {hookpoint!r} ({setting_of(hookpoint)} = "
+            f"{profile.sparse_model_of(hookpoint)!r}) has fingerprint {coder.fingerprint}, but "
+            f"{made.unit} was made from a coder with "
             f"{made.facts.get(FINGERPRINT)}: its files were replaced. Restore them, or give the "
             "run (run.name) another name and materialize 'contexts' and 'sparse_coder' for it."
         )
-
-
-def _config(profile: Profile) -> Mapping[str, Any]:
-    """The settings that change the coder: all of the run's when it is trained on the run."""
-    config = profile.run_config()
-    if profile.coder.sparse_model == TRAIN:
-        return config
-    return {name: value for name, value in config.items() if name.startswith("coder.")}
 
 
 def _folder(profile: Profile, hookpoint: str) -> str:

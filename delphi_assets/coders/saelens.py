@@ -25,7 +25,7 @@ them, so nothing is reshaped.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -143,7 +143,7 @@ def find(source: Path, hookpoint: str) -> Path | None:
     if len(found) > 1:
         raise DataError(
             f"{source} holds {[folder.name for folder in found]}, which are all at hookpoint "
-            f"{hookpoint!r}; give the folder of one of them as coder.sparse_model."
+            f"{hookpoint!r}; give the folder of one of them instead."
         )
     return found[0] if found else None
 
@@ -171,30 +171,41 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
     stored = read_safetensors(path, device)
     _check_scaling_factor(path, stored)
     check_shapes(path, shapes_of(stored), config.tensors)
-    tensors = {name: stored[name].to(dtype) for name in config.tensors}
-    files = [folder / CONFIG, path]
-    coder = LinearCoder(
+    folded = _folded(stored, config, folder)
+    tensors = {name: tensor.to(dtype) for name, tensor in folded.items()}
+    files = [folder / CONFIG, path, *([folder / SCALER] if config.averaged else [])]
+    return LinearCoder(
         shape=config.shape,
         encoder_rows=tensors["W_enc"].mT,
         encoder_bias=tensors["b_gate" if config.architecture == "gated" else "b_enc"],
         decoder_rows=tensors["W_dec"],
         decoder_bias=tensors["b_dec"],
         activation=_activation(config, tensors),
-        fingerprint="",
+        fingerprint=fingerprint(files),
+        input_bias=tensors["b_dec"] if config.subtracts_b_dec else None,
         normalization=config.normalization,
         restores_scale=not config.transcodes,
         skip=tensors.get("W_skip"),
     )
+
+
+def _folded(stored: Mapping[str, Tensor], config: Config, folder: Path) -> dict[str, Tensor]:
+    """The coder's tensors after what is folded into them, in single precision."""
+    tensors = {name: stored[name] for name in config.tensors}
     if config.rescaled:
-        coder = _fold_norms(coder)
+        norms = tensors["W_dec"].float().norm(dim=1)
+        tensors["W_enc"] = tensors["W_enc"] * norms
+        tensors["b_enc"] = tensors["b_enc"] * norms
+        # A row of zeros stays one: its latent is always zero too.
+        tensors["W_dec"] = tensors["W_dec"] / norms.clamp(min=1e-30)[:, None]
     if config.averaged:
-        coder = _fold_scale(coder, _scale(folder))
-        files.append(folder / SCALER)
-    return replace(
-        coder,
-        input_bias=coder.decoder_bias if config.subtracts_b_dec else None,
-        fingerprint=fingerprint(files),
-    )
+        scale = _scale(folder)
+        tensors["W_enc"] = tensors["W_enc"].float() * scale
+        tensors["W_dec"] = tensors["W_dec"].float() / scale
+        tensors["b_dec"] = tensors["b_dec"].float() / scale
+    if config.architecture == "gated":
+        tensors["scale"] = tensors.pop("r_mag").float().exp()
+    return tensors
 
 
 def _activation(config: Config, tensors: Mapping[str, Tensor]) -> ActivationFunction:
@@ -204,30 +215,10 @@ def _activation(config: Config, tensors: Mapping[str, Tensor]) -> ActivationFunc
     if name == "abstopk":
         return AbsTopK(config.k)
     if name == "gated":
-        return Gated(tensors["b_gate"], tensors["r_mag"].exp(), tensors["b_mag"])
+        return Gated(tensors["b_gate"], tensors["scale"], tensors["b_mag"])
     if name == "jumprelu":
         return jump_relu(tensors["threshold"])
     return relu(config.shape.num_latents, tensors["b_enc"].device, tensors["b_enc"].dtype)
-
-
-def _fold_norms(coder: LinearCoder) -> LinearCoder:
-    norms = coder.decoder_rows.norm(dim=1)
-    return replace(
-        coder,
-        encoder_rows=coder.encoder_rows * norms[:, None],
-        encoder_bias=coder.encoder_bias * norms,
-        # A row of zeros stays one: its latent is always zero too.
-        decoder_rows=coder.decoder_rows / norms.clamp(min=1e-30)[:, None],
-    )
-
-
-def _fold_scale(coder: LinearCoder, scale: float) -> LinearCoder:
-    return replace(
-        coder,
-        encoder_rows=coder.encoder_rows * scale,
-        decoder_rows=coder.decoder_rows / scale,
-        decoder_bias=coder.decoder_bias / scale,
-    )
 
 
 def _scale(folder: Path) -> float:

@@ -1,8 +1,9 @@
 """Where a coder's files are: a local folder, or a folder of the hub fetched into the cache.
 
-In: `coder.sparse_model` and a hookpoint. Out: a local folder.
+In: a source, as `coder.sparse_model` and `coder.sparse_models` hold it, and a module. Out: a local
+folder.
 
-1. `{hookpoint}` and `{layer}` in the source become the hookpoint without wrapper prefixes and the
+1. `{hookpoint}` and `{layer}` in the source become the module without wrapper prefixes and the
    number of its layer, as in `google/gemma-scope-2b-pt-res/layer_{layer}/width_16k/average_l0_71`.
 2. A folder that exists is taken as it is.
 3. Anything else is on the hub: the first two parts are the repository, the rest a folder inside.
@@ -13,19 +14,33 @@ from pathlib import Path
 
 from delphi_assets.coders.hooks import bare, layer_of
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.settings import coder_of
 
 _DESCRIBED_ELSEWHERE = ["*sae.safetensors", "*sae_weights.safetensors", "*ae.pt"]
 """Weights whose shapes a configuration beside them tells."""
 
 
-def fetch(source: str | Path, hookpoint: str, patterns: Sequence[str], config_only: bool) -> Path:
-    """The folder that holds the hookpoint's coder, as far as it is needed.
+def setting_of(hookpoint: str) -> str:
+    """The setting that says where the hookpoint's coder is."""
+    named = coder_of(hookpoint)
+    return f"coder.sparse_models.{named}" if named else "coder.sparse_model"
+
+
+def fetch(
+    source: str | Path,
+    module: str,
+    patterns: Sequence[str],
+    config_only: bool,
+    setting: str = "coder.sparse_model",
+) -> Path:
+    """The folder that holds the module's coder, as far as it is needed.
 
     `patterns` are names of files below the folder, for the hub; with `config_only` not those of
-    weights, where shapes are known without them. Raises `SettingError` for a placeholder that
-    cannot be filled, `DataError` for what is no folder and cannot be had from the hub.
+    weights, where shapes are known without them. `setting` is the one that holds `source`, for
+    errors: `SettingError` for a placeholder that cannot be filled, `DataError` for what is no
+    folder and cannot be had from the hub.
     """
-    location = _filled(str(source), hookpoint)
+    location = _filled(str(source), module, setting)
     folder = Path(location).expanduser()
     if folder.is_dir():
         return folder
@@ -44,26 +59,26 @@ def fetch(source: str | Path, hookpoint: str, patterns: Sequence[str], config_on
         )
     except (OSError, ValueError, httpx.HTTPError, HFValidationError) as error:
         raise DataError(
-            f"coder.sparse_model = {location!r} is no folder and cannot be read from the "
-            f"Hugging Face hub: {type(error).__name__}: {error}"
+            f"{setting} = {location!r} is no folder and cannot be read from the Hugging Face hub: "
+            f"{type(error).__name__}: {error}"
         ) from error
     if not (fetched / inside).is_dir():
         raise DataError(
-            f"coder.sparse_model = {location!r}: repository {repository!r} of the hub has no file "
+            f"{setting} = {location!r}: repository {repository!r} of the hub has no file "
             f"of a coder in {inside!r}; expected an existing folder."
         )
     return fetched / inside
 
 
-def _filled(source: str, hookpoint: str) -> str:
+def _filled(source: str, module: str, setting: str) -> str:
     """`source` with its placeholders replaced."""
-    layer = layer_of(bare(hookpoint))
+    layer = layer_of(bare(module))
     if "{layer}" in source and layer is None:
         raise SettingError(
-            f"coder.sparse_model = {source!r} holds {{layer}}, but hookpoint {hookpoint!r} names "
-            "no layer; expected a hookpoint such as 'layers.9'."
+            f"{setting} = {source!r} holds {{layer}}, but module {module!r} names no layer; "
+            "expected a hookpoint such as 'layers.9'."
         )
-    return source.replace("{layer}", str(layer)).replace("{hookpoint}", bare(hookpoint))
+    return source.replace("{layer}", str(layer)).replace("{hookpoint}", bare(module))
 
 
 def _on_hub(location: str) -> tuple[str, str]:

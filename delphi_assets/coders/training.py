@@ -38,7 +38,7 @@ from delphi_assets.coders.coder import Coder
 from delphi_assets.errors import DataError
 from delphi_assets.lake import Lake
 from delphi_assets.settings import CoderSettings, Profile
-from delphi_assets.subject import Subject, forward_to
+from delphi_assets.subject import Hook, Subject, forward_to
 
 _HELD_OUT = 0.1
 _OUTLIER = 10.0
@@ -125,11 +125,12 @@ def train_coder(
 def collect(profile: Profile, lake: Lake, subject: Subject, module: str) -> Tensor:
     """Outputs of `module` [tokens, d] on the run's first tokens, in the model's precision."""
     wanted, parts = profile.coder.train_tokens, []
+    hook = Hook(module, "output")
     with tqdm(total=wanted, desc=f"collect {module}", unit="tok", unit_scale=True) as bar:
         for shard in range(profile.n_shards):
             for batch in read_batches(profile, lake, shard, subject, drop_special=True):
                 inputs = batch.input_ids, batch.attention_mask
-                hooked = forward_to(subject.model, {module: "output"}, *inputs)[module]
+                hooked = forward_to(subject.model, [hook], *inputs)[hook]
                 parts.append(hooked[batch.kept][: wanted - bar.n])
                 bar.update(len(parts[-1]))
                 if bar.n >= wanted:

@@ -1,9 +1,9 @@
-"""Delphi's run directory: which files there are, and what its configurations say.
+"""Delphi's run directory: which files there are, and what they are about.
 
 In: `results/<name>`, or a bare `latents` folder. Out: a `DelphiRun`. No tensor is read.
 
     run_config.json                                settings of the run
-    latents/<hookpoint>/config.json                settings of the cache
+    latents/<hookpoint>/config.json                settings of the cache, see `cache_config`
     latents/<hookpoint>/<first>_<last>.safetensors activations of latents first to last, inclusive
     explanations/<hookpoint>_latent<i>.txt         a JSON string
     scores/<scorer>/<hookpoint>_latent<i>.txt      a JSON list, an object for each window
@@ -11,7 +11,6 @@ In: `results/<name>`, or a bare `latents` folder. Out: a `DelphiRun`. No tensor 
 A "/" in a hookpoint is "--" in the names of score files; here it is "--" everywhere.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from delphi_assets.coders.files import read_json
+from delphi_assets.delphi_runs.cache_config import CacheConfig, read_cache_config
 from delphi_assets.errors import DataError
 
 SCORERS = ("detection", "fuzz")
 UNPARSED = "Explanation could not be parsed."
 """The text that Delphi stores when the explainer's answer holds no explanation."""
 
-_TEXTS = ("dataset_repo", "dataset_split", "dataset_name", "dataset_column", "dataset_row")
-_NUMBERS = ("batch_size", "cache_ctx_len", "ctx_len", "n_tokens", "n_splits")
-_KEYS = (*_TEXTS, *_NUMBERS, "model_name")
 _READ_HERE = ("latents", "explanations", "scores", "run_config.json")
 
 
@@ -60,19 +57,6 @@ class LatentFile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CacheConfig:
-    """What `latents/<hookpoint>/config.json` says, older spellings resolved."""
-
-    dataset_repo: str
-    dataset_split: str
-    dataset_name: str | None
-    dataset_column: str
-    cache_ctx_len: int
-    n_splits: int | None
-    model_name: str
-
-
-@dataclass(frozen=True)
 class DelphiRun:
     """The files of a run. `run_config` is empty for a bare `latents` folder."""
 
@@ -101,12 +85,12 @@ def read_layout(folder: Path) -> DelphiRun:
             f"{folder} holds no activations; expected Delphi's results/<name>, or its folder "
             "latents, with <hookpoint>/config.json and <hookpoint>/<first>_<last>.safetensors."
         )
-    configs = [_cache_config(path / "config.json") for path in folders]
+    configs = [read_cache_config(path / "config.json") for path in folders]
     for path, config in zip(folders, configs, strict=True):
-        if _shared(config) != _shared(configs[0]):
+        if config.shared != configs[0].shared:
             raise DataError(
-                f"{path / 'config.json'} says {_shared(config)}, but {folders[0] / 'config.json'} "
-                f"says {_shared(configs[0])}; expected hookpoints cached together. Import them as "
+                f"{path / 'config.json'} says {config.shared}, but {folders[0] / 'config.json'} "
+                f"says {configs[0].shared}; expected hookpoints cached together. Import them as "
                 "two runs."
             )
     hookpoints = tuple(
@@ -128,53 +112,8 @@ def read_layout(folder: Path) -> DelphiRun:
     return run
 
 
-def _shared(config: CacheConfig) -> dict[str, object]:
-    return {name: value for name, value in vars(config).items() if name != "n_splits"}
-
-
 def _hookpoint_name(folder: Path, latents: Path) -> str:
     return folder.relative_to(latents).as_posix().replace("/", "--")
-
-
-def _cache_config(path: Path) -> CacheConfig:
-    if not path.is_file():
-        raise DataError(f"{path} is missing; expected Delphi's settings of the cache there.")
-    raw = read_json(path)
-    for key in raw:
-        if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise DataError(f"{path} has an unknown key {key!r}; expected {sorted(_KEYS)}{hint}")
-    for key, value in raw.items():
-        is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        may_be_null = key == "dataset_name" and value is None
-        if not (is_number if key in _NUMBERS else isinstance(value, str) or may_be_null):
-            wanted = "a positive integer" if key in _NUMBERS else "a text"
-            raise DataError(f"{path} says {key} = {value!r}; expected {wanted}.")
-    column = _one_of(path, raw, "dataset_column", "dataset_row")
-    length = _one_of(path, raw, "cache_ctx_len", "ctx_len")
-    for key, value in (("cache_ctx_len", length), ("model_name", raw.get("model_name"))):
-        if value is None:
-            raise DataError(f"{path} has no {key}; expected the settings that Delphi writes.")
-    return CacheConfig(
-        dataset_repo=raw.get("dataset_repo") or "unknown",
-        dataset_split=raw.get("dataset_split") or "train",
-        dataset_name=raw.get("dataset_name") or None,
-        dataset_column=column or "text",
-        cache_ctx_len=length,
-        n_splits=raw.get("n_splits"),
-        model_name=raw["model_name"],
-    )
-
-
-def _one_of(path: Path, raw: dict[str, Any], name: str, older: str) -> Any:
-    """The value under either spelling; both may be there if they agree."""
-    held = [raw[key] for key in (name, older) if key in raw]
-    if len(held) == 2 and held[0] != held[1]:
-        raise DataError(
-            f"{path} says {name} = {held[0]!r} and {older} = {held[1]!r}; expected one value."
-        )
-    return held[0] if held else None
 
 
 def _splits(folder: Path, n_splits: int | None) -> tuple[SplitFile, ...]:

@@ -10,9 +10,8 @@ from typing import Any
 
 from delphi_assets.delphi_runs.layout import DelphiRun
 from delphi_assets.lake import Lake
-from delphi_assets.settings import Profile, parse_profile
+from delphi_assets.settings import CacheSettings, Profile, parse_profile
 
-_N_BUCKETS = 16
 _SELECTION = {
     "constructor_cfg": ("min_examples", "n_non_activating", "example_ctx_len"),
     "sampler_cfg": ("n_examples_train", "n_examples_test", "n_quantiles"),
@@ -53,10 +52,10 @@ def imported_profile(delphi: DelphiRun, n_tokens: int, lake: Lake, run: str) -> 
 
 
 def _n_buckets(delphi: DelphiRun) -> int:
-    """About 16 buckets, each within a split: then every file is read once."""
+    """As many as any run has, or as Delphi has files, if those are more."""
     n_splits = max(len(cached.splits) for cached in delphi.hookpoints)
-    fewest = min(cached.num_latents for cached in delphi.hookpoints)
-    return n_splits * max(1, min(_N_BUCKETS, fewest) // n_splits)
+    default: int = CacheSettings.model_fields["n_buckets"].default
+    return max(default, n_splits)
 
 
 def _selection(config: Mapping[str, Any], ctx_len: int) -> dict[str, object]:

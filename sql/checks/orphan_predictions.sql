@@ -2,6 +2,8 @@
 -- Parameters: $run, $hookpoint, $n_rows (most rows shown).
 -- Columns: what is missing (explanation or example), explanation_id, latent, selection, scorer,
 --   model, control, and the number of such predictions.
+-- An imported prediction (judge_hash 'delphi', where real ones have a hash) has no window to look
+--   for: Delphi does not store where in the corpus its judged windows lie.
 with of_hookpoint as (
     select *
     from predictions
@@ -30,6 +32,7 @@ without_example as (
         and of_hookpoint.selection = examples.selection
         and of_hookpoint.latent = examples.latent
         and of_hookpoint.example = examples.example
+    where of_hookpoint.judge_hash is distinct from 'delphi'
 ),
 
 orphans as (

@@ -2,8 +2,9 @@
 -- Parameters: $run, $hookpoint, $first, $last (latents, half open); $model (the judge; null: every
 --   one). Needs: the views predictions and examples.
 -- Columns: latent, scorer, explanation_id, model, judge_hash, truth, prediction, probability,
---   quantile, str_tokens and activations of the window (null where the lake does not hold it), in
---   order of latent, scorer, explanation, judge and example.
+--   quantile, str_tokens and activations of the window (null where the lake does not hold it, as
+--   for imported predictions, whose judge_hash is 'delphi'), in order of latent, scorer,
+--   explanation, judge and example.
 select
     predictions.latent,
     predictions.scorer,
@@ -23,6 +24,7 @@ left join examples
     and predictions.selection = examples.selection
     and predictions.latent = examples.latent
     and predictions.example = examples.example
+    and predictions.judge_hash is distinct from 'delphi'
 where
     predictions.run = $run
     and predictions.hookpoint = $hookpoint

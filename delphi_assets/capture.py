@@ -1,0 +1,268 @@
+"""Stage captured: one forward pass over a token shard, every non-zero activation kept.
+
+In: the table `contexts` and the coders of the profile. Out: the table `captured`, a unit per
+hookpoint and shard, which `activations` merges. Shards depend on nothing but their contexts: any
+number of processes may capture different ones at once. Of each shard, the hookpoints that are not
+there yet:
+
+1. Batches of `batch_size` contexts run through the model once for all hookpoints, stopped after
+   the last of them.
+2. Padding is dropped, and with `filter_bos` the positions of special tokens; the model saw them.
+3. Each hookpoint's coder encodes what is left into (position, latent, activation) entries. Dense
+   [tokens, latents] pre-activations exist only for a block of tokens, at most 64 MB at a time.
+   Activations are rounded to `activation_dtype`.
+4. When the entries of all hookpoints together would take `buffer_mib`, and at the end of the shard,
+   they are sorted by latent, then position, and written as a part: a file per bucket of latents.
+5. At the end of the shard its units are published. A process that dies loses the shard at hand.
+
+Memory is that of the model, the coders, one batch and the buffer, whatever the number of tokens.
+
+A coder is refused unless it is the one that the hookpoint's table `weights` describes.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from delphi_assets import preflight
+from delphi_assets.activations import captured_unit, is_merged
+from delphi_assets.batches import Batch, read_batches
+from delphi_assets.buckets import Bucket, bucket_ranges
+from delphi_assets.coders.coder import Encoder
+from delphi_assets.coders.preparation import FINGERPRINT, load_described
+from delphi_assets.contexts import published_contexts
+from delphi_assets.entries import Entries, memory
+from delphi_assets.errors import DataError, SettingError
+from delphi_assets.lake import Draft, Lake
+from delphi_assets.settings import Profile
+from delphi_assets.stage import StageReport
+from delphi_assets.subject import Hook, Subject, forward_to, load_subject, pick_device
+
+
+@dataclass(frozen=True)
+class Hooked:
+    """A hookpoint of the profile, the place of the model it names, and the coder that reads it."""
+
+    hookpoint: str
+    hook: Hook
+    coder: Encoder
+    buckets: Sequence[Bucket]
+
+
+class Pass(NamedTuple):
+    """One pass over a shard: positions of its contexts, those that could fire, seconds."""
+
+    positions: int
+    tokens: int
+    seconds: float
+
+
+def capture(profile: Profile, lake: Lake, shards: Sequence[int]) -> StageReport:
+    """Write what fires in `shards` at all hookpoints, as far as it is not there.
+
+    Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
+    activations that `cache.activation_dtype` cannot hold, `SettingError` for a shard that the run
+    does not have, `ConflictError` for data made with other settings or another coder,
+    `StorageError` when a file cannot be written, and what `preflight.check` raises.
+    """
+    started = time.perf_counter()
+    _check_shards(profile, lake, shards)
+    missing = _missing(profile, lake, shards)
+    if any(missing.values()):
+        _capture(profile, lake, {shard: names for shard, names in missing.items() if names})
+    return _report(profile, lake, missing, time.perf_counter() - started)
+
+
+def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
+    for shard in shards:
+        if not 0 <= shard < profile.n_shards:
+            raise SettingError(
+                f"shard {shard} does not exist; expected 0 to {profile.n_shards - 1}, as "
+                f"cache.n_tokens = {profile.cache.n_tokens} and cache.shard_tokens = "
+                f"{profile.cache.shard_tokens} give {profile.n_shards} of them."
+            )
+        published_contexts(profile, lake, shard)
+
+
+def _missing(profile: Profile, lake: Lake, shards: Sequence[int]) -> dict[int, list[str]]:
+    """The hookpoints of every shard that are neither merged nor captured."""
+    open_hookpoints = [
+        hookpoint
+        for hookpoint in profile.cache.hookpoints
+        if not is_merged(profile, lake, hookpoint)
+    ]
+    return {
+        shard: [
+            hookpoint
+            for hookpoint in open_hookpoints
+            if lake.ready(
+                captured_unit(profile, hookpoint, shard), profile.hookpoint_config(hookpoint)
+            )
+            is None
+        ]
+        for shard in shards
+    }
+
+
+def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]]) -> None:
+    """Run the shards of `missing` for the hookpoints named there."""
+    checked = preflight.check(profile)
+    lake.claim_run(profile.run.name, profile.run_config())
+    device = pick_device(profile.model.device)
+    hooked = {}
+    for name in profile.cache.hookpoints:
+        if any(name in names for names in missing.values()):
+            coder = load_described(profile, lake, name, device)
+            buckets = bucket_ranges(coder.shape.num_latents, profile.cache.n_buckets)
+            hooked[name] = Hooked(name, checked[name].hook, coder, buckets)
+    subject = load_subject(profile.model)
+    for shard, names in missing.items():
+        _capture_shard(profile, lake, subject, shard, [hooked[name] for name in names])
+
+
+def _capture_shard(
+    profile: Profile, lake: Lake, subject: Subject, shard: int, hooked: Sequence[Hooked]
+) -> None:
+    positions = published_contexts(profile, lake, shard).facts["tokens"]
+    started, tokens, part = time.perf_counter(), 0, 0
+    entries = {hook.hookpoint: Entries(shard * profile.cache.shard_tokens) for hook in hooked}
+    with (
+        ExitStack() as stack,
+        tqdm(
+            total=positions,
+            desc=f"captured {shard + 1}/{profile.n_shards}",
+            unit="tok",
+            unit_scale=True,
+        ) as bar,
+    ):
+        drafts = {
+            hook.hookpoint: stack.enter_context(
+                lake.draft(captured_unit(profile, hook.hookpoint, shard))
+            )
+            for hook in hooked
+        }
+        for batch in read_batches(profile, lake, shard, subject, profile.cache.filter_bos):
+            _encode(profile, batch, subject, hooked, entries)
+            tokens += int(batch.kept.sum())
+            if memory(list(entries.values())) >= profile.cache.buffer_mib * 2**20:
+                _write(hooked, entries, drafts, part)
+                part += 1
+            bar.update(int(batch.attention_mask.sum()))
+        _write(hooked, entries, drafts, part)
+        done = Pass(positions, tokens, time.perf_counter() - started)
+        for hook in hooked:
+            draft = drafts[hook.hookpoint]
+            facts = _facts(subject, hook, draft, done)
+            draft.publish(profile.hookpoint_config(hook.hookpoint), facts)
+
+
+def _encode(
+    profile: Profile,
+    batch: Batch,
+    subject: Subject,
+    hooked: Sequence[Hooked],
+    entries: Mapping[str, Entries],
+) -> None:
+    """Run one batch and add what fires in it to the hookpoints' entries."""
+    captured = forward_to(
+        subject.model, {hook.hook for hook in hooked}, batch.input_ids, batch.attention_mask
+    )
+    positions = batch.positions[batch.kept]
+    for hook in hooked:
+        fired = hook.coder.encode(captured[hook.hook][batch.kept])
+        where = positions[fired.row]
+        values = _rounded(profile, hook.hookpoint, fired.latent, where, fired.value)
+        fires = values != 0
+        entries[hook.hookpoint].add(fired.latent[fires], where[fires], values[fires])
+
+
+def _rounded(
+    profile: Profile, hookpoint: str, latents: Tensor, positions: Tensor, values: Tensor
+) -> Tensor:
+    """`values` as they are stored; raises `DataError` naming the first that cannot be."""
+    rounded = values.to(getattr(torch, profile.cache.activation_dtype))
+    wrong = ~torch.isfinite(rounded)
+    if wrong.any():
+        first = int(wrong.nonzero()[0])
+        value = float(values[first])
+        raise DataError(
+            f"latent {int(latents[first])} of hookpoint {hookpoint!r} has activation {value} at "
+            f"position {int(positions[first])}; {_way_out(value, profile)}"
+        )
+    return rounded
+
+
+def _way_out(value: float, profile: Profile) -> str:
+    if math.isfinite(value):
+        return (
+            "activations are stored in half precision, up to 65504, and those of this coder are "
+            "too large for it. Check that coder and model belong together, or set "
+            "cache.activation_dtype = 'float32'."
+        )
+    narrow = [
+        name
+        for name, dtype in (("model", profile.model.dtype), ("coder", profile.coder.dtype))
+        if dtype != "float32"
+    ]
+    wider = "".join(f", or set {name}.dtype = 'float32'" for name in narrow)
+    return f"expected a finite number. Check that coder and model belong together{wider}."
+
+
+def _write(
+    hooked: Sequence[Hooked],
+    entries: Mapping[str, Entries],
+    drafts: Mapping[str, Draft],
+    part: int,
+) -> None:
+    """Write what the entries hold as a part of every hookpoint's unit."""
+    for hook in hooked:
+        for file in entries[hook.hookpoint].take(hook.buckets, part):
+            drafts[hook.hookpoint].add(file)
+
+
+def _facts(subject: Subject, hook: Hooked, draft: Draft, done: Pass) -> dict[str, Any]:
+    """What a unit's manifest says beside its settings, which hold the precisions."""
+    device = subject.device
+    return {
+        "num_latents": hook.coder.shape.num_latents,
+        "positions": done.positions,
+        "tokens": done.tokens,
+        "seconds": round(done.seconds, 2),
+        "tokens_per_second": round(done.positions / done.seconds, 1),
+        "activations_per_token": round(draft.rows / max(done.tokens, 1), 3),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "torch": torch.__version__,
+        FINGERPRINT: hook.coder.fingerprint,
+    }
+
+
+def _report(
+    profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]], seconds: float
+) -> StageReport:
+    rows = new_rows = size = tokens = new_positions = 0
+    for shard, made in missing.items():
+        for hookpoint in profile.cache.hookpoints:
+            # An imported run has activations, and no shards that they were captured in.
+            if manifest := lake.manifest(captured_unit(profile, hookpoint, shard)):
+                rows, size = rows + manifest.rows, size + manifest.bytes
+                tokens += int(manifest.facts["tokens"])
+                new_rows += manifest.rows if hookpoint in made else 0
+        new_positions += published_contexts(profile, lake, shard).facts["tokens"] if made else 0
+    return StageReport(
+        rows=rows,
+        new_rows=new_rows,
+        seconds=seconds,
+        bytes=size,
+        facts={
+            "tokens": tokens // len(profile.cache.hookpoints),
+            "tokens_per_second": round(new_positions / seconds, 1),
+            "activations_per_token": round(rows / max(tokens, 1), 3),
+        },
+    )

@@ -1,0 +1,118 @@
+"""The activations of a checked Delphi run, as the tables weights and activations.
+
+In: a `Source`. Out: both tables, activations with a unit per bucket of latents. Delphi keeps no
+weights: the table has a row for every latent, without values.
+
+Buckets are written in order and split files read in order, each once, so memory is that of one file
+and one bucket. A bucket that is there is not written again; it must be from the same files, as the
+hash among its facts says.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from delphi_assets.activations import bucket_unit
+from delphi_assets.buckets import Bucket, bucket_ranges
+from delphi_assets.coders.preparation import weights_config, weights_unit
+from delphi_assets.delphi_runs.layout import CachedHookpoint, SplitFile
+from delphi_assets.delphi_runs.source import CheckedHookpoint, Source
+from delphi_assets.delphi_runs.splits import Entries, read_entries
+from delphi_assets.errors import ConflictError
+from delphi_assets.lake import File, Lake
+from delphi_assets.schema import ACTIVATIONS, WEIGHTS
+from delphi_assets.settings import Profile
+
+SOURCE = "delphi_sha256"
+"""Name, among the facts of an imported bucket, of the hash of the files it is from."""
+
+
+def missing_buckets(profile: Profile, lake: Lake, held: CheckedHookpoint) -> list[Bucket]:
+    """The buckets of a hookpoint that are not there or damaged.
+
+    Raises `ConflictError` when one that was published is not from these files.
+    """
+    hookpoint = held.cached.hookpoint
+    config, missing = profile.hookpoint_config(hookpoint), []
+    for bucket in bucket_ranges(held.cached.num_latents, profile.cache.n_buckets):
+        unit = bucket_unit(profile.run.name, hookpoint, bucket.number)
+        ready = lake.ready(unit, config)
+        published = ready or lake.manifest(unit)
+        if published is not None and published.facts.get(SOURCE) != held.sha256:
+            raise ConflictError(
+                f"{unit} in the lake is not from these files ({SOURCE} differs); import them under "
+                "another name (--run)."
+            )
+        if ready is None:
+            missing.append(bucket)
+    return missing
+
+
+def write_weights(profile: Profile, lake: Lake, cached: CachedHookpoint) -> None:
+    """Write a hookpoint's table of weights, unless it is there."""
+    unit = weights_unit(profile, cached.hookpoint)
+    config = weights_config(profile, cached.hookpoint)
+    if lake.ready(unit, config) is None:
+        nulls = pa.nulls(cached.num_latents, pa.float32())
+        latents = np.arange(cached.num_latents, dtype=np.int32)
+        columns = {**dict.fromkeys(WEIGHTS.arrow.names, nulls), "latent": latents}
+        rows = pa.table(columns, WEIGHTS.arrow)
+        lake.publish(unit, [File(rows)], config, {"num_latents": cached.num_latents})
+
+
+def write_activations(
+    profile: Profile,
+    lake: Lake,
+    source: Source,
+    held: CheckedHookpoint,
+    missing: Sequence[Bucket],
+) -> int:
+    """Write the missing buckets of a hookpoint; returns the activations in them."""
+    hookpoint = held.cached.hookpoint
+    facts = {
+        "num_latents": held.cached.num_latents,
+        "positions": source.tokens.size,
+        "tokens": source.tokens.size,
+        SOURCE: held.sha256,
+    }
+    files, written = _OneAtATime(), 0
+    for bucket in tqdm(missing, desc=f"import {hookpoint}", unit="bucket"):
+        unit = bucket_unit(profile.run.name, hookpoint, bucket.number)
+        rows = File(_rows(held.cached, bucket, files))
+        written += lake.publish(unit, [rows], profile.hookpoint_config(hookpoint), facts).rows
+    return written
+
+
+class _OneAtATime:
+    """Split files, of which the last one asked for stays in memory."""
+
+    def __init__(self) -> None:
+        self._held: tuple[SplitFile, Entries] | None = None
+
+    def entries(self, split: SplitFile) -> Entries:
+        if self._held is None or self._held[0] != split:
+            self._held = None
+            self._held = (split, read_entries(split))
+        return self._held[1]
+
+
+def _rows(cached: CachedHookpoint, bucket: Bucket, files: _OneAtATime) -> Iterator[pa.Table]:
+    """The rows of a bucket, in order, from the files that hold its latents."""
+    for split in cached.splits:
+        if split.first < bucket.last and bucket.first < split.last:
+            yield _within(files.entries(split), bucket)
+
+
+def _within(entries: Entries, bucket: Bucket) -> pa.Table:
+    """Rows of the bucket's latents; copied, as a part would keep all entries in memory."""
+    first, last = np.searchsorted(entries.latents, [bucket.first, bucket.last])
+    return pa.table(
+        {
+            "latent": entries.latents[first:last].copy(),
+            "position": entries.positions[first:last].copy(),
+            "activation": entries.activations[first:last].astype(np.float32),
+        },
+        schema=ACTIVATIONS.arrow,
+    )

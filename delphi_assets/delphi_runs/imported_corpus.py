@@ -1,0 +1,75 @@
+"""The corpus of a checked Delphi run, as the tables contexts and vocabulary.
+
+In: a `Source`. Out: both tables; the contexts are one shard. Delphi does not say which documents
+they are from. Tokens whose texts are not known are shown as `<id>`.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from delphi_assets.contexts import contexts_config, contexts_unit, token_texts
+from delphi_assets.delphi_runs.source import Source
+from delphi_assets.errors import ConflictError
+from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.schema import CONTEXTS, VOCABULARY
+from delphi_assets.settings import Profile
+from delphi_assets.subject import special_ids
+
+
+def check_corpus(profile: Profile, lake: Lake, source: Source) -> None:
+    """Raise `ConflictError` when the lake's contexts of this run are other ones."""
+    unit, config = contexts_unit(profile, 0), contexts_config(profile)
+    manifest = lake.ready(unit, config) or lake.manifest(unit)
+    if manifest is not None and manifest.facts.get("tokens_sha256") != source.tokens_sha256:
+        raise ConflictError(
+            f"{unit} in the lake holds other tokens than these files; import them under another "
+            "name (--run)."
+        )
+
+
+def write_corpus(profile: Profile, lake: Lake, source: Source) -> None:
+    """Write contexts and vocabulary, as far as they are not there."""
+    contexts, config = contexts_unit(profile, 0), contexts_config(profile)
+    if lake.ready(contexts, config) is None:
+        facts = {
+            "tokens": source.tokens.size,
+            "documents": 0,
+            "tokens_sha256": source.tokens_sha256,
+        }
+        lake.publish(contexts, [File(_context_rows(source))], config, facts)
+    vocabulary = Unit("vocabulary", {"run": profile.run.name})
+    if lake.ready(vocabulary, config) is None:
+        lake.publish(vocabulary, [File(_vocabulary_rows(source))], config)
+
+
+def _context_rows(source: Source) -> pa.Table:
+    n_contexts, ctx_len = source.tokens.shape
+    edges = np.arange(n_contexts + 1, dtype=np.int32) * ctx_len
+    return pa.table(
+        {
+            "context": np.arange(n_contexts, dtype=np.int64),
+            "tokens": pa.ListArray.from_arrays(edges, source.tokens.ravel()),
+            "document_ids": [[] for _ in range(n_contexts)],
+            "document_starts": [[] for _ in range(n_contexts)],
+        },
+        schema=CONTEXTS.arrow,
+    )
+
+
+def _vocabulary_rows(source: Source) -> pa.Table:
+    tokenizer, size = source.tokenizer, source.vocabulary_size
+    special = np.zeros(size, dtype=bool)
+    if tokenizer is None:
+        shown = [f"<{token}>" for token in range(size)]
+    else:
+        shown = token_texts(tokenizer, size)
+        special[special_ids(tokenizer)] = True
+    return pa.table(
+        {
+            "token": np.arange(size, dtype=np.int32),
+            "str_token": shown,
+            "special": special,
+            "count": np.bincount(source.tokens.ravel(), minlength=size),
+        },
+        schema=VOCABULARY.arrow,
+    )

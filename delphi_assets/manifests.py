@@ -1,0 +1,134 @@
+"""Manifests: what is known of a published unit, and whether its files still are what they were.
+
+In: what a stage wrote, as `Unit`, settings and facts. Out: a JSON file a unit, read back as
+`Manifest`. A manifest names every file with its size and SHA-256, so that a file that was cut,
+lost or changed since is noticed before it is read as data.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+from delphi_assets.errors import ConflictError, DataError
+from delphi_assets.schema import SCHEMA_VERSION
+
+Scalar = str | int | float | bool | None
+
+
+class Unit(NamedTuple):
+    """What one `publish` writes: e.g. the activations of a hookpoint from one token shard."""
+
+    table: str
+    keys: Mapping[str, str | int]
+    name: str = "all"
+
+    def __str__(self) -> str:
+        keys = ", ".join(f"{key}={value}" for key, value in self.keys.items())
+        return f"{self.table} ({keys}) {self.name}"
+
+    @property
+    def path(self) -> str:
+        """Where its manifest is, relative to the lake's root."""
+        return f"manifests/{folder_of(self.table, self.keys)}/{self.name}.json"
+
+
+class StoredFile(NamedTuple):
+    """A published file: path relative to the lake's root, size, SHA-256 of its content."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a published unit."""
+
+    table: str
+    keys: dict[str, Scalar]
+    name: str
+    rows: int
+    files: list[StoredFile]
+    config: dict[str, Any]
+    facts: dict[str, Any]
+    schema_version: int
+    written_at: str
+
+    @classmethod
+    def of(
+        cls,
+        unit: Unit,
+        rows: int,
+        files: list[StoredFile],
+        config: Mapping[str, Any],
+        facts: Mapping[str, Any],
+    ) -> Self:
+        """The manifest of a unit that is published now."""
+        return cls(
+            table=unit.table,
+            keys=dict(unit.keys),
+            name=unit.name,
+            rows=rows,
+            files=files,
+            config=dict(config),
+            facts=dict(facts),
+            schema_version=SCHEMA_VERSION,
+            written_at=datetime.now(UTC).isoformat(),
+        )
+
+    @classmethod
+    def read(cls, path: str, stored: Mapping[str, Any]) -> Self:
+        """A manifest from its JSON at `path`; raises `ConflictError` for another version's."""
+        if stored.get("schema_version") != SCHEMA_VERSION:
+            raise ConflictError(
+                f"{path} has schema_version = {stored.get('schema_version')!r}; this version reads "
+                f"{SCHEMA_VERSION}. Use the version that wrote it, or another lake (run.lake)."
+            )
+        try:
+            return cls(**{**stored, "files": [StoredFile(*file) for file in stored["files"]]})
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} is no manifest ({error}); delete it and materialize its asset again."
+            ) from error
+
+    def to_json(self) -> str:
+        """The manifest as it is stored."""
+        return json.dumps(asdict(self), indent=1)
+
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Raise `ConflictError` for a setting in which it differs from `config`."""
+        other = "selection (selection.name)" if "selection" in self.keys else "run (run.name)"
+        check_same(str(self.unit), self.config, config, f"give the {other} another name")
+
+    @property
+    def unit(self) -> Unit:
+        """The unit it describes."""
+        return Unit(self.table, {key: str(value) for key, value in self.keys.items()}, self.name)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its files."""
+        return sum(file.bytes for file in self.files)
+
+
+def folder_of(table: str, keys: Mapping[str, str | int]) -> str:
+    """Folder of a table under path keys, hive style, relative to the lake's root."""
+    parts = [f"{key}={quote(str(value), safe='@')}" for key, value in keys.items()]
+    return "/".join([table, *parts])
+
+
+def check_same(
+    what: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], way_out: str
+) -> None:
+    """Raise `ConflictError` for the first setting in which two configurations differ."""
+    wanted = json.loads(json.dumps(dict(wanted)))
+    for setting in sorted(set(stored) | set(wanted)):
+        if stored.get(setting) != wanted.get(setting):
+            raise ConflictError(
+                f"{what} in the lake was made with {setting} = {stored.get(setting)!r}, now "
+                f"{setting} = {wanted.get(setting)!r} is asked for; {way_out}, or restore the "
+                "setting."
+            )

@@ -1,0 +1,154 @@
+"""Files under a root: a local folder or any URL that fsspec understands.
+
+Nothing is ever written in place: a file is staged under `staging/`, made durable, and renamed to
+where it belongs, so that whoever looks sees it whole or not at all.
+"""
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import fsspec
+
+from delphi_assets.errors import DataError, StorageError
+
+
+class Storage:
+    """Files at `root`: a local folder or a URL. Paths are relative to it unless called location."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.url = os.fspath(root)
+        self.fs, path = fsspec.core.url_to_fs(self.url)
+        self.root = path.rstrip("/")
+        self.local = "file" in _protocols(self.fs)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def location(self, relative: str) -> str:
+        """`relative` as DuckDB and fsspec read it: with the protocol unless local."""
+        path = f"{self.root}/{relative}" if relative else self.root
+        return path if self.local else f"{_protocols(self.fs)[0]}://{path}"
+
+    def open(self, location: str) -> BinaryIO:
+        """A file at a `location`, for reading."""
+        opened: BinaryIO = self.fs.open(location, "rb")
+        return opened
+
+    def exists(self, relative: str) -> bool:
+        """Whether a file or folder is there."""
+        return bool(self.fs.exists(f"{self.root}/{relative}"))
+
+    @contextmanager
+    def local_copy(self, relative: str) -> Iterator[Path]:
+        """A folder as a local path, downloaded when it is elsewhere."""
+        if self.local:
+            yield Path(self.root) / relative
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            self.fs.get(f"{self.root}/{relative}", folder, recursive=True)
+            inner = Path(folder) / Path(relative).name
+            yield inner if inner.is_dir() else Path(folder)
+
+    def put_folder(self, source: Path, relative: str) -> None:
+        """Publish a local folder under `relative`, whole; one that is there already stays."""
+        stage = f"staging/{uuid.uuid4().hex}"
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            path = f"{stage}/{file.relative_to(source).as_posix()}"
+            self._make_parent(path)
+            self.fs.put_file(str(file), f"{self.root}/{path}")
+        if self.exists(relative):
+            return
+        # A folder that appeared meanwhile is not empty, so the move fails and that one stays.
+        with suppress(OSError):
+            self.move(stage, relative)
+
+    def read_json(self, path: str) -> dict[str, Any] | None:
+        """A JSON object; None without the file, `DataError` when it is damaged."""
+        try:
+            stored = json.loads(self.fs.cat_file(f"{self.root}/{path}"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise DataError(
+                f"{self.location(path)} is not JSON ({error}); delete it and materialize its "
+                "asset again."
+            ) from error
+        if not isinstance(stored, dict):
+            raise DataError(
+                f"{self.location(path)} holds {type(stored).__name__}; expected a JSON object. "
+                "Delete it and materialize its asset again."
+            )
+        return stored
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write a file, or another one over it."""
+        self.move(self._stage_text(text), path)
+
+    def create_text(self, path: str, text: str) -> bool:
+        """Write a file unless it is there; False when it is. Of several writers one wins."""
+        if self.exists(path):
+            return False
+        stage = self._stage_text(text)
+        if not self.local:
+            self.move(stage, path)
+            return True
+        self._make_parent(path)
+        try:
+            os.link(f"{self.root}/{stage}", f"{self.root}/{path}")
+        except FileExistsError:
+            return False
+        finally:
+            os.unlink(f"{self.root}/{stage}")
+        return True
+
+    def _stage_text(self, text: str) -> str:
+        stage = f"staging/{uuid.uuid4().hex}.json"
+        with self.staged(stage) as sink:
+            sink.write(text.encode())
+        return stage
+
+    def _make_parent(self, path: str) -> None:
+        self.fs.makedirs(f"{self.root}/{path}".rsplit("/", 1)[0], exist_ok=True)
+
+    def move(self, source: str, target: str) -> None:
+        """Put a staged file or folder in place, over what is there."""
+        self._make_parent(target)
+        if self.local:
+            os.replace(f"{self.root}/{source}", f"{self.root}/{target}")
+        else:
+            self.fs.mv(f"{self.root}/{source}", f"{self.root}/{target}", recursive=True)
+
+    @contextmanager
+    def staged(self, path: str) -> Iterator[Any]:
+        """A file to write; durable when it is closed, gone when that fails."""
+        try:
+            self._make_parent(path)
+            with self.fs.open(f"{self.root}/{path}", "wb") as sink:
+                yield sink
+                if self.local:
+                    sink.flush()
+                    os.fsync(sink.fileno())
+        except OSError as error:
+            self.discard(path)
+            raise StorageError(
+                f"{self.location(path)} cannot be written ({error}); expected room and permission "
+                "to write. What was published before is kept: mend it and run again."
+            ) from error
+        except BaseException:
+            self.discard(path)
+            raise
+
+    def discard(self, path: str) -> None:
+        """Remove a file if it is there."""
+        with suppress(OSError):
+            self.fs.rm_file(f"{self.root}/{path}")
+
+
+def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

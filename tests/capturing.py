@@ -1,0 +1,154 @@
+"""Processes that capture and merge at once, or are killed while they do.
+
+    python -m tests.capturing killed|together|same PROFILE.json
+
+In: a profile whose contexts and coders are ready, as JSON. Out: the lake, and a line of JSON about
+what happened. Children are forked, so that each has its modules loaded when its clock starts:
+
+- `killed`: one child after the other captures and merges, and is killed after a random time, until
+  one gets through; then another run, until there were enough kills;
+- `together`: two children capture different shards while a third reads what is published;
+- `same`: two children capture and merge the very same.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from delphi_assets import connect
+from delphi_assets.activations import merge_shards
+from delphi_assets.capture import capture
+from delphi_assets.coders.preparation import prepare_coder
+from delphi_assets.contexts import build_contexts
+from delphi_assets.errors import DataError
+from delphi_assets.lake import Lake
+from delphi_assets.settings import Profile
+from delphi_assets.subject import load_subject
+
+KILLS = 12
+
+
+def work(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
+    """Capture shards, and merge."""
+    capture(profile, lake, shards)
+    for hookpoint in profile.cache.hookpoints:
+        merge_shards(profile, lake, hookpoint)
+
+
+def fork(task: Callable[[], None]) -> int:
+    """Run `task` in a child; returns its process id."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            task()
+            status = 0
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return child
+
+
+def status_of(child: int) -> int:
+    """The child's exit status, or minus the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed(profile: Profile, lake: Lake) -> dict[str, object]:
+    """Kill at random times of an undisturbed run, until `KILLS` hit; every run gets through."""
+    draw, kills, runs = random.Random(22), 0, []
+    longest = timed(lambda: finish(prepared(profile, lake, "undisturbed"), lake))
+    while kills < KILLS:
+        run = prepared(profile, lake, f"killed-{len(runs)}")
+        runs.append(run.run.name)
+        ended = False
+        while not ended:
+            child = fork(lambda run=run: work(run, lake, range(run.n_shards)))  # type: ignore[misc]
+            time.sleep(draw.uniform(0, 0.7 * longest))
+            os.kill(child, signal.SIGKILL)
+            ended = status_of(child) == 0
+            kills += not ended
+    return {"kills": kills, "runs": runs}
+
+
+def prepared(profile: Profile, lake: Lake, name: str) -> Profile:
+    """The profile under another run's name, with contexts and coders."""
+    run = profile.model_copy(update={"run": profile.run.model_copy(update={"name": name})})
+    build_contexts(run, lake)
+    for hookpoint in run.cache.hookpoints:
+        prepare_coder(run, lake, hookpoint)
+    return run
+
+
+def finish(profile: Profile, lake: Lake) -> None:
+    """Everything in a child that nobody kills."""
+    assert status_of(fork(lambda: work(profile, lake, range(profile.n_shards)))) == 0
+
+
+def timed(task: Callable[[], None]) -> float:
+    """Seconds that `task` takes."""
+    started = time.perf_counter()
+    task()
+    return time.perf_counter() - started
+
+
+def together(profile: Profile, lake: Lake) -> dict[str, object]:
+    """Even shards by one, odd ones by the other; a third reads until all is done."""
+    shards, folder = range(profile.n_shards), Path(lake.root)
+    reader = fork(lambda: read_on(lake))
+    while not (folder / "looking").exists():
+        time.sleep(0.01)
+    writers = [
+        fork(lambda share=share: capture(profile, lake, share))  # type: ignore[misc]
+        for share in (shards[::2], shards[1::2])
+    ]
+    ends = [status_of(writer) for writer in writers]
+    ends.append(status_of(fork(lambda: work(profile, lake, shards))))
+    (folder / "done").touch()
+    ends.append(status_of(reader))
+    return {"ends": ends, "reads": json.loads((folder / "reads").read_text())}
+
+
+def read_on(lake: Lake) -> None:
+    """Read what is published, again and again: files as their manifests say, whole buckets."""
+    folder, seen = Path(lake.root), []
+    with connect(lake) as con:
+        while not (folder / "done").exists():
+            units = lake.manifests("captured")
+            try:
+                for manifest in units:
+                    lake.checked("captured", manifest.files, thorough=True)
+            except DataError:
+                # Merged shards are taken away; before that, none may be damaged.
+                if not lake.manifests("activations"):
+                    raise
+            (rows,) = con.sql("select count(*) from activations").fetchall()[0]
+            seen.append((len(units), rows))
+            (folder / "looking").touch()
+    (folder / "reads").write_text(json.dumps(seen))
+
+
+def same(profile: Profile, lake: Lake) -> dict[str, object]:
+    """Twice the same work at once."""
+    children = [fork(lambda: capture(profile, lake, range(profile.n_shards))) for _ in range(2)]
+    ends = [status_of(child) for child in children]
+    ends.append(status_of(fork(lambda: work(profile, lake, range(profile.n_shards)))))
+    return {"ends": ends}
+
+
+if __name__ == "__main__":
+    # After a fork, threads of a pool that the parent had are gone.
+    torch.set_num_threads(1)
+    given = Profile.model_validate_json(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    # What transformers imports late, every child would import anew.
+    load_subject(given.model)
+    mode = {"killed": killed, "together": together, "same": same}[sys.argv[1]]
+    sys.stdout.write(json.dumps(mode(given, Lake(given.run.lake))))

@@ -1,0 +1,50 @@
+"""Lakes on either side of Delphi's layout: what an import left in one, and one to be exported."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from delphi_assets.database import connect
+from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.settings import Profile
+from tests.delphi_folders import Fired
+from tests.random_lake import HOOKPOINT
+
+TABLES = ("contexts", "vocabulary", "weights", "activations", "explanations", "predictions")
+
+
+def activations(lake: Lake, run: str, hookpoint: str) -> Fired:
+    """The activations in the lake, after a look at their order."""
+    held: Fired = {}
+    for manifest in lake.manifests("activations", run=run, hookpoint=hookpoint):
+        for file in manifest.files:
+            rows = read_parquet(lake, [lake.location(file.path)])
+            keys = list(
+                zip(*(rows[name].to_pylist() for name in ("latent", "position")), strict=True)
+            )
+            assert keys == sorted(keys)
+            held |= dict(zip(keys, rows["activation"].to_pylist(), strict=True))
+    return held
+
+
+def contents(lake: Lake, run: str) -> dict[str, pa.Table]:
+    """The run's tables as people read them, but for ids and times."""
+    con = connect(lake)
+    tables = {}
+    for name in TABLES:
+        rows = con.sql(f"from {name}").to_arrow_table()
+        rows = rows.filter(pa.compute.equal(rows["run"], run))
+        kept = [c for c in rows.column_names if c not in ("run", "explanation_id", "written_at")]
+        rows = rows.select(kept)
+        order = [(c, "ascending") for c in kept if not pa.types.is_list(rows[c].type)]
+        tables[name] = rows.sort_by(order)
+    return tables
+
+
+def write_config(lake: Lake, profile: Profile) -> None:
+    """Give the manifests of a random lake the settings that the stages store."""
+    for path in Path(lake.root, "manifests").rglob("*.json"):
+        manifest = json.loads(path.read_text())
+        if "table" in manifest:
+            path.write_text(json.dumps({**manifest, "config": profile.hookpoint_config(HOOKPOINT)}))
