@@ -2,22 +2,22 @@
 
     python -m benchmarks.capture --tokens 131072 --width 32768 --k 32
 
-1. Lay a random GPT-NeoX model, a random coder and a random corpus in a scratch folder, write the
-   contexts, and prepare the coder: real stages on real files, only the numbers in them are random.
+1. Lay a random GPT-NeoX model, random coders and a random corpus in a scratch folder, write the
+   contexts, and prepare the coders: real stages on real files, only the numbers in them are random.
 2. In turns, `--repeats` times: the lower bound (forward pass to the last hook, encoder product,
    activation function; nothing stored), and the stages `captured` and `activations` into a fresh
-   lake.
-3. Print seconds, their ratio, bytes an activation, and peaks of memory: of both stages above the
-   weights of model and encoders, and of encoding one batch above everything loaded.
-
-Both sides load model and coders; loading is told apart and taken from both. For another number of
-tokens the peaks must stay as they are: run it again with ten times as many.
+   lake. Both sides load model and coders; loading is told apart and taken from both.
+3. Measure peaks of memory, each in a process of its own (`benchmarks.peak`): of both stages above
+   that of loading model and encoders, and of encoding one batch above what is loaded. With ten
+   times the tokens the first must stay as it is.
+4. Print all that, ratios, and bytes an activation.
 """
 
 import argparse
 import json
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -33,10 +33,11 @@ from delphi_assets.activations import merge_shards
 from delphi_assets.batches import read_batches
 from delphi_assets.capture import capture
 from delphi_assets.coders import load_coder
+from delphi_assets.coders.activation_functions import Threshold
 from delphi_assets.coders.preparation import prepare_coder
 from delphi_assets.contexts import build_contexts
 from delphi_assets.lake import Lake
-from delphi_assets.settings import Profile, parse_profile
+from delphi_assets.settings import ModelSettings, Profile, parse_profile
 from delphi_assets.subject import Hook, forward_to, load_subject
 
 D_MODEL, LAYERS, VOCABULARY, CONTEXT = 512, 6, 32_768, 256
@@ -56,19 +57,17 @@ class Size(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """One timing of the lower bound: seconds of work and of loading, MiB of model and encoders."""
+    """One timing of the lower bound: seconds of work and of loading."""
 
     seconds: float
     loading: float
-    loaded: float
 
 
 class Stages(NamedTuple):
-    """One timing of the stages: seconds of capturing, loading among them, of merging; peak, MiB."""
+    """One timing of the stages: seconds of capturing, loading among them, and of merging."""
 
     capturing: float
     merging: float
-    peak: float
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -91,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.hookpoints,
         given.batch_size,
     )
+    if given.out and given.out.exists() and any(given.out.iterdir()):
+        parser.error(f"--out {given.out} is not empty; name another folder")
     folder = given.out or Path(tempfile.mkdtemp())
     try:
         json.dump(measure(folder, size, given.repeats), sys.stdout, indent=1)
@@ -112,13 +113,11 @@ def measure(folder: Path, size: Size, repeats: int) -> dict[str, object]:
         bounds.append(lower_bound(profile, Lake(template), size))
         lake = Lake(folder / f"lake-{repeat}")
         shutil.copytree(template, lake.root)
-        before = reset_peak()
         start = time.perf_counter()
         rows = capture(profile, lake, range(profile.n_shards)).rows
         captured = time.perf_counter()
         bytes_ = sum(merge_shards(profile, lake, name).bytes for name in size.hookpoints)
-        end = time.perf_counter()
-        stages.append(Stages(captured - start, end - captured, peak() - before))
+        stages.append(Stages(captured - start, time.perf_counter() - captured))
     bound = statistics.median(run.seconds for run in bounds)
     loading = statistics.median(run.loading for run in bounds)
     capturing = statistics.median(run.capturing for run in stages) - loading
@@ -128,10 +127,7 @@ def measure(folder: Path, size: Size, repeats: int) -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "shards": profile.n_shards,
         "lower_bound_s": [round(run.seconds, 2) for run in bounds],
-        "capturing_s": [
-            round(run.capturing - run_bound.loading, 2)
-            for run, run_bound in zip(stages, bounds, strict=True)
-        ],
+        "capturing_s": [round(run.capturing - loading, 2) for run in stages],
         "merging_s": [round(run.merging, 2) for run in stages],
         "loading_s": [round(run.loading, 2) for run in bounds],
         "ratio_capturing": round(capturing / bound, 3),
@@ -139,22 +135,36 @@ def measure(folder: Path, size: Size, repeats: int) -> dict[str, object]:
         "tokens_per_second": round(size.tokens / (capturing + merging), 1),
         "activations": rows,
         "bytes_per_activation": round(bytes_ / max(rows, 1), 3),
-        "peak_mib_above_loaded": [round(run.peak - bounds[0].loaded, 1) for run in stages],
-        "peak_mib_of_encoding_a_batch": round(encoding_peak(profile, Lake(template)), 1),
+        **peaks(profile, folder),
     }
 
 
-def encoding_peak(profile: Profile, lake: Lake) -> float:
-    """Peak of memory that encoding one batch takes above model, coder and batch, MiB."""
-    name = profile.cache.hookpoints[0]
-    subject = load_subject(profile.model)
-    encoder = load_coder(profile.sparse_model_of(name), name).encoder
+def peaks(profile: Profile, folder: Path) -> dict[str, object]:
+    """Peaks of memory in MiB, each of a process of its own."""
+    subject, hookpoint = load_subject(profile.model), profile.cache.hookpoints[0]
+    lake = Lake(folder / "template")
     batch = next(read_batches(profile, lake, 0, subject, drop_special=True))
-    hook = Hook(name, encoder.shape.side)
-    x = forward_to(subject.model, {hook}, batch.input_ids, batch.attention_mask)[hook]
-    before = reset_peak()
-    encoder.encode(x.reshape(-1, x.shape[-1]))
-    return peak() - before
+    hook = Hook(hookpoint, "output")
+    read = forward_to(subject.model, {hook}, batch.input_ids, batch.attention_mask)[hook]
+    np.save(folder / "x.npy", read.reshape(-1, D_MODEL).numpy())
+    run = profile.run.model_copy(update={"lake": lake.root})
+    settings = profile.model_copy(update={"run": run}).model_dump_json()
+    (folder / "profile.json").write_text(settings, encoding="utf-8")
+    loaded = peak_of("load", folder)
+    return {
+        "buffer_mib": profile.cache.buffer_mib,
+        "peak_mib_above_loading": round(peak_of("stages", folder) - loaded, 1),
+        "peak_mib_of_loading": round(loaded, 1),
+        "peak_mib_of_encoding_a_batch": round(peak_of("encode", folder, "x.npy"), 1),
+    }
+
+
+def peak_of(what: str, folder: Path, *names: str) -> float:
+    """What `benchmarks.peak` prints."""
+    files = [str(folder / name) for name in ("profile.json", *names)]
+    program = [sys.executable, "-m", "benchmarks.peak", what, *files]
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    return float(done.stdout)
 
 
 def lay(folder: Path, size: Size) -> Profile:
@@ -209,12 +219,20 @@ def lay_coder(folder: Path, size: Size, seed: int) -> None:
         names = "cfg.json", "sae.safetensors"
     else:
         tensors = {"W_enc": weight.T.contiguous(), "W_dec": weight, "b_enc": zeros}
-        # The module's outputs are far from unit scale; so high a threshold leaves about k.
-        tensors["threshold"] = torch.full((size.width,), 0.35)
+        tensors["threshold"] = torch.full((size.width,), threshold(folder, weight, size.k))
         config = {"architecture": "jumprelu", "d_in": D_MODEL, "d_sae": size.width}
         names = "cfg.json", "sae_weights.safetensors"
     (folder / names[0]).write_text(json.dumps(config), encoding="utf-8")
     save_file({**tensors, "b_dec": torch.zeros(D_MODEL)}, folder / names[1])
+
+
+def threshold(folder: Path, weight: torch.Tensor, k: int) -> float:
+    """What about `k` latents exceed on a token of random text; `folder` is the coder's."""
+    model = ModelSettings(name=str(folder.parent.parent / "model"), dtype="float32")
+    ids = torch.randint(0, VOCABULARY, (1, CONTEXT), generator=torch.Generator().manual_seed(1))
+    hook = Hook(folder.name, "output")
+    read = forward_to(load_subject(model).model, {hook}, ids, torch.ones_like(ids))[hook]
+    return float((read[0, ::16] @ weight.T).quantile(1 - k / len(weight)))
 
 
 def lower_bound(profile: Profile, lake: Lake, size: Size) -> Bound:
@@ -225,10 +243,7 @@ def lower_bound(profile: Profile, lake: Lake, size: Size) -> Bound:
         name: load_coder(profile.sparse_model_of(name), name) for name in profile.cache.hookpoints
     }
     hooks = {name: Hook(name, coder.shape.side) for name, coder in coders.items()}
-    tensors = [*subject.model.parameters(), *(coder.encoder_rows for coder in coders.values())]
-    loaded = sum(tensor.nbytes for tensor in tensors) / 2**20
     loading = time.perf_counter() - start
-    topk = size.k if size.architecture == "topk" else None
     buffer = torch.empty(BLOCK, size.width)
     start = time.perf_counter()
     for shard in range(profile.n_shards):
@@ -240,25 +255,11 @@ def lower_bound(profile: Profile, lake: Lake, size: Size) -> Bound:
                 for rows in torch.split(hooked[hooks[name]].reshape(-1, D_MODEL), BLOCK):
                     out = buffer[: len(rows)]
                     pre = torch.addmm(coder.encoder_bias, rows, coder.encoder_rows.mT, out=out)
-                    if topk:
-                        pre.topk(topk, dim=-1, sorted=False)
-    return Bound(time.perf_counter() - start, loading, loaded)
-
-
-def reset_peak() -> float:
-    """Forget the process's peak of memory; returns what is resident now, MiB."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _status("VmRSS:")
-
-
-def peak() -> float:
-    """Peak of resident memory since `reset_peak`, MiB."""
-    return _status("VmHWM:")
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+                    if isinstance(coder.activation, Threshold):
+                        (pre > coder.activation.limit).nonzero(as_tuple=True)
+                    else:
+                        pre.topk(size.k, dim=-1, sorted=False)
+    return Bound(time.perf_counter() - start, loading)
 
 
 if __name__ == "__main__":

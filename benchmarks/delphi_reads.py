@@ -3,6 +3,7 @@
     python benchmarks/delphi_reads.py make FOLDER     # here: a random lake and its export
     python benchmarks/delphi_reads.py read FOLDER     # where eai-delphi is installed
 
+A file holds 15 latents, so that one in the wrong place is seen.
 `read` imports nothing of this project. It prints JSON and ends with status 1 unless Delphi finds
 exactly the activations that were written, and builds records from them.
 """
@@ -11,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-N_TOKENS, CTX_LEN, NUM_LATENTS = 40_000, 64, 60
+N_TOKENS, CTX_LEN, NUM_LATENTS, N_BUCKETS = 40_000, 64, 60, 4
 HOOKPOINT = "layers.0"
 
 
@@ -26,7 +27,7 @@ def make(folder: Path) -> None:
         n_tokens=N_TOKENS,
         ctx_len=CTX_LEN,
         num_latents=NUM_LATENTS,
-        n_buckets=NUM_LATENTS,
+        n_buckets=N_BUCKETS,
     )
     write_config(made.lake, made.profile)
     export_run(made.lake, made.profile.run.name, folder / "run")

@@ -2,11 +2,10 @@
 
     python -m benchmarks.reading LAKE --run RUN --hookpoint layers.3.mlp
 
-1. Connect, and draw latents that fire by a hash of their number.
-2. Query each once: its positions and activations, as an Arrow table.
-3. Print the latencies in milliseconds, and how many rows a latent has.
-
-Files may be in the system's cache; the first query is told apart, as it opens them.
+1. Draw latents that fire, by a hash of their number.
+2. On a new connection, query each once: its positions and activations, as an Arrow table.
+3. Print the latencies in milliseconds, and how many rows a latent has. The first query is told
+   apart, as it opens the files; they may be in the system's cache.
 """
 
 import argparse
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 
 from delphi_assets import connect
 
+TOTAL = "select count(*) from activations where run = $run and hookpoint = $hookpoint"
 LATENTS = """
     select latent
     from activations
@@ -44,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     place = {"run": given.run, "hookpoint": given.hookpoint}
     milliseconds, rows = [], []
     with connect(given.lake) as con:
-        (total,) = con.execute("select count(*) from activations").fetchall()[0]
+        (total,) = con.execute(TOTAL, place).fetchall()[0]
         drawn = con.execute(LATENTS, {**place, "n": given.latents}).fetchall()
+    with connect(given.lake) as con:
         for (latent,) in drawn:
             start = time.perf_counter()
             found = con.sql(ONE, params={**place, "latent": latent}).to_arrow_table()

@@ -4,8 +4,8 @@ In: the table `captured` of a hookpoint, all of its token shards. Out: the table
 unit per latent bucket.
 
 1. Every shard must be there and as it was written; hashes are compared before anything is merged.
-2. Bucket by bucket, the shards' files are merged into one, sorted by latent, then position
-   (`merging`), in memory bounded by `cache.buffer_mib`.
+2. Bucket by bucket, `sql/activations/merged.sql` sorts the shards' rows by latent, then position,
+   in `cache.buffer_mib` of memory and, beyond that, in the system's temporary folder.
 3. When all buckets are there, the files of `captured` are removed. Their manifests stay: they say
    how the shards were made.
 
@@ -14,19 +14,18 @@ written again from shards that are captured again.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import duckdb
 from tqdm import tqdm
 
 from delphi_assets.buckets import bucket_ranges
-from delphi_assets.errors import NotReadyError
+from delphi_assets.database import open_database, stream
+from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.lake import File, Lake, Manifest, Unit
-from delphi_assets.merging import merged
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
-
-_SHARED_FACTS = ("num_latents", "coder_fingerprint", "device", "torch")
-_SUMMED_FACTS = ("positions", "tokens", "seconds")
 
 
 def captured_unit(profile: Profile, hookpoint: str, shard: int) -> Unit:
@@ -75,9 +74,12 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """
     started, new_rows = time.perf_counter(), 0
     if missing := _missing(profile, lake, hookpoint):
-        shards = _captured(profile, lake, hookpoint)
-        for unit in tqdm(missing, desc=f"activations {hookpoint}", unit="bucket"):
-            new_rows += _merge_bucket(profile, lake, hookpoint, unit, shards)
+        try:
+            new_rows = _merge(profile, lake, hookpoint, missing)
+        except DataError:
+            # Another process that merges the same takes the shards away when it is done.
+            if not is_merged(profile, lake, hookpoint):
+                raise
     lake.remove("captured", run=profile.run.name, hookpoint=hookpoint)
     manifests = published_buckets(profile, lake, hookpoint)
     rows, size = sum(held.rows for held in manifests), sum(held.bytes for held in manifests)
@@ -107,6 +109,35 @@ def _missing(profile: Profile, lake: Lake, hookpoint: str) -> list[Unit]:
     return [unit for unit in _units(profile, hookpoint) if lake.ready(unit, config) is None]
 
 
+def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]) -> int:
+    """Publish the missing buckets; returns their rows."""
+    shards = _captured(profile, lake, hookpoint)
+    captured = lake.checked("captured", [file for shard in shards for file in shard.files])
+    facts, config = _facts(shards), profile.hookpoint_config(hookpoint)
+    buckets = bucket_ranges(facts["num_latents"], profile.cache.n_buckets)
+    lake.sweep()
+    rows = 0
+    with open_database(lake, memory_limit=f"{profile.cache.buffer_mib}MiB") as con:
+        for unit in tqdm(missing, desc=f"activations {hookpoint}", unit="bucket"):
+            bucket = buckets[int(unit.keys["bucket"])]
+            sorted_rows = stream(
+                con,
+                "activations/merged",
+                captured=captured,
+                first=bucket.first,
+                last=bucket.last,
+            )
+            try:
+                rows += lake.publish(unit, [File(sorted_rows)], config, facts).rows
+            except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+                raise StorageError(
+                    f"{unit} cannot be merged ({error}); expected room in the system's temporary "
+                    f"folder and cache.buffer_mib = {profile.cache.buffer_mib} MiB of memory. "
+                    "Buckets that were merged are kept: make room and run again."
+                ) from error
+    return rows
+
+
 def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
     """The hookpoint's shards, in order and with every file in its size."""
     config = profile.hookpoint_config(hookpoint)
@@ -118,25 +149,17 @@ def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
         raise NotReadyError(
             f"{lake!r} lacks {len(missing)} of {profile.n_shards} token shards of run "
             f"{profile.run.name!r} at {hookpoint!r}, the first of them {missing[0]}; materialize "
-            "the missing partitions of the asset 'captured' first."
+            "the missing partitions of the asset 'captured' first (of an imported run: import it "
+            "again)."
         )
     return [shard for shard in shards if shard is not None]
 
 
-def _merge_bucket(
-    profile: Profile, lake: Lake, hookpoint: str, unit: Unit, shards: Sequence[Manifest]
-) -> int:
-    """Publish one bucket from the shards' parts of it; returns its rows."""
-    number = int(unit.keys["bucket"])
-    parts = [file for shard in shards for file in shard.files if f"/bucket={number}/" in file.path]
-    facts = shards[0].facts
-    rows = merged(
-        lake.checked("captured", parts, thorough=True),
-        bucket_ranges(facts["num_latents"], profile.cache.n_buckets)[number],
-        profile.cache.buffer_mib * 2**20,
-        lake.open,
-    )
-    shared = {name: facts[name] for name in _SHARED_FACTS}
-    summed = {name: sum(shard.facts[name] for shard in shards) for name in _SUMMED_FACTS}
-    config = profile.hookpoint_config(hookpoint)
-    return lake.publish(unit, [File(rows)], config, {**shared, **summed}).rows
+def _facts(shards: Sequence[Manifest]) -> Mapping[str, Any]:
+    """What the shards' manifests say, of all shards together."""
+    facts = [shard.facts for shard in shards]
+    same = {name: facts[0][name] for name in ("num_latents", "coder_fingerprint")}
+    sums = {name: sum(fact[name] for fact in facts) for name in ("positions", "tokens", "seconds")}
+    # Shards may have been captured on different machines.
+    all_of = {name: sorted({str(fact[name]) for fact in facts}) for name in ("device", "torch")}
+    return {**same, **sums, **{name: ", ".join(values) for name, values in all_of.items()}}

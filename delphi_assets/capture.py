@@ -11,8 +11,8 @@ there yet:
 3. Each hookpoint's coder encodes what is left into (position, latent, activation) entries. Dense
    [tokens, latents] pre-activations exist only for a block of tokens, at most 64 MB at a time.
    Activations are rounded to `activation_dtype`.
-4. When the entries of all hookpoints together would take `buffer_mib`, and at the end of the shard,
-   they are sorted by latent, then position, and written as a part: a file per bucket of latents.
+4. Entries are held until `buffer_mib` leaves a hookpoint no room for more, and at the end of the
+   shard; then they are sorted by latent, then position, and written as a part, which is a file.
 5. At the end of the shard its units are published. A process that dies loses the shard at hand.
 
 Memory is that of the model, the coders, one batch and the buffer, whatever the number of tokens.
@@ -38,9 +38,9 @@ from delphi_assets.buckets import Bucket, bucket_ranges
 from delphi_assets.coders.coder import Encoder
 from delphi_assets.coders.preparation import FINGERPRINT, load_described
 from delphi_assets.contexts import published_contexts
-from delphi_assets.entries import Entries, memory
+from delphi_assets.entries import Entries, capacity
 from delphi_assets.errors import DataError, SettingError
-from delphi_assets.lake import Draft, Lake
+from delphi_assets.lake import Draft, File, Lake
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
 from delphi_assets.subject import Hook, Subject, forward_to, load_subject, pick_device
@@ -54,6 +54,28 @@ class Hooked:
     hook: Hook
     coder: Encoder
     buckets: Sequence[Bucket]
+
+
+@dataclass(frozen=True)
+class Capturing:
+    """A hookpoint in a shard that is being captured: what it holds, and the files written."""
+
+    hooked: Hooked
+    entries: Entries
+    draft: Draft
+
+    def hold(self, latents: Tensor, positions: Tensor, values: Tensor) -> None:
+        """Take entries [nnz], in order of position, and write what there is no room for."""
+        while len(latents):
+            taken = self.entries.add(latents, positions, values)
+            latents, positions, values = latents[taken:], positions[taken:], values[taken:]
+            if self.entries.full:
+                self.write()
+
+    def write(self) -> None:
+        """Write what is held as a part."""
+        part = self.entries.parts
+        self.draft.add(File(self.entries.take(self.hooked.buckets), {"part": part}))
 
 
 class Pass(NamedTuple):
@@ -115,6 +137,7 @@ def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]])
     """Run the shards of `missing` for the hookpoints named there."""
     checked = preflight.check(profile)
     lake.claim_run(profile.run.name, profile.run_config())
+    lake.sweep()
     device = pick_device(profile.model.device)
     hooked = {}
     for name in profile.cache.hookpoints:
@@ -131,63 +154,66 @@ def _capture_shard(
     profile: Profile, lake: Lake, subject: Subject, shard: int, hooked: Sequence[Hooked]
 ) -> None:
     positions = published_contexts(profile, lake, shard).facts["tokens"]
-    started, tokens, part = time.perf_counter(), 0, 0
-    entries = {hook.hookpoint: Entries(shard * profile.cache.shard_tokens) for hook in hooked}
+    started, tokens = time.perf_counter(), 0
+    label = f"captured {shard + 1}/{profile.n_shards}"
     with (
         ExitStack() as stack,
-        tqdm(
-            total=positions,
-            desc=f"captured {shard + 1}/{profile.n_shards}",
-            unit="tok",
-            unit_scale=True,
-        ) as bar,
+        tqdm(total=positions, desc=label, unit="tok", unit_scale=True) as bar,
     ):
-        drafts = {
-            hook.hookpoint: stack.enter_context(
-                lake.draft(captured_unit(profile, hook.hookpoint, shard))
-            )
-            for hook in hooked
-        }
+        capturing = _begin(profile, lake, shard, hooked, stack)
         for batch in read_batches(profile, lake, shard, subject, profile.cache.filter_bos):
-            _encode(profile, batch, subject, hooked, entries)
+            _encode(profile, batch, subject, capturing)
             tokens += int(batch.kept.sum())
-            if memory(list(entries.values())) >= profile.cache.buffer_mib * 2**20:
-                _write(hooked, entries, drafts, part)
-                part += 1
             bar.update(int(batch.attention_mask.sum()))
-        _write(hooked, entries, drafts, part)
+        for each in capturing:
+            each.write()
         done = Pass(positions, tokens, time.perf_counter() - started)
-        for hook in hooked:
-            draft = drafts[hook.hookpoint]
-            facts = _facts(subject, hook, draft, done)
-            draft.publish(profile.hookpoint_config(hook.hookpoint), facts)
+        for each in capturing:
+            facts = _facts(subject, each, done)
+            each.draft.publish(profile.hookpoint_config(each.hooked.hookpoint), facts)
+
+
+def _begin(
+    profile: Profile, lake: Lake, shard: int, hooked: Sequence[Hooked], stack: ExitStack
+) -> list[Capturing]:
+    """Room for the entries of every hookpoint, and a unit to write them to."""
+    size = capacity(profile.cache.buffer_mib * 2**20, len(hooked))
+    first, dtype = shard * profile.cache.shard_tokens, _stored_dtype(profile)
+    return [
+        Capturing(
+            hook,
+            Entries(size, first, dtype),
+            stack.enter_context(lake.draft(captured_unit(profile, hook.hookpoint, shard))),
+        )
+        for hook in hooked
+    ]
 
 
 def _encode(
-    profile: Profile,
-    batch: Batch,
-    subject: Subject,
-    hooked: Sequence[Hooked],
-    entries: Mapping[str, Entries],
+    profile: Profile, batch: Batch, subject: Subject, capturing: Sequence[Capturing]
 ) -> None:
-    """Run one batch and add what fires in it to the hookpoints' entries."""
-    captured = forward_to(
-        subject.model, {hook.hook for hook in hooked}, batch.input_ids, batch.attention_mask
-    )
+    """Run one batch and hold what fires in it at every hookpoint."""
+    hooks = {each.hooked.hook for each in capturing}
+    read = forward_to(subject.model, hooks, batch.input_ids, batch.attention_mask)
     positions = batch.positions[batch.kept]
-    for hook in hooked:
-        fired = hook.coder.encode(captured[hook.hook][batch.kept])
+    for each in capturing:
+        fired = each.hooked.coder.encode(read[each.hooked.hook][batch.kept])
         where = positions[fired.row]
-        values = _rounded(profile, hook.hookpoint, fired.latent, where, fired.value)
+        values = _rounded(profile, each.hooked.hookpoint, fired.latent, where, fired.value)
         fires = values != 0
-        entries[hook.hookpoint].add(fired.latent[fires], where[fires], values[fires])
+        each.hold(fired.latent[fires], where[fires], values[fires])
+
+
+def _stored_dtype(profile: Profile) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, profile.cache.activation_dtype)
+    return dtype
 
 
 def _rounded(
     profile: Profile, hookpoint: str, latents: Tensor, positions: Tensor, values: Tensor
 ) -> Tensor:
     """`values` as they are stored; raises `DataError` naming the first that cannot be."""
-    rounded = values.to(getattr(torch, profile.cache.activation_dtype))
+    rounded = values.to(_stored_dtype(profile))
     wrong = ~torch.isfinite(rounded)
     if wrong.any():
         first = int(wrong.nonzero()[0])
@@ -215,31 +241,19 @@ def _way_out(value: float, profile: Profile) -> str:
     return f"expected a finite number. Check that coder and model belong together{wider}."
 
 
-def _write(
-    hooked: Sequence[Hooked],
-    entries: Mapping[str, Entries],
-    drafts: Mapping[str, Draft],
-    part: int,
-) -> None:
-    """Write what the entries hold as a part of every hookpoint's unit."""
-    for hook in hooked:
-        for file in entries[hook.hookpoint].take(hook.buckets, part):
-            drafts[hook.hookpoint].add(file)
-
-
-def _facts(subject: Subject, hook: Hooked, draft: Draft, done: Pass) -> dict[str, Any]:
+def _facts(subject: Subject, made: Capturing, done: Pass) -> dict[str, Any]:
     """What a unit's manifest says beside its settings, which hold the precisions."""
     device = subject.device
     return {
-        "num_latents": hook.coder.shape.num_latents,
+        "num_latents": made.hooked.coder.shape.num_latents,
         "positions": done.positions,
         "tokens": done.tokens,
         "seconds": round(done.seconds, 2),
         "tokens_per_second": round(done.positions / done.seconds, 1),
-        "activations_per_token": round(draft.rows / max(done.tokens, 1), 3),
+        "activations_per_token": round(made.draft.rows / max(done.tokens, 1), 3),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         "torch": torch.__version__,
-        FINGERPRINT: hook.coder.fingerprint,
+        FINGERPRINT: made.hooked.coder.fingerprint,
     }
 
 

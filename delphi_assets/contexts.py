@@ -123,7 +123,7 @@ def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str
     vocabulary = vocabulary_size(load_config(profile.model))
     _check_later_shards(profile, lake, tokenizer, missing)
     shards = _shards(profile, tokenizer, vocabulary)
-    config, new_rows = contexts_config(profile), 0
+    config, new_rows, left = contexts_config(profile), 0, set(missing)
     for shard, rows in enumerate(shards):
         if shard == 0:
             # Not before the first shard was read: an empty corpus leaves no trace.
@@ -140,6 +140,10 @@ def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str
         }
         lake.publish(unit, [File(rows)], config, facts)
         new_rows += rows.num_rows
+        left.remove(str(unit))
+        if not left:
+            # Those behind it were checked before anything was written.
+            break
     return new_rows
 
 

@@ -6,6 +6,7 @@ run one named statement with `$named` parameters. Nothing here builds SQL from s
 
 import os
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake import Lake
+from delphi_assets.parquet import ROW_GROUP
 from delphi_assets.schema import TABLES
 
 Parameter = str | int | float | bool | list[str] | list[int] | None
@@ -82,6 +84,15 @@ def open_database(
 def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> None:
     """Run `sql/<name>.sql` for its effect."""
     con.execute(statement(name), parameters or None)
+
+
+def stream(
+    con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter
+) -> Iterator[pa.Table]:
+    """Rows of `sql/<name>.sql` in tables of a row group each, as they come."""
+    relation = con.sql(statement(name), params=parameters or None)
+    for batch in relation.to_arrow_reader(ROW_GROUP):
+        yield pa.Table.from_batches([batch])
 
 
 def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> pa.Table:

@@ -22,7 +22,7 @@ class ConflictError(DelphiAssetsError):
 
 
 class StorageError(DelphiAssetsError):
-    """The lake cannot be written: no room, no permission, a server that does not answer."""
+    """Something cannot be written: no room, no permission, a file where a folder should be."""
 
 
 class NotReadyError(DelphiAssetsError):

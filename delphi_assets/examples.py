@@ -49,7 +49,14 @@ def select_examples(
     units = [
         Unit("examples", keys, f"bucket-{number:05d}") for number in range(profile.cache.n_buckets)
     ]
-    missing = [unit for unit in units if lake.ready(unit, config) is None]
+    missing = [
+        unit
+        for unit in units
+        if any(
+            lake.ready(unit._replace(table=table), config) is None
+            for table in ("examples", "shortfalls")
+        )
+    ]
     new_rows = 0
     if missing:
         tables = open_hookpoint(profile, lake, hookpoint)
@@ -59,7 +66,6 @@ def select_examples(
             bucket = buckets[units.index(unit)]
             activations = activation_files(lake, tables, bucket.number)
             chosen = _choose(profile, selection, tables, bucket, activations)
-            # Shortfalls first: examples decide whether the bucket is done.
             lake.publish(unit._replace(table="shortfalls"), [File(chosen[1])], config)
             rows = _with_str_tokens(chosen[0], vocabulary)
             new_rows += lake.publish(unit, [File(rows)], config, _facts(rows)).rows

@@ -20,14 +20,12 @@ Readers of the pipeline take files from manifests (`files`), so neither a half-p
 damaged file is ever data.
 """
 
-import hashlib
 import json
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -75,7 +73,8 @@ class Lake(Storage):
     def ready(self, unit: Unit, config: Mapping[str, Any]) -> Manifest | None:
         """The manifest if the unit is published and whole, after checking its settings.
 
-        What is damaged is logged by name. Raises `ConflictError` naming the setting that differs.
+        A file that is missing or cut is logged by name. Raises `ConflictError` naming the setting
+        that differs.
         """
         manifest = self.manifest(unit)
         if manifest is None:
@@ -83,24 +82,23 @@ class Lake(Storage):
         manifest.check_config(config)
         damages = [damage for file in manifest.files if (damage := self.damage(file))]
         for damage in damages:
-            log.warning("%s; %s is written again", damage, unit)
+            log.warning("%s; %s has to be written again", damage, unit)
         return None if damages else manifest
 
     def damage(self, file: StoredFile, *, thorough: bool = False) -> str | None:
         """What is wrong with a published file, None when nothing is.
 
-        Its size is compared, and its content too when `thorough` and the lake is local.
+        Its size is compared, and when `thorough` its content.
         """
+        location = self.location(file.path)
         try:
             size = int(self.fs.size(f"{self.root}/{file.path}"))
+            if size != file.bytes:
+                return f"{location} has {size} bytes, written were {file.bytes}"
+            if thorough and self.sha256(location) != file.sha256:
+                return f"{location} is not as it was written: delete it"
         except FileNotFoundError:
-            return f"{self.location(file.path)} is missing"
-        if size != file.bytes:
-            return f"{self.location(file.path)} has {size} bytes, written were {file.bytes}"
-        if thorough and self.local:
-            with Path(self.root, file.path).open("rb") as content:
-                if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
-                    return f"{self.location(file.path)} is not as it was written: delete it"
+            return f"{location} is missing"
         return None
 
     def publish(
@@ -152,9 +150,9 @@ class Lake(Storage):
         return [Manifest.read(path, held) for path, held in stored if held is not None]
 
     def files(self, table: str, **keys: str | int) -> list[str]:
-        """Locations of the published files of a table.
+        """Locations of the published files of a table, see `checked`.
 
-        Raises `NotReadyError` without any, `DataError` naming one that is missing or cut.
+        Raises `NotReadyError` without any, `DataError` naming one that is not as it was written.
         """
         found = [file for manifest in self.manifests(table, **keys) for file in manifest.files]
         if not found:
@@ -164,18 +162,17 @@ class Lake(Storage):
             )
         return self.checked(table, found)
 
-    def checked(
-        self, table: str, files: Iterable[StoredFile], *, thorough: bool = False
-    ) -> list[str]:
-        """Locations of files that are as they were written.
+    def checked(self, table: str, files: Iterable[StoredFile]) -> list[str]:
+        """Locations of files that are as they were written, down to the last bit.
 
-        Raises `DataError` naming one that is not, see `damage`.
+        Raises `DataError` naming one that is not.
         """
         locations = []
         for file in files:
-            if damage := self.damage(file, thorough=thorough):
+            if damage := self.damage(file, thorough=True):
                 raise DataError(
-                    f"{damage}; materialize the asset {table!r} again, which writes it anew."
+                    f"{damage}; materialize the asset {table!r} again, which writes it anew or "
+                    "says what it needs."
                 )
             locations.append(self.location(file.path))
         return locations

@@ -74,7 +74,7 @@ def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTab
 
 def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[str]:
     """Locations of one bucket's activations; raises `DataError` naming a file that has changed."""
-    return lake.checked("activations", tables.buckets[bucket].files, thorough=True)
+    return lake.checked("activations", tables.buckets[bucket].files)
 
 
 def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
@@ -91,7 +91,7 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     }
     check_settings(profile, lake, hookpoint)
     manifest = lake.manifest(unit)
-    if manifest is not None and manifest.config == config:
+    if manifest and manifest.config == config and not any(map(lake.damage, manifest.files)):
         seconds = time.perf_counter() - start
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
     tables = open_hookpoint(profile, lake, hookpoint)

@@ -10,7 +10,7 @@ read once and removed, and compressed lightly.
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -30,7 +30,6 @@ _SORTED: dict[str, Any] = {
     },
 }
 _OPTIONS: dict[str, dict[str, Any]] = {
-    # 3.09 bytes an activation instead of 3.23 for 0.07 us each, where capturing one takes 7.
     # 2.99 bytes an activation; level 3 gives 3.08, level 9 takes twice the time for 2.97.
     "activations": {**_SORTED, "compression_level": 5},
     "captured": {**_SORTED, "compression_level": 1},
@@ -69,18 +68,17 @@ class HashedSink(io.RawIOBase):
 def write_rows(sink: HashedSink, rows: pa.Table | Iterable[pa.Table], table: Table) -> int:
     """Write `rows` as one Parquet file of `table`; returns how many there were.
 
-    A stream is written table by table, so memory is that of one of them. Raises `DataError` for
+    A stream is written table by table, each as row groups of its own, so memory is that of one of
+    them. Raises `DataError` for
     columns that are not the table's.
     """
     parts = [rows] if isinstance(rows, pa.Table) else rows
     options = _OPTIONS.get(table.name, {})
     count = 0
     with pq.ParquetWriter(sink, table.arrow, compression="zstd", **options) as writer:
-        for part in _conformed(parts, table):
-            writer.write_table(part, row_group_size=ROW_GROUP)
+        for part in parts:
+            conformed = table.conform(part)
+            if part.num_rows:
+                writer.write_table(conformed, row_group_size=ROW_GROUP)
             count += part.num_rows
     return count
-
-
-def _conformed(parts: Iterable[pa.Table], table: Table) -> Iterator[pa.Table]:
-    return (table.conform(part) for part in parts)

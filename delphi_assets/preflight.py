@@ -1,12 +1,14 @@
 """What can be refused before anything is computed.
 
 In: a profile. Out: the hookpoints' shapes, or an error that names the setting, its value and what
-was expected. Reads configurations only: no weight of the model or of a coder.
+was expected. Reads configurations only, no weight of the model or of a coder. A coder of Gemma
+Scope has its shape in the header of its weights alone: from the hub that file comes whole.
 
 1. The device can be used and the model has every hookpoint (`subject.check_hookpoints`).
 2. Every coder can be found and described, in a format that is known.
 3. Each hookpoint has a coder of its own; several may read one module.
-4. What the coder says it reads, if it does, is the hookpoint's module.
+4. What the coder says it reads, if it does, is the hookpoint's module. In a family of models whose
+   modules are not known (`hooks`), only the number of the layer is compared.
 5. Its `d_in` is the width of the hookpoint on the side that the coder reads.
 """
 
@@ -15,7 +17,7 @@ from functools import cache
 from typing import NamedTuple
 
 from delphi_assets.coders import CoderShape, describe_coder
-from delphi_assets.coders.hooks import bare, locate
+from delphi_assets.coders.hooks import bare, layer_of, layer_read, locate
 from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import SettingError
 from delphi_assets.settings import TRAIN, CoderSettings, Profile
@@ -114,12 +116,25 @@ def _each_coder_once(coders: Mapping[str, str]) -> None:
 def _check_hook(
     given: str, hookpoint: str, shape: HookpointShape, hook: str | None, model_type: str
 ) -> None:
-    located = locate(hook, model_type) if hook else None
-    if located is not None and bare(located.module) != bare(shape.module):
+    if hook is None:
+        return
+    located = locate(hook, model_type)
+    if located is None:
+        _check_layer(given, hookpoint, shape, hook)
+    elif bare(located.module) != bare(shape.module):
         raise SettingError(
             f"{given} gives hookpoint {hookpoint!r} a coder of {hook!r}, the {located.side} of "
             f"module {bare(located.module)!r}; expected that module in cache.hookpoints, or a "
             "coder of this one."
+        )
+
+
+def _check_layer(given: str, hookpoint: str, shape: HookpointShape, hook: str) -> None:
+    read, layer = layer_read(hook), layer_of(bare(shape.module))
+    if None not in (read, layer) and read != layer:
+        raise SettingError(
+            f"{given} gives hookpoint {hookpoint!r} a coder of {hook!r}, which is in layer {read}; "
+            "expected a module of that layer in cache.hookpoints, or a coder of this one."
         )
 
 

@@ -123,7 +123,7 @@ _fired = (
 CAPTURED = Table(
     "captured",
     "One non-zero activation of one token shard, until the shards become `activations`.",
-    (_run, _hookpoint, _shard, _bucket, Column("part", _i32, "how often the buffer was full")),
+    (_run, _hookpoint, _shard, Column("part", _i32, "how often the buffer was full before")),
     _fired,
     ("run", "hookpoint", "latent", "position"),
 )

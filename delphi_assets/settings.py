@@ -96,7 +96,7 @@ class CacheSettings(_Section):
     )
     n_buckets: int = Field(16, gt=0, description="latent ranges a hookpoint is split into")
     buffer_mib: int = Field(
-        512,
+        128,
         ge=64,
         description="MiB that activations on their way to disk may take, all hookpoints together",
     )

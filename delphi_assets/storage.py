@@ -4,9 +4,11 @@ Nothing is ever written in place: a file is staged under `staging/`, made durabl
 where it belongs, so that whoever looks sees it whole or not at all.
 """
 
+import hashlib
 import json
 import os
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +42,22 @@ class Storage:
         opened: BinaryIO = self.fs.open(location, "rb")
         return opened
 
+    def sha256(self, location: str) -> str:
+        """SHA-256 of the content of a file at a `location`."""
+        digest = hashlib.sha256()
+        with self.open(location) as content:
+            while block := content.read(2**20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed left in a local staging folder a day ago."""
+        yesterday = time.time() - 24 * 3600
+        for path in Path(self.root, "staging").glob("*") if self.local else ():
+            with suppress(OSError):
+                if path.is_file() and path.stat().st_mtime < yesterday:
+                    path.unlink()
+
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
         return bool(self.fs.exists(f"{self.root}/{relative}"))
@@ -56,17 +74,26 @@ class Storage:
             yield inner if inner.is_dir() else Path(folder)
 
     def put_folder(self, source: Path, relative: str) -> None:
-        """Publish a local folder under `relative`, whole; one that is there already stays."""
+        """Publish a local folder under `relative`, whole; one that is there already stays.
+
+        Raises `StorageError` when there is none afterwards.
+        """
         stage = f"staging/{uuid.uuid4().hex}"
-        for file in sorted(path for path in source.rglob("*") if path.is_file()):
-            path = f"{stage}/{file.relative_to(source).as_posix()}"
-            self._make_parent(path)
-            self.fs.put_file(str(file), f"{self.root}/{path}")
-        if self.exists(relative):
-            return
-        # A folder that appeared meanwhile is not empty, so the move fails and that one stays.
-        with suppress(OSError):
-            self.move(stage, relative)
+        try:
+            with self._writing(relative):
+                for file in sorted(path for path in source.rglob("*") if path.is_file()):
+                    path = f"{stage}/{file.relative_to(source).as_posix()}"
+                    self._make_parent(path)
+                    self.fs.put_file(str(file), f"{self.root}/{path}")
+            if not self.exists(relative):
+                self.move(stage, relative)
+        except StorageError:
+            # A folder that appeared meanwhile is not empty, so the move fails and that one stays.
+            if not self.exists(relative):
+                raise
+        finally:
+            with suppress(OSError):
+                self.fs.rm(f"{self.root}/{stage}", recursive=True)
 
     def read_json(self, path: str) -> dict[str, Any] | None:
         """A JSON object; None without the file, `DataError` when it is damaged."""
@@ -91,21 +118,25 @@ class Storage:
         self.move(self._stage_text(text), path)
 
     def create_text(self, path: str, text: str) -> bool:
-        """Write a file unless it is there; False when it is. Of several writers one wins."""
+        """Write a file unless it is there; False when it is. Of several writers one wins.
+
+        Elsewhere than in a local folder, two that begin at the same moment may both win.
+        """
         if self.exists(path):
             return False
         stage = self._stage_text(text)
         if not self.local:
             self.move(stage, path)
             return True
-        self._make_parent(path)
         try:
-            os.link(f"{self.root}/{stage}", f"{self.root}/{path}")
-        except FileExistsError:
-            return False
+            with self._writing(path):
+                self._make_parent(path)
+                with suppress(FileExistsError):
+                    os.link(f"{self.root}/{stage}", f"{self.root}/{path}")
+                    return True
         finally:
-            os.unlink(f"{self.root}/{stage}")
-        return True
+            self.discard(stage)
+        return False
 
     def _stage_text(self, text: str) -> str:
         stage = f"staging/{uuid.uuid4().hex}.json"
@@ -118,31 +149,38 @@ class Storage:
 
     def move(self, source: str, target: str) -> None:
         """Put a staged file or folder in place, over what is there."""
-        self._make_parent(target)
-        if self.local:
-            os.replace(f"{self.root}/{source}", f"{self.root}/{target}")
-        else:
-            self.fs.mv(f"{self.root}/{source}", f"{self.root}/{target}", recursive=True)
+        with self._writing(target):
+            self._make_parent(target)
+            if self.local:
+                os.replace(f"{self.root}/{source}", f"{self.root}/{target}")
+            else:
+                self.fs.mv(f"{self.root}/{source}", f"{self.root}/{target}", recursive=True)
 
     @contextmanager
     def staged(self, path: str) -> Iterator[Any]:
         """A file to write; durable when it is closed, gone when that fails."""
         try:
-            self._make_parent(path)
-            with self.fs.open(f"{self.root}/{path}", "wb") as sink:
-                yield sink
-                if self.local:
-                    sink.flush()
-                    os.fsync(sink.fileno())
-        except OSError as error:
+            with self._writing(path):
+                self._make_parent(path)
+                with self.fs.open(f"{self.root}/{path}", "wb") as sink:
+                    yield sink
+                    if self.local:
+                        sink.flush()
+                        os.fsync(sink.fileno())
+        except BaseException:
             self.discard(path)
+            raise
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[None]:
+        """Turn what goes wrong while `path` is written into a `StorageError` that names it."""
+        try:
+            yield
+        except OSError as error:
             raise StorageError(
                 f"{self.location(path)} cannot be written ({error}); expected room and permission "
                 "to write. What was published before is kept: mend it and run again."
             ) from error
-        except BaseException:
-            self.discard(path)
-            raise
 
     def discard(self, path: str) -> None:
         """Remove a file if it is there."""

@@ -22,7 +22,10 @@ from delphi_assets.embedded import GEMMA, gemma_folder
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.settings import ModelSettings, Profile, module_of
 
-Side = Literal["input", "output"]
+Side = Literal["input", "output", "normalized input"]
+"""What of a module is read. The last is a norm's input as TransformerLens's `hook_normalized` has
+it: of an RMSNorm divided by its root mean square, before the gain; of a LayerNorm what it returns.
+"""
 
 _WRAPPERS = ("model.", "transformer.", "gpt_neox.", "base_model.", "language_model.")
 _DUMMY_LENGTH = 4
@@ -44,7 +47,7 @@ class HookpointShape(NamedTuple):
 
     def width(self, side: Side) -> int | None:
         """Width of the hooked side."""
-        return self.input if side == "input" else self.output
+        return self.output if side == "output" else self.input
 
 
 @dataclass(frozen=True)
@@ -214,7 +217,8 @@ def forward_to(
     """Activations [batch, seq, d] at `hooks`, several of which may be at one module.
 
     `input_ids` and `attention_mask` are [batch, seq]. The pass ends at the last hook that it
-    reaches. Raises `DataError` when one is not reached or its activation has another shape.
+    reaches. Raises `DataError` when one is not reached, its activation has another shape, or a
+    normalized input is asked of a module that is no norm.
     """
     wanted = frozenset(hooks)
     captured: dict[Hook, Tensor] = {}
@@ -255,12 +259,18 @@ def _hooked(
     def after(hook: Hook) -> Any:
         return lambda _, args, output: keep(hook, _unpack(output))
 
+    def normalized(hook: Hook, epsilon: float) -> Any:
+        return lambda _, args, kwargs: keep(hook, _rms_norm(_first_input(args, kwargs), epsilon))
+
     for hook in hooks:
         module = model.get_submodule(hook.module)
         if hook.side == "input":
             handles.append(module.register_forward_pre_hook(before(hook), with_kwargs=True))
-        else:
+        elif hook.side == "output" or isinstance(module, nn.LayerNorm):
             handles.append(module.register_forward_hook(after(hook)))
+        else:
+            scaled = normalized(hook, _epsilon(module, hook.module))
+            handles.append(module.register_forward_pre_hook(scaled, with_kwargs=True))
     try:
         yield
     finally:
@@ -275,6 +285,23 @@ def _first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def _unpack(output: Any) -> Any:
     return output[0] if isinstance(output, tuple) else output
+
+
+def _epsilon(module: nn.Module, name: str) -> float:
+    """What an RMSNorm adds to the mean square."""
+    epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+    if "RMSNorm" not in type(module).__name__ or epsilon is None:
+        raise DataError(
+            f"the normalized input of module {name!r} is to be read, but that is a "
+            f"{type(module).__name__}; expected a LayerNorm or RMSNorm."
+        )
+    return float(epsilon)
+
+
+def _rms_norm(x: Tensor, epsilon: float) -> Tensor:
+    """`x` [..., d] over its root mean square, in single precision, as norms compute it."""
+    x = x.float()
+    return x * torch.rsqrt(x.pow(2).mean(dim=-1, keepdim=True) + epsilon)
 
 
 def _width(activation: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""What the tests of coder formats share: random tensors, and sparse activations made dense."""
+"""What the tests of coder formats share: random tensors, sparse activations made dense, a trap."""
 
 import json
 from pathlib import Path
@@ -36,6 +36,16 @@ def keep_largest(by: torch.Tensor, values: torch.Tensor, k: int) -> torch.Tensor
     """`values` where `by` is among the k largest of its row, 0 elsewhere, found by sorting."""
     kth = by.sort(dim=1, descending=True).values[:, k - 1 : k]
     return torch.where(by >= kth, values, 0)
+
+
+class Trap:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

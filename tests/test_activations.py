@@ -4,9 +4,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from delphi_assets import connect
 from delphi_assets.activations import merge_shards, published_buckets
@@ -14,9 +17,11 @@ from delphi_assets.buckets import bucket_ranges
 from delphi_assets.capture import capture
 from delphi_assets.coders.preparation import prepare_coder
 from delphi_assets.contexts import build_contexts
+from delphi_assets.database import open_database, stream
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake import Draft, Lake, read_parquet
 from delphi_assets.latents import describe_latents
+from delphi_assets.schema import ACTIVATIONS
 from delphi_assets.settings import Profile
 from tests.tiny_parts import LATENTS
 
@@ -104,7 +109,7 @@ def test_an_interrupted_merge_goes_on(
         merge_shards(profile, lake, HOOKPOINT)
     monkeypatch.undo()
     assert sorted(rows(lake, "captured")) == before
-    with pytest.raises(NotReadyError, match="1 of 3 buckets"):
+    with pytest.raises(NotReadyError, match=r"[12] of 3 buckets"):
         published_buckets(profile, lake, HOOKPOINT)
     report = merge_shards(profile, lake, HOOKPOINT)
     assert 0 < report.new_rows < report.rows
@@ -213,8 +218,8 @@ def test_another_coder_under_the_same_name_is_refused(
             stage(second, lake, "layers.0@one")
 
 
-def test_one_latent_is_one_short_read(profile: Profile, lake: Lake) -> None:
-    """Row groups say which latents they hold, and DuckDB reads through the view by them."""
+def test_a_latents_rows_are_found_through_the_view(profile: Profile, lake: Lake) -> None:
+    """Row groups say which latents they hold; DuckDB reads by them."""
     merge_shards(profile, lake, HOOKPOINT)
     file = pq.ParquetFile(file_of(lake, "activations"))
     held, latents = file.read()["latent"].to_pylist(), file.metadata.row_group(0).column(0)
@@ -226,3 +231,57 @@ def test_one_latent_is_one_short_read(profile: Profile, lake: Lake) -> None:
             "select position, activation from activations where latent = 20 order by position"
         ).to_arrow_table()
     assert list(zip(*(column.to_pylist() for column in found.columns), strict=True)) == expected
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 2**32 - 1), n_parts=st.integers(1, 5), row_group=st.integers(1, 20))
+def test_merging_is_sorting(tmp_path: Path, seed: int, n_parts: int, row_group: int) -> None:
+    """Parts with positions of their own; latents that never, seldom or often fire."""
+    rng = np.random.default_rng(seed)
+    density, expected, files = rng.choice([0.0, 0.05, 0.9], 12), [], []
+    for part in range(n_parts):
+        fired = sorted(
+            (latent, 30 * part + offset, float(rng.integers(1, 9)))
+            for latent in range(12)
+            for offset in range(30)
+            if rng.random() < density[latent]
+        )
+        expected += [row for row in fired if 3 <= row[0] < 9]
+        columns = [list(column) for column in zip(*fired, strict=True)] or [[], [], []]
+        names = ACTIVATIONS.arrow.names
+        rows_of_part = pa.table(dict(zip(names, columns, strict=True)), ACTIVATIONS.arrow)
+        files.append(str(tmp_path / f"{part}.parquet"))
+        pq.write_table(rows_of_part, files[-1], row_group_size=row_group)
+    with open_database(Lake(tmp_path)) as con:
+        tables = list(stream(con, "activations/merged", captured=files, first=3, last=9))
+    found = [
+        row
+        for held in tables
+        for row in zip(*(column.to_pylist() for column in held.columns), strict=True)
+    ]
+    assert found == sorted(expected)
+
+
+def test_more_than_memory_holds_is_sorted_on_disk(tmp_path: Path) -> None:
+    """12 million rows, 192 MB, in 64 MiB."""
+    rng, files, n = np.random.default_rng(0), [], 3_000_000
+    for part in range(4):
+        latents = np.sort(rng.integers(0, 1000, n, dtype=np.int32))
+        columns = {
+            "latent": latents,
+            "position": rng.integers(0, 10**6, n) + part * 10**6,
+            "activation": np.ones(n, dtype=np.float32),
+        }
+        files.append(str(tmp_path / f"{part}.parquet"))
+        pq.write_table(pa.table(columns, ACTIVATIONS.arrow), files[-1])
+    count, last = 0, (-1, -1)
+    with open_database(Lake(tmp_path), memory_limit="64MiB") as con:
+        for held in stream(con, "activations/merged", captured=files, first=0, last=1000):
+            latents, positions = held["latent"].to_numpy(), held["position"].to_numpy()
+            keys = latents.astype(np.int64) * 10**7 + positions
+            assert (np.diff(keys) >= 0).all()
+            assert (latents[0], positions[0]) >= last
+            count, last = count + held.num_rows, (latents[-1], positions[-1])
+    assert count == 4 * n

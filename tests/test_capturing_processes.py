@@ -46,7 +46,7 @@ def run(profile: Profile, folder: Path, *program: str, under: Sequence[str] = ()
         timeout=300,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-30000:]
     said: dict[str, Any] = json.loads(done.stdout)
     return said
 

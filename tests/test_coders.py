@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from delphi_assets.coders import CoderShape, describe_coder, linear, load_coder
 from delphi_assets.coders import sparsify as sparsify_module
-from delphi_assets.coders.coder import SparseActivations
 from delphi_assets.errors import DataError
+from tests.dense_coders import dense, keep_largest
 from tests.tiny_parts import LATENTS, WIDTH, K, make_coder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,12 +29,6 @@ def some_activations(rows: int = 50) -> torch.Tensor:
     return torch.randn(rows, WIDTH, generator=torch.Generator().manual_seed(11))
 
 
-def dense(activations: SparseActivations, rows: int) -> torch.Tensor:
-    out = torch.zeros(rows, LATENTS)
-    out[activations.row, activations.latent] = activations.value
-    return out
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_encoding_equals_sparsify(tmp_path: Path, kind: dict[str, Any]) -> None:
     from sparsify import SparseCoder
@@ -49,19 +43,31 @@ def test_encoding_equals_sparsify(tmp_path: Path, kind: dict[str, Any]) -> None:
         rebuilt = theirs(x).sae_out
     coder = load_coder(tmp_path, "layers.1")
     fired = coder.encode(x)
-    torch.testing.assert_close(dense(fired, len(x)), expected)
+    torch.testing.assert_close(dense(fired, len(x), LATENTS), expected)
     torch.testing.assert_close(coder.decode(x, fired), rebuilt)
 
 
-def test_encoding_equals_a_dense_reference(tmp_path: Path) -> None:
-    make_coder(tmp_path, "layers.1")
+@pytest.mark.parametrize("signed", [False, True])
+def test_encoding_equals_a_dense_reference(tmp_path: Path, signed: bool) -> None:
+    make_coder(tmp_path, "layers.1", signed=signed)
     tensors = load_file(tmp_path / "layers.1" / "sae.safetensors")
     x = some_activations()
-    pre = torch.relu((x - tensors["b_dec"]) @ tensors["encoder.weight"].T + tensors["encoder.bias"])
-    kth = pre.sort(dim=1, descending=True).values[:, K - 1 : K]
-    expected = torch.where(pre >= kth, pre, 0)
+    pre = (x - tensors["b_dec"]) @ tensors["encoder.weight"].T + tensors["encoder.bias"]
+    expected = keep_largest(pre.abs(), pre, K) if signed else keep_largest(pre, pre.relu(), K)
     fired = load_coder(tmp_path, "layers.1").encode(x)
-    torch.testing.assert_close(dense(fired, len(x)), expected)
+    torch.testing.assert_close(dense(fired, len(x), LATENTS), expected)
+    assert bool((fired.value < 0).any()) == signed
+
+
+def test_a_coder_without_the_key_signed_is_not(tmp_path: Path) -> None:
+    make_coder(tmp_path, "layers.1")
+    config = tmp_path / "layers.1" / "cfg.json"
+    before = load_coder(tmp_path, "layers.1").encode(some_activations())
+    raw = json.loads(config.read_text())
+    del raw["signed"]
+    config.write_text(json.dumps(raw))
+    after = load_coder(tmp_path, "layers.1").encode(some_activations())
+    assert all(one.equal(other) for one, other in zip(before, after, strict=True))
 
 
 def test_blocks_of_rows_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,8 +194,9 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a configuration of sparsify"),
-        ("[]", "not a configuration of sparsify"),
+        ("{", r"cfg\.json is not readable JSON"),
+        ("[]", "holds a JSON list; expected an object"),
+        ('{"d_in": "wide"}', "not a configuration of sparsify"),
         ('{"k": 2}', "d_in"),
         ('{"d_in": 8, "activation": "jumprelu"}', "expected 'topk' or 'groupmax'"),
         ('{"d_in": 8, "num_latents": 4, "k": 9}', "k = 9 with num_latents = 4"),

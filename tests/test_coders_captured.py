@@ -20,7 +20,7 @@ HOOKPOINTS = {
     "layers.0": "blocks.0.hook_resid_post",
     "layers.1": "blocks.1.hook_resid_pre",
     "layers.1.self_attn.o_proj": "blocks.1.attn.hook_z",
-    "layers.2.mlp": "blocks.2.ln2.hook_normalized",
+    "layers.2.mlp": "blocks.2.mlp.hook_in",
 }
 
 
@@ -75,10 +75,14 @@ def test_a_transcoder_into_another_width_has_weights_without_a_cosine(
     write_json(coder / "cfg.json", {**config, "metadata": {"hook_name": coder.name}})
     save_file(tensors, coder / "sae_weights.safetensors")
     profile = tiny_profile(
-        cache={"hookpoints": ["layers.0.mlp"]}, coder={"sparse_model": str(coder.parent)}
+        cache={"hookpoints": ["layers.0.post_attention_layernorm"]},
+        coder={"sparse_model": str(coder.parent)},
     )
     lake = prepared(profile)
     rows = read_parquet(lake, lake.files("weights", run=profile.run.name))
     assert rows["encoder_decoder_cosine"].null_count == rows.num_rows == LATENTS
     norms = tensors["W_dec"].norm(dim=1)
     torch.testing.assert_close(torch.tensor(rows["decoder_norm"].to_pylist()), norms)
+    # It reads what no module takes in or returns, and is captured all the same.
+    capture(profile, lake, range(profile.n_shards))
+    assert entries(stored(profile, lake, profile.cache.hookpoints[0]))

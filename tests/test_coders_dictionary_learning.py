@@ -9,7 +9,16 @@ import torch
 
 from delphi_assets.coders import CoderShape, describe_coder, load_coder
 from delphi_assets.errors import DataError
-from tests.dense_coders import LATENTS, WIDTH, dense, draw, inputs, keep_largest, write_json
+from tests.dense_coders import (
+    LATENTS,
+    WIDTH,
+    Trap,
+    dense,
+    draw,
+    inputs,
+    keep_largest,
+    write_json,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -113,16 +122,6 @@ def test_a_folder_may_have_the_name_of_the_hookpoint(tmp_path: Path) -> None:
     assert describe_coder(tmp_path, "model.layers.8").folder == tmp_path / "layers.8"
 
 
-class Trap:
-    """Creates a file when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
 def plain(content: Any, path: Path) -> None:
     """A pickle that is no archive of torch."""
     path.write_bytes(pickle.dumps(content, protocol=2))
@@ -160,6 +159,14 @@ def test_damaged_or_foreign_weights_are_refused(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(DataError, match=r"ae\.pt cannot be read"):
         load_coder(tmp_path, "layers.1")
+
+
+def test_a_coder_from_an_input_to_an_output_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, "AutoEncoder", io="in_and_out")
+    with pytest.raises(
+        DataError, match=r"buffer\.io = 'in_and_out'; expected one of \['in', 'out'\]"
+    ):
+        describe_coder(tmp_path, "layers.1")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from delphi_assets.coders import describe_coder, load_coder
 from delphi_assets.errors import DataError
-from tests.dense_coders import LATENTS, WIDTH, dense, draw, inputs, write_json
+from tests.dense_coders import LATENTS, WIDTH, Trap, dense, draw, inputs, write_json
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -85,7 +85,11 @@ def test_the_second_scope_equals_a_dense_reference(tmp_path: Path, skip: bool) -
         ("gemma-scope-9b-it-res", "layers.12.output", "output"),
         ("models--google--gemma-scope-9b-pt-att", "layers.12.self_attn.o_proj.input", "input"),
         ("gemma-scope-2b-pt-mlp", "layers.12.post_feedforward_layernorm.output", "output"),
-        ("gemma-scope-2b-pt-transcoders", "layers.12.pre_feedforward_layernorm.output", "output"),
+        (
+            "gemma-scope-2b-pt-transcoders",
+            "layers.12.pre_feedforward_layernorm.normalized",
+            "normalized input",
+        ),
     ],
 )
 def test_the_first_scope_names_its_hook_in_its_path(
@@ -143,10 +147,14 @@ def test_a_configuration_goes_before_the_path(tmp_path: Path) -> None:
 def test_the_hookpoint_decides_where_the_path_says_nothing(
     tmp_path: Path, hookpoint: str, side: str
 ) -> None:
-    make_first(tmp_path)
-    described = describe_coder(tmp_path, hookpoint)
+    make_second(tmp_path / "second")
+    described = describe_coder(tmp_path / "second", hookpoint)
     assert described.hook is None
     assert described.shape.side == side
+    # Only the transcoders of the two read another place.
+    make_first(tmp_path / "first")
+    first = "normalized input" if "pre_feedforward" in hookpoint else side
+    assert describe_coder(tmp_path / "first", hookpoint).shape.side == first
 
 
 def test_a_hookpoint_that_the_scope_does_not_read_is_refused(tmp_path: Path) -> None:
@@ -173,16 +181,6 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"params\.npz cannot be read"):
         load_coder(tmp_path, "layers.3")
     assert not (tmp_path / "trap").exists()
-
-
-class Trap:
-    """Creates a file when unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize("missing", ["threshold", "b_enc", "W_dec"])

@@ -190,7 +190,8 @@ def test_a_flat_configuration_from_before_version_6_is_read(tmp_path: Path) -> N
         ("standard", {"hook_name": "blocks.5.hook_resid_post"}, "output"),
         ("standard", {"hook_name": "blocks.5.hook_resid_pre"}, "input"),
         ("standard", {"hook_name": "blocks.5.attn.hook_z"}, "input"),
-        ("transcoder", {"hook_name": "blocks.5.ln2.hook_normalized"}, "input"),
+        ("transcoder", {"hook_name": "blocks.5.mlp.hook_in"}, "input"),
+        ("transcoder", {"hook_name": "blocks.5.ln2.hook_normalized"}, "normalized input"),
         ("transcoder", {}, "input"),
         ("topk", {}, "output"),
         (
@@ -254,6 +255,7 @@ def test_two_folders_at_one_hookpoint_are_refused(tmp_path: Path) -> None:
         ("standard", {"architecture": "matching_pursuit"}, "'matching_pursuit'; expected one of"),
         ("standard", {"activation_fn_str": "tanh-relu"}, "activation_fn = 'tanh-relu'"),
         ("standard", {"hook_head_index": 3}, "hook_head_index = 3"),
+        ("standard", {"hook_point_head_index": 0}, "hook_point_head_index = 0"),
         ("standard", {"metadata": {"hook_name": "blocks.1.hook_q"}}, r"'blocks\.1\.hook_q'"),
         (
             "standard",

@@ -1,11 +1,12 @@
 """Sources are found in folders and on the hub, with what differs between hookpoints filled in."""
 
+import shutil
 from collections.abc import Callable
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from delphi_assets.coders import FORMATS, describe_coder, load_coder
 from delphi_assets.coders.sources import fetch
@@ -44,20 +45,29 @@ def test_the_name_of_a_coder_is_no_part_of_where_it_is(tmp_path: Path) -> None:
 
 
 class Hub:
-    """Stands for the hub, which tests cannot reach: a folder, and a record of what was asked."""
+    """Stands for the hub, which tests cannot reach: folders, a cache, and what was asked."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-        self.root, self.asked = root, []  # type: ignore[var-annotated]
+        self.root, self.cache = root, root / "cache"
+        self.asked: list[tuple[str, dict[str, Any]]] = []
         monkeypatch.setattr("huggingface_hub.snapshot_download", self)
+        monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda _, name: self.of(name))
 
     def __call__(self, repository: str, **filters: Any) -> str:
+        """As the hub: only files that match come, and without one there is no folder."""
         self.asked.append((repository, filters))
-        return str(self.root / repository)
+        for file in filter(self.wants, self.of(repository)):
+            target = self.cache / repository / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.root / repository / file, target)
+        return str(self.cache / repository)
+
+    def of(self, repository: str) -> list[str]:
+        folder = self.root / repository
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
     def wants(self, file: str) -> bool:
-        filters = self.asked[-1][1]
-        ignored = any(fnmatch(file, pattern) for pattern in filters["ignore_patterns"] or [])
-        return not ignored and any(fnmatch(file, pattern) for pattern in filters["allow_patterns"])
+        return bool(list(filter_repo_objects([file], **self.asked[-1][1])))
 
 
 def test_a_folder_of_a_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -65,7 +75,7 @@ def test_a_folder_of_a_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     make_coder(tmp_path / "org" / "name" / "a" / "b_1", ".")
     source = "org/name/a/b_{layer}"
     described = describe_coder(source, "layers.1")
-    assert described.folder == tmp_path / "org" / "name" / "a" / "b_1"
+    assert described.folder == hub.cache / "org" / "name" / "a" / "b_1"
     assert hub.asked[-1][0] == "org/name"
     for file in ("cfg.json", "config.json", "params.npz", "params.safetensors"):
         assert hub.wants(f"a/b_1/{file}")
@@ -91,16 +101,46 @@ def test_a_repository_with_folders_for_hookpoints(
     assert not hub.wants("layer_1/width_16k/average_l0_71/params.npz")
 
 
-def test_a_folder_that_the_repository_does_not_have(
+def make_file(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("org/name", [f"layer_{layer:02d}/params.npz" for layer in range(20)]),
+        ("org/name/of_{layer}", ["of_1/README.md"]),
+        ("org/name/a/b", [f"layer_{layer:02d}/params.npz" for layer in range(20)]),
+    ],
+)
+def test_a_repository_without_a_coder_there_is_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, found: list[str]
+) -> None:
+    hub = Hub(monkeypatch, tmp_path)
+    for layer in range(30):
+        make_file(tmp_path / "org" / "name" / f"layer_{layer:02d}" / "params.npz")
+    make_file(tmp_path / "org" / "name" / "of_1" / "README.md")
+    with pytest.raises(DataError, match=r"holds no coder for hookpoint 'layers\.1'") as caught:
+        describe_coder(source, "layers.1")
+    assert f"found {found}," in str(caught.value)
+    assert all(known.name in str(caught.value) for known in FORMATS)
+    assert not hub.cache.exists()
+
+
+def test_a_repository_fetched_earlier_is_listed_without_the_hub(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     Hub(monkeypatch, tmp_path)
-    (tmp_path / "org" / "name").mkdir(parents=True)
-    with pytest.raises(DataError, match="no file of a coder in 'a/b/'"):
-        describe_coder("org/name/a/b", "layers.1")
-    with pytest.raises(DataError) as caught:
-        describe_coder("org/name", "layers.1")
-    assert all(known.name in str(caught.value) for known in FORMATS)
+    make_coder(tmp_path / "org" / "name", "layers.1")
+    describe_coder("org/name", "layers.1")
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path / "cache/org/name")
+    )
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(DataError, match=r"'layers\.2' in a known layout; found \['layers\.1'\]"):
+        describe_coder("org/name", "layers.2")
 
 
 @pytest.mark.parametrize("kind", [{"transcode": True}, {}])

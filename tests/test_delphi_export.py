@@ -1,15 +1,18 @@
 """Export of runs in Delphi's layout, from lakes of random or chosen activations."""
 
 import json
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from delphi_assets.database import connect
 from delphi_assets.delphi_runs.exporting import export_run
-from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.lake import Lake
+from delphi_assets.schema import EXPLANATIONS
 from tests.delphi_lakes import write_config
 from tests.random_lake import HOOKPOINT, profile_of, random_lake, write_activations, write_corpus
 
@@ -39,10 +42,10 @@ def test_exported_files_are_as_delphi_writes_them(tmp_path: Path) -> None:
     assert (config["cache_ctx_len"], config["n_splits"], config["n_tokens"]) == (32, 3, 31 * 32)
 
 
-def small_lake(folder: Path, fired: dict[int, dict[int, float]]) -> Lake:
-    """A run of 64 tokens and two latents, one a bucket."""
-    lake, profile = Lake(folder), profile_of(n_tokens=64, ctx_len=32, n_buckets=2)
-    write_corpus(lake, profile, [1] * 64)
+def small_lake(folder: Path, fired: dict[int, dict[int, float]], n_contexts: int = 2) -> Lake:
+    """A run of contexts of 32 tokens and two latents, one a bucket."""
+    lake, profile = Lake(folder), profile_of(n_tokens=32 * n_contexts, ctx_len=32, n_buckets=2)
+    write_corpus(lake, profile, [1] * 32 * n_contexts)
     write_activations(lake, profile, fired, num_latents=2)
     write_config(lake, profile)
     return lake
@@ -84,3 +87,29 @@ def test_a_missing_bucket_is_named(tmp_path: Path) -> None:
     (manifests / "bucket=0" / "all.json").unlink()
     with pytest.raises(NotReadyError, match="1 of 2 buckets"):
         export_run(lake, "random", tmp_path / "out")
+
+
+@pytest.mark.parametrize("size", [4_000, 10_000])
+def test_without_room_nothing_is_left(tmp_path: Path, size: int) -> None:
+    """Files may have `size` bytes: a split file has 8,000, the text of an explanation 20,000."""
+    lake = small_lake(tmp_path / "lake", {0: {3: 1.0}, 1: {40: 2.0}}, n_contexts=32)
+    row = {
+        "explanation_id": "x",
+        "latent": 1,
+        "selection": "default",
+        "explainer": "mine",
+        "model": "none",
+        "explanation": "word " * 4_000,
+    }
+    keys = {"run": "random", "hookpoint": HOOKPOINT}
+    lake.append(EXPLANATIONS, keys, EXPLANATIONS.from_rows([row]))
+    connect(lake).close()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"out cannot be written .*File too large"):
+            export_run(lake, "random", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["lake"]
+    export_run(lake, "random", tmp_path / "out")

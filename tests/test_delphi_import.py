@@ -22,6 +22,7 @@ from tests.delphi_folders import (
     N_CONTEXTS,
     WIDTH,
     fired,
+    judged,
     make_run,
     tokens,
     write_hookpoint,
@@ -45,7 +46,9 @@ def test_activations_and_contexts(tmp_path: Path, dtype: str, edges: tuple[int, 
     assert activations(lake, "mine", A) == first
     assert activations(lake, "mine", B) == second
     assert report.rows == report.new_rows == len(first) + len(second)
-    assert report.facts["left_out"] == "log"
+    assert report.facts["left_out"] == (
+        "log, str_tokens and activations of judged windows, distances of those not activating"
+    )
     contexts = contents(lake, "mine")["contexts"]
     assert contexts["tokens"].to_pylist() == tokens().tolist()
     assert import_run(tmp_path / "in", lake, "mine").new_rows == 0
@@ -65,6 +68,7 @@ def test_an_empty_split_and_an_older_spelling(tmp_path: Path) -> None:
     report = import_run(tmp_path / "latents", lake, "bare")
     assert activations(lake, "bare", A) == held
     assert (report.facts["explanations"], report.facts["predictions"]) == (0, 0)
+    assert report.facts["left_out"] == "nothing"
     profile = load_profile(str(report.facts["profile"]))
     assert profile.corpus.dataset_column == "raw"
     assert describe_latents(profile, lake, A).facts["dead"] == 4
@@ -148,6 +152,17 @@ def _other_width(folder: Path) -> None:
     write_text(folder / "explanations" / f"{A}_latent{WIDTH}.txt", "too far")
 
 
+def _distance(folder: Path, distance: float) -> None:
+    write_text(folder / "scores" / "fuzz" / f"{A}_latent1.txt", [judged(True, True, distance)])
+
+
+def _second_file(folder: Path, kind: str) -> None:
+    """A "/" in a hookpoint may be "--" or a folder in the names of text files."""
+    names = [f"{B}--x_latent1.txt", f"{B}/x_latent1.txt"]
+    for name in names:
+        write_text(folder / kind / name, "text")
+
+
 def _other_tokens_at_b(folder: Path) -> None:
     path = folder / "latents" / B / "4_9.safetensors"
     write_split(path, np.array([[0, 0, 0]], "uint16"), np.array([1], "float16"), tokens() + 1)
@@ -186,6 +201,17 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda f: write_text(f / "scores" / "fuzz" / f"{A}_latent1.txt", [{"activating": 3}]),
         r"fuzz/layers\.0_latent1\.txt has item 0",
     ),
+    "infinite distance": (lambda f: _distance(f, np.inf), r"fuzz/.* has item 0.*distance = inf"),
+    "no distance": (lambda f: _distance(f, np.nan), r"fuzz/.* has item 0.*distance = nan"),
+    "large distance": (lambda f: _distance(f, 1 << 31), r"fuzz/.* has item 0.*2147483648"),
+    "explained twice": (
+        lambda f: _second_file(f, "explanations"),
+        r"explanations/.*mlp--x_latent1\.txt and .*mlp/x_latent1\.txt are both about latent 1",
+    ),
+    "scored twice": (
+        lambda f: _second_file(f, "scores/fuzz"),
+        r"fuzz/.*mlp--x_latent1\.txt and .*mlp/x_latent1\.txt are both about latent 1",
+    ),
 }
 
 
@@ -207,6 +233,54 @@ def test_a_name_stands_for_one_run(tmp_path: Path) -> None:
     with pytest.raises(ConflictError, match="another name"):
         import_run(make_run(tmp_path / "two", {A: fired(2)}), lake, "mine")
     assert activations(lake, "mine", A) == fired(1)
+
+
+def _scores(folder: Path) -> Path:
+    return folder / "scores" / "fuzz" / f"{A}_latent1.txt"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [judged(True, True, 3), judged(False, False, -0.25), judged(False, True, -1.0)],
+        [judged(True, True, 3)],
+        [judged(True, False, 3), judged(False, False, -0.25)],
+        [judged(True, True, 2), judged(False, False, -0.25)],
+        [judged(True, True, 3, 0.5), judged(False, False, -0.25)],
+        [],
+    ],
+    ids=["more", "fewer", "prediction", "quantile", "probability", "none"],
+)
+def test_other_answers_are_refused(tmp_path: Path, answers: list[dict[str, object]]) -> None:
+    """Of the same explanation; nothing is written, not even an explanation that is new."""
+    folder, lake = make_run(tmp_path / "in", {A: fired(), B: fired(2)}), Lake(tmp_path / "lake")
+    import_run(folder, lake, "mine")
+    before = contents(lake, "mine")
+    write_text(_scores(folder), answers)
+    write_text(folder / "explanations" / f"{A}_latent2.txt", "now there is one")
+    with pytest.raises(ConflictError, match=r"fuzz/layers\.0_latent1\.txt holds other answers"):
+        import_run(folder, lake, "mine")
+    after = contents(lake, "mine")
+    assert all(after[table].equals(before[table]) for table in TABLES)
+
+
+def test_new_texts_are_added_and_counted_in_the_lake(tmp_path: Path) -> None:
+    """A score file that is gone still counts; another text takes its own scores along."""
+    folder, lake = make_run(tmp_path / "in", {A: fired()}), Lake(tmp_path / "lake")
+    import_run(folder, lake, "mine")
+
+    def counted() -> list[object]:
+        facts = import_run(folder, lake, "mine").facts
+        return [facts[name] for name in ("explanations", "failed_explanations", "predictions")]
+
+    _scores(folder).unlink()
+    assert counted() == [2, 1, 5]
+    write_text(folder / "explanations" / f"{A}_latent2.txt", "now there is one")
+    assert counted() == [2, 0, 5]
+    write_text(folder / "explanations" / f"{A}_latent1.txt", "another one")
+    assert counted() == [2, 0, 3]
+    write_text(_scores(folder), [judged(True, True, 3)])
+    assert counted() == [2, 0, 4]
 
 
 KILLED = """

@@ -1,6 +1,7 @@
 """Runs of Delphi that come in, go on here and go out again."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake
 from delphi_assets.latents import describe_latents
 from delphi_assets.predictions import score
+from delphi_assets.schema import EXPLANATIONS
 from delphi_assets.settings import Latents, load_profile
-from tests.delphi_folders import WIDTH, fired, make_run
+from tests.delphi_folders import WIDTH, fired, make_run, write_text
 from tests.delphi_lakes import TABLES, contents
 
 A, B = "layers.0", "layers.1.mlp"
@@ -74,12 +76,28 @@ def test_imported_answers_get_no_other_windows(tmp_path: Path) -> None:
     assert [item["str_tokens"] for item in items] == [[], []]
 
 
+def _texts(folder: Path) -> dict[str, object]:
+    """Explanations and scores, by file, without what an import leaves out."""
+    found = {}
+    for kind in ("explanations", "scores"):
+        for path in (folder / kind).rglob("*.txt"):
+            value = json.loads(path.read_text())
+            for item in value if isinstance(value, list) else []:
+                del item["str_tokens"], item["activations"]
+                if not item["activating"]:
+                    del item["distance"]
+            found[path.relative_to(folder).as_posix()] = value
+    return found
+
+
 def test_round_trip(tmp_path: Path) -> None:
-    """Imported, exported, imported: the same tables."""
+    """Imported, exported, imported: the same tables, and the same texts between."""
     make_run(tmp_path / "in", {A: fired(1), B: fired(2)})
     lake = Lake(tmp_path / "lake")
     import_run(tmp_path / "in", lake, "first")
     export_run(lake, "first", tmp_path / "out")
+    assert _texts(tmp_path / "out") == _texts(tmp_path / "in")
+    assert len(_texts(tmp_path / "in")) == 4
     # The coder, the LLM and the seed are in run_config.json, which the export does not write.
     (tmp_path / "out" / "run_config.json").write_text(
         (tmp_path / "in" / "run_config.json").read_text()
@@ -89,6 +107,59 @@ def test_round_trip(tmp_path: Path) -> None:
     for table in TABLES:
         assert first[table].num_rows > 0, table
         assert first[table].equals(second[table]), table
+
+
+def test_the_last_text_is_exported(tmp_path: Path) -> None:
+    """Of texts that differ in nothing to choose by; one that comes back is the last again."""
+    folder, lake = make_run(tmp_path / "in", {A: fired()}), Lake(tmp_path / "lake")
+    file = folder / "explanations" / f"{A}_latent1.txt"
+    first = json.loads(file.read_text())
+    for number, text in enumerate([first, "another one", "a third", first]):
+        write_text(file, text)
+        import_run(folder, lake, "mine")
+        out = tmp_path / f"out-{number}"
+        export_run(lake, "mine", out)
+        assert _texts(out) == _texts(folder)
+
+
+def test_the_last_way_to_ask_is_exported(tmp_path: Path) -> None:
+    """One judge asked in two ways, one explainer in two: other hashes and ids, no choice."""
+    positive = {place: abs(value) for place, value in fired().items()}
+    lake, chosen = Lake(tmp_path / "lake"), Chosen(explainer="lexical")
+    report = import_run(make_run(tmp_path / "in", {A: positive}), lake, "mine")
+    profile = load_profile(str(report.facts["profile"]))
+    describe_latents(profile, lake, A)
+    select_examples(profile, lake, A, profile.selection)
+    explain(profile, lake, A, ALL, profile.explain, "default")
+    counts = set()
+    for threshold in (0.9, 0.3):
+        asking = profile.explain.model_copy(update={"threshold": threshold})
+        asked = profile.model_copy(update={"explain": asking})
+        assert score(asked, lake, A, ALL, profile.score, "default", "lexical").new_rows > 0
+        out = tmp_path / f"out-{threshold}"
+        counts.add(export_run(lake, "mine", out, chosen).facts["predictions"])
+        with connect(lake) as con:
+            rows = con.sql(
+                "select probability from predictions where scorer = 'fuzz' and judge_hash = "
+                f"'lexical threshold {threshold}' order by latent, example, variant"
+            ).fetchall()
+        files = sorted((out / "scores" / "fuzz").iterdir(), key=latent_of)
+        items = [item for file in files for item in json.loads(file.read_text())]
+        assert [item["probability"] for item in items] == [value for (value,) in rows] != []
+    assert len(counts) == 1
+    with connect(lake) as con:
+        rows = con.sql("from explanations where explainer = 'lexical' limit 1").to_arrow_table()
+    later = {"explanation_id": "other", "explanation": "new", "written_at": datetime.now(UTC)}
+    row = {**rows.drop_columns(["run", "hookpoint"]).to_pylist()[0], **later}
+    lake.append(EXPLANATIONS, {"run": "mine", "hookpoint": A}, EXPLANATIONS.from_rows([row]))
+    export_run(lake, "mine", tmp_path / "out", chosen)
+    file = tmp_path / "out" / "explanations" / f"{A}_latent{row['latent']}.txt"
+    assert json.loads(file.read_text()) == "new"
+
+
+def latent_of(file: Path) -> int:
+    """The latent that a text file is about."""
+    return int(file.stem.rpartition("latent")[2])
 
 
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,4 +175,8 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     last = error.strip().splitlines()[-1]
     assert last.startswith("delphi-assets: ")
     assert "is not empty" in last
+    assert (
+        main(["export-delphi", lake, f"{lake}/manifests/runs/mine.json/out", "--run", "mine"]) == 1
+    )
+    assert "mine.json/out cannot be written" in capsys.readouterr().err
     assert main(["import-delphi", str(tmp_path), lake, "--run", "b/d"]) == 1

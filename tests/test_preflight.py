@@ -176,13 +176,13 @@ def test_errors_name_the_hookpoint_and_the_setting_of_its_coder(
 
 
 def test_a_coder_of_another_hook_is_refused(
-    tiny_profile: Callable[..., Profile], tmp_path: Path
+    tiny_profile: Callable[..., Profile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = {"architecture": "standard", "d_in": WIDTH, "d_sae": 8}
     folder = tmp_path / "coder"
     folder.mkdir()
 
-    def profile(hook: str) -> Profile:
+    def profile(hook: str, **changes: dict[str, str]) -> Profile:
         about = {"metadata": {"sae_lens_version": "6.0.0", "hook_name": hook}}
         (folder / "cfg.json").write_text(json.dumps({**config, **about}))
         return tiny_profile(
@@ -190,6 +190,7 @@ def test_a_coder_of_another_hook_is_refused(
             run={"name": hook},
             cache={"hookpoints": ["model.layers.1"]},
             coder={"sparse_model": str(folder)},
+            **changes,
         )
 
     with pytest.raises(
@@ -200,8 +201,19 @@ def test_a_coder_of_another_hook_is_refused(
         preflight.check(profile("blocks.2.hook_resid_pre"))
     with pytest.raises(SettingError, match=r"the input of module 'layers\.1\.self_attn\.o_proj'"):
         preflight.check(profile("blocks.1.attn.hook_z"))
+    with pytest.raises(SettingError, match=r"the normalized input of module 'layers\.1\.post_att"):
+        preflight.check(profile("blocks.1.ln2.hook_normalized"))
     checked = preflight.check(profile("blocks.1.hook_resid_pre"))["model.layers.1"]
     assert checked.coder == CoderShape(8, WIDTH, "input")
+    # Of a family that is not known, the layer is.
+    monkeypatch.setattr("delphi_assets.coders.hooks._FAMILIES", {})
+    again = {"corpus": {"dataset_split": "another"}}
+    with pytest.raises(
+        SettingError, match=r"a coder of 'blocks\.2\.hook_resid_pre', which is in layer 2"
+    ):
+        preflight.check(profile("blocks.2.hook_resid_pre", **again))
+    for hook in ("blocks.1.hook_resid_pre", "blocks.1.attn.hook_z"):
+        assert preflight.check(profile(hook, **again))["model.layers.1"].module == "layers.1"
 
 
 def test_a_hookpoint_without_a_coder_is_refused(tiny_profile: Callable[..., Profile]) -> None:

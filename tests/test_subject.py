@@ -135,6 +135,24 @@ def test_a_module_that_is_not_reached_is_named(tiny_model: Path) -> None:
         forward_to(subject.model, hooks, *batch())
 
 
+def test_a_normalized_input_is_that_of_a_norm(tiny_model: Path) -> None:
+    subject = load_subject(settings(tiny_model))
+    with pytest.raises(
+        DataError, match=r"'layers\.1\.mlp' .* LlamaMLP; expected a LayerNorm or RMS"
+    ):
+        alone(subject, "layers.1.mlp", "normalized input")
+    name = "layers.1.post_attention_layernorm"
+    x, norm = alone(subject, name, "input"), subject.model.get_submodule(name)
+    norm.weight.data.uniform_(2, 3)
+    expected = x / (x.pow(2).mean(-1, keepdim=True) + norm.variance_epsilon).sqrt()
+    hooks = [Hook(name, "normalized input"), Hook(name, "input"), Hook("layers.1", "output")]
+    found = forward_to(subject.model, hooks, *batch())
+    torch.testing.assert_close(found[hooks[0]], expected)
+    torch.testing.assert_close(found[hooks[1]], x)
+    low = subject.model.to(torch.bfloat16)
+    assert forward_to(low, hooks, *batch())[hooks[0]].dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     "name", ["layers.1", ".layers.1", "model.layers.1", ".model.layers.1", "gpt_neox.layers.1"]
 )

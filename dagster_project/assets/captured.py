@@ -8,6 +8,7 @@ from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import SHARDS, shard_key
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets import schema
+from delphi_assets.activations import captured_unit
 from delphi_assets.lake import Lake
 
 
@@ -32,18 +33,14 @@ def captured(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     lake = open_lake()
     shards = sorted(int(key) for key in context.partition_keys)
     report = capture(PROFILE, lake, shards)
-    rows = shard_rows(lake)
     for shard in shards:
         context.add_asset_metadata(
-            {"dagster/partition_row_count": rows.get(shard, 0)}, partition_key=shard_key(shard)
+            {"dagster/partition_row_count": rows_of(lake, shard)}, partition_key=shard_key(shard)
         )
     return materialized(report, rows_as="rows_of_these_shards")
 
 
-def shard_rows(lake: Lake) -> dict[int, int]:
-    """Activations of each captured shard, summed over hookpoints."""
-    rows: dict[int, int] = {}
-    for manifest in lake.manifests("captured", run=PROFILE.run.name):
-        shard = int(str(manifest.keys["shard"]))
-        rows[shard] = rows.get(shard, 0) + manifest.rows
-    return rows
+def rows_of(lake: Lake, shard: int) -> int:
+    """Activations of a captured shard, summed over hookpoints."""
+    units = [captured_unit(PROFILE, hookpoint, shard) for hookpoint in PROFILE.cache.hookpoints]
+    return sum(manifest.rows for unit in units if (manifest := lake.manifest(unit)) is not None)

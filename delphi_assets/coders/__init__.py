@@ -135,12 +135,12 @@ def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> tuple[F
     for candidate in FORMATS:
         if (found := candidate.find(folder, module)) is not None:
             return candidate, found
-    held = sorted(path.name for path in folder.iterdir())
+    held = sources.held(source, module, folder)
     supported = "; ".join(f"{known.name} ({known.layout})" for known in FORMATS)
     raise DataError(
         f"{setting} = {str(source)!r} holds no coder for hookpoint {hookpoint!r} in a "
-        f"known layout; found {held[:20]}, supported: {supported}. Where a source holds coders in "
-        "other folders, name the folder, with {layer} or {hookpoint} for what differs between "
+        f"known layout; found {held}, supported: {supported}. Where a source holds coders in other "
+        "folders, name the folder, with {layer} or {hookpoint} for what differs between "
         "hookpoints."
     )
 

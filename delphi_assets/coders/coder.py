@@ -1,8 +1,8 @@
 """What every sparse coder can do, whatever file it came from.
 
 In: activations of a model's module. Out: the few latents that fire on each, as three flat tensors.
-A coder may hold dense [tokens, latents] pre-activations on its way there, but only of a block of
-tokens at a time; those of sparsify take at most 64 MB.
+On its way there a coder holds dense pre-activations, but only of a block of tokens, or of tokens
+and latents, at a time (`linear`).
 """
 
 from typing import NamedTuple, Protocol

@@ -16,8 +16,13 @@ pre = (x - bias) encoder.weight^T + encoder.bias, tensors `encoder.weight` [n, d
 - GatedAutoEncoder: gate = (x - decoder_bias) encoder.weight^T + gate_bias; relu of
   exp(r_mag) (x - decoder_bias) encoder.weight^T + mag_bias where gate > 0.
 
+Versions of the package differ in the unit of what Gated and JumpReLU coders return: some multiply
+each latent by the norm of its decoder row, and files do not say which version wrote them. Here it
+is the formula above, without the norm; which latents fire is the same.
+
 Where it was trained is in `trainer.submodule_name` (`resid_post_layer_8`), and whether on a
-module's input or output in `buffer.io`; a coder reads an output where nothing says otherwise.
+module's input or output in `buffer.io`; a coder reads an output where nothing says otherwise. One
+from a module's input to its output (`in_and_out`) is refused.
 """
 
 import re
@@ -37,14 +42,7 @@ from delphi_assets.coders.activation_functions import (
     relu,
 )
 from delphi_assets.coders.coder import CoderShape
-from delphi_assets.coders.files import (
-    Shape,
-    check_shapes,
-    fingerprint,
-    read_json,
-    read_torch,
-    shapes_of,
-)
+from delphi_assets.coders.files import Shape, chosen, fingerprint, read_json, read_torch
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
 from delphi_assets.subject import Side
@@ -52,6 +50,9 @@ from delphi_assets.subject import Side
 CONFIG, WEIGHTS = "config.json", "ae.pt"
 
 _PLACES = {"resid_post": "hook_resid_post", "mlp_out": "hook_mlp_out", "attn_out": "hook_attn_out"}
+
+
+_SIDES: dict[str, Side] = {"in": "input", "out": "output"}
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,10 @@ def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
 def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype) -> LinearCoder:
     """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit."""
     config, path = _config(folder), folder / WEIGHTS
-    names, stored = _CLASSES[config.kind], read_torch(path, device)
+    names = _CLASSES[config.kind]
     shapes = names.shapes(config.shape.num_latents, config.shape.d_in)
-    check_shapes(path, shapes_of(stored), shapes)
-    tensors = {name: stored[name].to(dtype) for name in shapes}
+    stored = chosen(path, read_torch(path, device), shapes)
+    tensors = {name: tensor.to(dtype) for name, tensor in stored.items()}
     if "r_mag" in stored:
         tensors["scale"] = stored["r_mag"].float().exp().to(dtype)
     encoder, decoder = tensors[names.encoder], tensors[names.decoder]
@@ -180,16 +181,17 @@ def _config(folder: Path) -> Config:
         trainer, buffer = raw["trainer"], raw.get("buffer") or {}
         kind = str(trainer["dict_class"])
         n, d = int(trainer["dict_size"]), int(trainer["activation_dim"])
-        side: Side = "input" if buffer.get("io") == "in" else "output"
+        io = str(buffer.get("io") or "out")
         k = int(trainer.get("k") or 0)
         hook = _hook(str(trainer.get("submodule_name") or ""))
-        config = Config(kind, CoderShape(n, d, side), k, hook)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is not a configuration of dictionary_learning ({type(error).__name__}: "
             f"{error}); expected a JSON object with trainer.dict_class, dict_size and "
             "activation_dim."
         ) from error
+    if io not in _SIDES:
+        raise DataError(f"{path} has buffer.io = {io!r}; expected one of {sorted(_SIDES)}.")
     if kind not in _CLASSES:
         raise DataError(
             f"{path} has trainer.dict_class = {kind!r}; expected one of {sorted(_CLASSES)}."
@@ -198,7 +200,7 @@ def _config(folder: Path) -> Config:
         raise DataError(
             f"{path} has trainer.k = {k} with dict_size = {n}; expected k from 1 to dict_size."
         )
-    return config
+    return Config(kind, CoderShape(n, d, _SIDES[io]), k, hook)
 
 
 def _hook(submodule: str) -> str | None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import pickle
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def npz_shapes(path: Path) -> dict[str, Shape]:
             return {
                 name.removesuffix(".npy"): _npy_shape(archive, name) for name in archive.namelist()
             }
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise unreadable(path, error) from error
 
 
@@ -92,7 +93,14 @@ def read_npz(path: Path, device: torch.device) -> dict[str, Tensor]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]).to(device) for name in arrays.files}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise unreadable(path, error) from error
 
 
@@ -115,6 +123,22 @@ def check_shapes(path: Path, found: Mapping[str, Shape], wanted: Mapping[str, Sh
             f"{path} holds {relevant or dict(found)}; its configuration asks for {dict(wanted)}. "
             "They belong to different coders."
         )
+
+
+def chosen(
+    path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Shape]
+) -> dict[str, Tensor]:
+    """Those of the tensors in `path` that are wanted; refuses other shapes, NaN and infinity."""
+    check_shapes(path, shapes_of(found), wanted)
+    for name in wanted:
+        # Both are NaN where anything is, and take no memory.
+        smallest, largest = found[name].aminmax()
+        if not (smallest.isfinite() and largest.isfinite()):
+            raise DataError(
+                f"{path} holds {name} with values from {smallest} to {largest}; expected finite "
+                "ones. Download or save it again."
+            )
+    return {name: found[name] for name in wanted}
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:

@@ -13,14 +13,17 @@ the hookpoint decides, as each kind reads one place of a layer:
 - resid_post: the output of the layer
 - mlp_out: the output of its post_feedforward_layernorm
 - attn_out: the input of its self_attn.o_proj
-- transcoder: the output of its pre_feedforward_layernorm
+- transcoder of Gemma Scope 2: the output of its pre_feedforward_layernorm
+- transcoder of Gemma Scope 1: what the norm makes of its input before the gain, x / rms(x). The
+  paper (Lieberum et al. 2024, arXiv 2408.05147, "Language model technical details") folds the gain
+  into the MLP and trains on activations "just after the pre-MLP RMSNorm"; the model card repeats
+  it, and SAELens names the place `ln2.hook_normalized`.
 """
 
 import re
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from delphi_assets.coders import hooks
 from delphi_assets.coders.activation_functions import jump_relu
@@ -28,6 +31,7 @@ from delphi_assets.coders.coder import CoderShape
 from delphi_assets.coders.files import (
     Shape,
     check_shapes,
+    chosen,
     fingerprint,
     npz_shapes,
     read_json,
@@ -50,6 +54,9 @@ _PLACES = {
     "transcoder": ".pre_feedforward_layernorm.output",
 }
 """Kind of coder -> what it reads, after `layers.N`."""
+
+_FIRST_PLACES = {**_PLACES, "transcoder": ".pre_feedforward_layernorm.normalized"}
+"""The same in Gemma Scope 1."""
 
 _REPOSITORIES = {
     "res": "resid_post",
@@ -81,7 +88,12 @@ def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
 def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype) -> LinearCoder:
     """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit."""
     shape, _ = describe(folder, hookpoint)
-    tensors = _tensors(folder, device, dtype)
+    path = _weights(folder)
+    read = read_npz if path.name == FIRST else read_safetensors
+    stored = {name.lower(): tensor for name, tensor in read(path, device).items()}
+    tensors = {
+        name: tensor.to(dtype) for name, tensor in chosen(path, stored, _shapes(folder)).items()
+    }
     skip = tensors.get(_SKIP)
     return LinearCoder(
         shape=shape,
@@ -99,6 +111,10 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
 
 def _weights(folder: Path) -> Path:
     return folder / FIRST if (folder / FIRST).is_file() else folder / SECOND
+
+
+def _places(folder: Path) -> dict[str, str]:
+    return _FIRST_PLACES if _weights(folder).name == FIRST else _PLACES
 
 
 def _shapes(folder: Path) -> dict[str, Shape]:
@@ -126,12 +142,6 @@ def _shapes(folder: Path) -> dict[str, Shape]:
     return wanted
 
 
-def _tensors(folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    path = _weights(folder)
-    read = read_npz if path.name == FIRST else read_safetensors
-    return {name.lower(): tensor.to(dtype) for name, tensor in read(path, device).items()}
-
-
 def _hook(folder: Path) -> str | None:
     if (path := folder / CONFIG).is_file():
         config = read_json(path)
@@ -147,7 +157,7 @@ def _hook(folder: Path) -> str | None:
         None,
     )
     kind = next((kind for name in reversed(names) if (kind := _kind(name))), None)
-    return f"layers.{layer}{_PLACES[kind]}" if layer is not None and kind else None
+    return f"layers.{layer}{_places(folder)[kind]}" if layer is not None and kind else None
 
 
 def _kind(name: str) -> str | None:
@@ -159,10 +169,10 @@ def _kind(name: str) -> str | None:
 
 
 def _side(folder: Path, hookpoint: str) -> Side:
-    for place in _PLACES.values():
-        module, _, side = f"layers.N{place}".rpartition(".")
+    for place in _places(folder).values():
+        module = f"layers.N{place}".rpartition(".")[0]
         if re.fullmatch(re.escape(module).replace("N", r"\d+"), hooks.bare(hookpoint)):
-            return "input" if side == "input" else "output"
+            return hooks.side_of(f"layers.N{place}")
     raise DataError(
         f"nothing says what the coder of Gemma Scope in {folder} reads, and hookpoint "
         f"{hookpoint!r} is none that it could; expected one of "

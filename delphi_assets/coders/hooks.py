@@ -4,9 +4,11 @@ In: a name of TransformerLens (`blocks.5.hook_resid_post`) or of Hugging Face wi
 (`model.layers.5.output`), and the model's type. Out: module and side.
 
 Read one way only, so that a coder has one place: `hook_resid_pre` of block 5 is the input of
-layer 5, not the output of layer 4. `ln2.hook_normalized` is the input of the MLP, which a
-transcoder reads. TransformerLens's names of an MLP's and attention's output mean what is added to
-the residual stream: from Gemma 2 on that is the output of the norm that follows them.
+layer 5, not the output of layer 4. TransformerLens's names of an MLP's and attention's output mean
+what is added to the residual stream: from Gemma 2 on that is the output of the norm that follows
+them. `hook_normalized` is a place of the norm, not of what reads it: TransformerLens hooks a
+LayerNorm after its gain and bias, an RMSNorm before its gain, which no module of Hugging Face
+returns (`subject.Side`).
 """
 
 import re
@@ -20,7 +22,6 @@ class _Family(NamedTuple):
     """What the parts of a layer are called, below the layer."""
 
     layer: str
-    attention: str
     attention_norm: str
     heads: str
     """Reads the heads' values side by side."""
@@ -36,7 +37,6 @@ class _Family(NamedTuple):
 
 _NEOX = _Family(
     layer="layers",
-    attention="attention",
     attention_norm="input_layernorm",
     heads="attention.dense",
     attention_out="attention",
@@ -46,7 +46,6 @@ _NEOX = _Family(
 )
 _GPT2 = _Family(
     layer="h",
-    attention="attn",
     attention_norm="ln_1",
     heads="attn.c_proj",
     attention_out="attn",
@@ -54,9 +53,9 @@ _GPT2 = _Family(
     neurons="mlp.c_proj",
     mlp_out="mlp",
 )
+_GPT_NEO = _GPT2._replace(heads="attn.attention.out_proj")
 _LLAMA = _Family(
     layer="layers",
-    attention="self_attn",
     attention_norm="input_layernorm",
     heads="self_attn.o_proj",
     attention_out="self_attn",
@@ -73,6 +72,7 @@ _GEMMA_2 = _LLAMA._replace(
 _FAMILIES = {
     "gpt_neox": _NEOX,
     "gpt2": _GPT2,
+    "gpt_neo": _GPT_NEO,
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "qwen2": _LLAMA,
@@ -91,15 +91,19 @@ _PLACES: dict[str, Hook] = {
     "hook_mlp_out": Hook("mlp_out", "output"),
     "hook_attn_out": Hook("attention_out", "output"),
     "attn.hook_z": Hook("heads", "input"),
-    "ln1.hook_normalized": Hook("attention_norm", "output"),
-    "ln2.hook_normalized": Hook("mlp", "input"),
+    "ln1.hook_normalized": Hook("attention_norm", "normalized input"),
+    "ln2.hook_normalized": Hook("mlp_norm", "normalized input"),
     "mlp.hook_in": Hook("mlp", "input"),
     "mlp.hook_post": Hook("neurons", "input"),
     "mlp.hook_out": Hook("mlp", "output"),
 }
 """What follows the block's number -> part of the family's layer, "" for the layer itself."""
 
-_SIDES: dict[str, Side] = {".input": "input", ".output": "output"}
+_SIDES: dict[str, Side] = {
+    ".input": "input",
+    ".output": "output",
+    ".normalized": "normalized input",
+}
 
 
 def side_of(name: str) -> Side:
@@ -121,6 +125,12 @@ def locate(name: str, model_type: str) -> Hook | None:
         return _hugging_face(name)
     place, family = _place(name, block[1]), _FAMILIES.get(model_type)
     return None if family is None else _in_family(block[0], place, family)
+
+
+def layer_read(name: str) -> int | None:
+    """The number of the layer in a hook's name, whatever the model; None where it has none."""
+    block = _block(name)
+    return block[0] if block else layer_of(_hugging_face(name).module)
 
 
 def names_of(hookpoint: str) -> list[str]:

@@ -5,13 +5,15 @@ a `Coder`, and by itself its `Encoder`. Encoding, with pre [tokens, n]:
 
 1. x is normalized per token (`normalization`), brought to the coder's precision, and the input
    bias, if there is one, subtracted.
-2. pre = x encoder_rows^T + encoder_bias, for a block of tokens and latents at a time: 64 MB
-   whatever the numbers of tokens and latents are. Blocks hold all latents of their rows where the
-   activation function chooses among them, else at most 2048 rows.
+2. pre = x encoder_rows^T + encoder_bias, for a block of tokens and latents at a time: at most 64 MB
+   whatever the numbers of tokens and latents are. Blocks are of at most 512 rows with all their
+   latents where the activation function chooses among them, else of at most 2048 rows: larger ones
+   leave the processor's cache before they are looked at.
 3. What fires in each block is put in order of row.
 
-Memory beside the weights is that of x, one block, and what fires. Blocks share one buffer: made
-anew for each, they leave holes in the heap that grow with the number of latents.
+Memory beside the weights is that of x, one block (a second one of magnitudes for `AbsTopK`), and
+what fires. Blocks share one buffer: made anew for each, they leave holes in the heap that grow with
+the number of latents.
 """
 
 from dataclasses import dataclass, fields
@@ -29,7 +31,7 @@ from delphi_assets.coders.coder import CoderShape, SparseActivations
 from delphi_assets.coders.normalization import Normalization, normalize
 
 _PREACTIVATION_BYTES = 64 * 2**20
-_ROWS = 2_048
+_ROWS, _WHOLE_ROWS = 2_048, 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ class LinearEncoder:
     ) -> SparseActivations:
         """What fires on `x`, in blocks of whole rows with about `entries` pre-activations."""
         n = self.shape.num_latents
-        n_rows = max(1, min(len(x), entries // n))
+        n_rows = max(1, min(_WHOLE_ROWS, len(x), entries // n))
         buffer, parts = x.new_empty(n_rows * n), []
         for number, rows in enumerate(torch.split(x, n_rows)):
             fired = activation.fired(self._pre(rows, slice(0, n), buffer))

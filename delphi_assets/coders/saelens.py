@@ -44,11 +44,10 @@ from delphi_assets.coders.activation_functions import (
 from delphi_assets.coders.coder import CoderShape
 from delphi_assets.coders.files import (
     Shape,
-    check_shapes,
+    chosen,
     fingerprint,
     read_json,
     read_safetensors,
-    shapes_of,
 )
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.coders.normalization import Normalization
@@ -170,8 +169,7 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
     config, path = _config(folder), folder / WEIGHTS
     stored = read_safetensors(path, device)
     _check_scaling_factor(path, stored)
-    check_shapes(path, shapes_of(stored), config.tensors)
-    folded = _folded(stored, config, folder)
+    folded = _folded(chosen(path, stored, config.tensors), config, folder)
     tensors = {name: tensor.to(dtype) for name, tensor in folded.items()}
     files = [folder / CONFIG, path, *([folder / SCALER] if config.averaged else [])]
     return LinearCoder(
@@ -191,7 +189,7 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
 
 def _folded(stored: Mapping[str, Tensor], config: Config, folder: Path) -> dict[str, Tensor]:
     """The coder's tensors after what is folded into them, in single precision."""
-    tensors = {name: stored[name] for name in config.tensors}
+    tensors = dict(stored)
     if config.rescaled:
         norms = tensors["W_dec"].float().norm(dim=1)
         tensors["W_enc"] = tensors["W_enc"] * norms
@@ -325,11 +323,12 @@ def _check(path: Path, config: Config, about: Mapping[str, Any]) -> None:
                 "changed the model's weights before the coder was trained, and the model of "
                 "Hugging Face has other activations; expected a coder of an unchanged model."
             )
-    if about.get("hook_head_index") is not None:
-        raise DataError(
-            f"{path} has hook_head_index = {about['hook_head_index']}: a coder of a single "
-            "attention head; expected one that reads all heads."
-        )
+    for name in ("hook_head_index", "hook_point_head_index"):
+        if about.get(name) is not None:
+            raise DataError(
+                f"{path} has {name} = {about[name]}: a coder of a single attention head; expected "
+                "one that reads all heads."
+            )
     if "topk" not in config.architecture and config.rescaled:
         raise DataError(
             f"{path} has rescale_acts_by_decoder_norm = true for architecture = "

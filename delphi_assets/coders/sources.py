@@ -10,6 +10,7 @@ folder.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from delphi_assets.coders.hooks import bare, layer_of
@@ -18,6 +19,9 @@ from delphi_assets.settings import coder_of
 
 _DESCRIBED_ELSEWHERE = ["*sae.safetensors", "*sae_weights.safetensors", "*ae.pt"]
 """Weights whose shapes a configuration beside them tells."""
+
+_NAMED = 20
+"""Files of a source that an error names."""
 
 
 def setting_of(hookpoint: str) -> str:
@@ -36,38 +40,56 @@ def fetch(
     """The folder that holds the module's coder, as far as it is needed.
 
     `patterns` are names of files below the folder, for the hub; with `config_only` not those of
-    weights, where shapes are known without them. `setting` is the one that holds `source`, for
-    errors: `SettingError` for a placeholder that cannot be filled, `DataError` for what is no
-    folder and cannot be had from the hub.
+    weights, where shapes are known without them. Where the hub's repository has none of these
+    files, the folder does not exist. `setting` is the one that holds `source`, for errors:
+    `SettingError` for a placeholder that cannot be filled, `DataError` for what is no folder and
+    cannot be had from the hub.
     """
     location = _filled(str(source), module, setting)
     folder = Path(location).expanduser()
     if folder.is_dir():
         return folder
-    import httpx
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
 
     repository, inside = _on_hub(location)
     try:
-        fetched = Path(
-            snapshot_download(
-                repository,
-                allow_patterns=[f"{inside}{pattern}" for pattern in patterns],
-                ignore_patterns=_DESCRIBED_ELSEWHERE if config_only else None,
-            )
+        fetched = snapshot_download(
+            repository,
+            allow_patterns=[f"{inside}{pattern}" for pattern in patterns],
+            ignore_patterns=_DESCRIBED_ELSEWHERE if config_only else None,
         )
-    except (OSError, ValueError, httpx.HTTPError, HFValidationError) as error:
+    except _hub_errors() as error:
         raise DataError(
             f"{setting} = {location!r} is no folder and cannot be read from the Hugging Face hub: "
             f"{type(error).__name__}: {error}"
         ) from error
-    if not (fetched / inside).is_dir():
-        raise DataError(
-            f"{setting} = {location!r}: repository {repository!r} of the hub has no file "
-            f"of a coder in {inside!r}; expected an existing folder."
-        )
-    return fetched / inside
+    return Path(fetched) / inside
+
+
+def held(source: str | Path, module: str, fetched: Path) -> list[str]:
+    """Names, at most 20, of what a source holds: a folder's entries or a repository's files.
+
+    Of a repository's files those in the folder that the source names, if there are any; without
+    the hub, of a repository fetched earlier, what is in `fetched`.
+    """
+    names = sorted(path.name for path in fetched.iterdir()) if fetched.is_dir() else []
+    location = _filled(str(source), module, "source")
+    if not Path(location).expanduser().is_dir():
+        from huggingface_hub import HfApi
+
+        repository, inside = _on_hub(location)
+        with suppress(*_hub_errors()):
+            files = HfApi().list_repo_files(repository)
+            names = [file for file in files if file.startswith(inside)] or files
+    return names[:_NAMED]
+
+
+def _hub_errors() -> tuple[type[Exception], ...]:
+    """What goes wrong on the hub."""
+    import httpx
+    from huggingface_hub.errors import HFValidationError
+
+    return OSError, ValueError, httpx.HTTPError, HFValidationError
 
 
 def _filled(source: str, module: str, setting: str) -> str:

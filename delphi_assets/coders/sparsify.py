@@ -8,27 +8,31 @@ Tensors: `encoder.weight` [n, d], `encoder.bias` [n], `W_dec` [n, d] with a row 
 
 1. pre = relu((x - b_dec) encoder.weight^T + encoder.bias); a transcoder does not subtract b_dec,
    unless it was trained before February 2025, which its files do not tell and a setting does.
-2. topk: the k largest of a token; groupmax: the largest of each of k contiguous groups.
+2. topk: the k largest of a token; groupmax: the largest of each of k contiguous groups. An old
+   coder with `signed` skips the relu, and its k are the largest by magnitude, with their signs.
 3. Zeros among them did not fire and are dropped.
 
 An SAE reads its module's output, a transcoder its input. The skip connection only adds to the
 output.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from delphi_assets.coders.activation_functions import GroupMax, TopK
+from delphi_assets.coders.activation_functions import (
+    AbsTopK,
+    ActivationFunction,
+    GroupMax,
+    TopK,
+)
 from delphi_assets.coders.coder import CoderShape
-from delphi_assets.coders.files import check_shapes, fingerprint, read_safetensors, shapes_of
+from delphi_assets.coders.files import Shape, chosen, fingerprint, read_json, read_safetensors
+from delphi_assets.coders.hooks import bare
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
-from delphi_assets.subject import strip_wrapper
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 
@@ -41,6 +45,7 @@ class Config:
     num_latents: int
     d_in: int
     k: int
+    signed: bool
     transcode: bool
     skip_connection: bool
 
@@ -48,6 +53,13 @@ class Config:
     def shape(self) -> CoderShape:
         """What the coder reads."""
         return CoderShape(self.num_latents, self.d_in, "input" if self.transcode else "output")
+
+    @property
+    def function(self) -> ActivationFunction:
+        """How it chooses what fires."""
+        if self.activation == "groupmax":
+            return GroupMax(self.k)
+        return AbsTopK(self.k) if self.signed else TopK(self.k)
 
 
 def patterns(hookpoint: str) -> list[str]:
@@ -63,10 +75,9 @@ def find(source: Path, hookpoint: str) -> Path | None:
     """
     if (source / hookpoint / CONFIG).is_file():
         return source / hookpoint
-    wanted = _spellings(hookpoint)
     folders = sorted(path.parent for path in source.glob(f"*/{CONFIG}"))
     for folder in folders:
-        if _spellings(folder.name) & wanted:
+        if bare(folder.name) == bare(hookpoint):
             return folder
     if folders:
         return None
@@ -99,36 +110,28 @@ def load(
         encoder_bias=tensors["encoder.bias"],
         decoder_rows=tensors["W_dec"],
         decoder_bias=tensors["b_dec"],
-        activation=GroupMax(config.k) if config.activation == "groupmax" else TopK(config.k),
+        activation=config.function,
         fingerprint=fingerprint([folder / CONFIG, folder / WEIGHTS]),
         input_bias=tensors["b_dec"] if subtracts else None,
         skip=tensors.get("W_skip"),
     )
 
 
-def _spellings(name: str) -> set[str]:
-    """A hookpoint's name and what is left of it as wrapper prefixes are taken off."""
-    found = {name}
-    while (shorter := strip_wrapper(name)) != name:
-        found.add(shorter)
-        name = shorter
-    return found
-
-
 def _config(folder: Path) -> Config:
     path = folder / CONFIG
+    raw = read_json(path)
     try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         d_in = int(raw["d_in"])
         config = Config(
             activation=raw.get("activation", "topk"),
             num_latents=int(raw.get("num_latents") or d_in * int(raw.get("expansion_factor", 32))),
             d_in=d_in,
             k=int(raw.get("k", 32)),
+            signed=bool(raw.get("signed", False)),
             transcode=bool(raw.get("transcode", False)),
             skip_connection=bool(raw.get("skip_connection", False)),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not a configuration of sparsify ({type(error).__name__}: {error}); "
             "expected a JSON object with d_in, k, num_latents or expansion_factor."
@@ -151,9 +154,13 @@ def _tensors(
     path: Path, config: Config, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Tensor]:
     n, d = config.num_latents, config.d_in
-    shapes = {"encoder.weight": (n, d), "encoder.bias": (n,), "W_dec": (n, d), "b_dec": (d,)}
+    shapes: dict[str, Shape] = {
+        "encoder.weight": (n, d),
+        "encoder.bias": (n,),
+        "W_dec": (n, d),
+        "b_dec": (d,),
+    }
     if config.skip_connection:
         shapes["W_skip"] = (d, d)
-    tensors = read_safetensors(path, device)
-    check_shapes(path, shapes_of(tensors), shapes)
-    return {name: tensors[name].to(dtype) for name in shapes}
+    stored = chosen(path, read_safetensors(path, device), shapes)
+    return {name: tensor.to(dtype) for name, tensor in stored.items()}

@@ -3,6 +3,9 @@
 In: the tables contexts and activations, whose files' hashes are compared. Out: a split file for
 each bucket that holds latents, and `config.json`.
 
+Memory is that of the corpus and one bucket, about 80 bytes an activation of the largest one: it is
+sorted by position for its file. More `cache.n_buckets` need less.
+
 Delphi's contexts all have one length: where the corpus ended early, the last context and its
 activations are left out. Its activations are in half precision, as the lake's are by default; of a
 run in single precision they are rounded here, and those that round to zero are left out.
@@ -51,7 +54,7 @@ def read_corpus(lake: Lake, run: str) -> Corpus:
             f"{run!r}; materialize the asset 'contexts' first."
         )
     files = [file for manifest in manifests for file in manifest.files]
-    locations = lake.checked("contexts", files, thorough=True)
+    locations = lake.checked("contexts", files)
     contexts = read_parquet(lake, locations, ["context", "tokens"]).sort_by("context")
     tokens = contexts["tokens"].combine_chunks().flatten().to_numpy().astype(np.int32)
     ctx_len = config["cache.cache_ctx_len"]
@@ -92,7 +95,7 @@ def write_latents(
 
 def _entries(lake: Lake, held: Manifest, n_positions: int) -> Entries:
     """The activations of a bucket on the positions that are exported, in half precision."""
-    files = lake.checked("activations", held.files, thorough=True)
+    files = lake.checked("activations", held.files)
     rows = read_parquet(lake, files).combine_chunks()
     latents, positions, activations = (
         rows[name].to_numpy() for name in ("latent", "position", "activation")

@@ -4,9 +4,12 @@ In: the tables explanations, predictions and examples of a hookpoint. Out: `expl
 `scores/<scorer>`, a file a latent.
 
 1. An explanation is a file, a failure of the explainer Delphi's sentence for one. Delphi's layout
-   has room for one explanation of a latent, so of several one kind must be chosen.
-2. A score file lists the windows that its explanation was judged on. Those that are not in the
-   lake, as an import's, are written without tokens.
+   has room for one explanation of a latent, so of several one kind must be chosen (`Chosen`).
+   Those that differ in nothing to choose by, as after a change of prompt or a second import, are
+   one kind: the one written last is exported.
+2. A score file lists the windows that its explanation was judged on; of several ways to ask one
+   judge, the answers to the last. Windows that are not in the lake, as an import's, are written
+   without tokens.
 """
 
 import json
@@ -21,7 +24,6 @@ import duckdb
 from delphi_assets.database import query
 from delphi_assets.delphi_runs.layout import UNPARSED
 from delphi_assets.errors import SettingError
-from delphi_assets.llm import failures
 
 _LATENTS_AT_ONCE = 1024
 
@@ -66,8 +68,6 @@ class HookpointTexts:
             held = list(group)
             self._only_one(held, ("selection", "explainer", "model"))
             (row,) = held
-            if row["explanation"] is None and row["failure"] != failures.UNPARSEABLE:
-                continue
             text = UNPARSED if row["explanation"] is None else row["explanation"]
             _write_json(folder / self._name(latent), text)
             ids.add(row["explanation_id"])
@@ -83,7 +83,7 @@ class HookpointTexts:
             mine = [item for item in row if item["explanation_id"] in ids]
             if not mine:
                 continue
-            self._only_one(mine, ("model", "judge_hash"))
+            self._only_one(mine, ("model",))
             path = self.folder / "scores" / mine[0]["scorer"] / self._name(mine[0]["latent"])
             _write_json(path, [_item(item) for item in mine])
             written += len(mine)
@@ -106,12 +106,10 @@ class HookpointTexts:
 
     def _only_one(self, rows: list[dict[str, Any]], names: tuple[str, ...]) -> None:
         """Refuse rows of a latent that differ in what makes them: Delphi has one file for all."""
-        kinds = sorted(
-            {tuple(str(row[name]) for name in (*names, "explanation_id")) for row in rows}
-        )
+        kinds = sorted({tuple(str(row[name]) for name in names) for row in rows})
         if len(kinds) > 1:
             shown = "; ".join(
-                ", ".join(f"{name} = {value!r}" for name, value in zip(names, kind, strict=False))
+                ", ".join(f"{name} = {value!r}" for name, value in zip(names, kind, strict=True))
                 for kind in kinds
             )
             raise SettingError(

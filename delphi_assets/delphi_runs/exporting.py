@@ -11,10 +11,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from delphi_assets.database import connect
 from delphi_assets.delphi_runs.exported_latents import read_corpus, write_latents
 from delphi_assets.delphi_runs.exported_texts import Chosen, HookpointTexts
-from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.lake import Lake, Manifest
 from delphi_assets.stage import StageReport
 
@@ -28,9 +30,21 @@ def export_run(
 
     The facts count what is left out, see `exported_latents`. Raises `DataError` when the folder has
     something in it or a file of the lake has changed, `NotReadyError` for a run that is not there
-    or not whole, `SettingError` when a latent has several explanations or judges to choose from.
+    or not whole, `SettingError` when a latent has several explanations or judges to choose from,
+    `StorageError` when the folder cannot be written.
     """
-    started, folder = time.perf_counter(), Path(folder)
+    folder = Path(folder)
+    try:
+        return _export(lake, run, folder, chosen or Chosen())
+    except (OSError, SafetensorError) as error:
+        raise StorageError(
+            f"{folder} cannot be written ({error}); expected room and permission to write. Nothing "
+            "is left there: mend it, or name another folder, and export again."
+        ) from error
+
+
+def _export(lake: Lake, run: str, folder: Path, chosen: Chosen) -> StageReport:
+    started = time.perf_counter()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is not empty; expected a new folder. Name another one.")
     hookpoints = _hookpoints(lake, run)
@@ -45,7 +59,7 @@ def export_run(
             written = write_latents(
                 lake, buckets, num_latents, corpus, made / "latents" / hookpoint
             )
-            texts = HookpointTexts(con, run, hookpoint, num_latents, made, chosen or Chosen())
+            texts = HookpointTexts(con, run, hookpoint, num_latents, made, chosen)
             ids = texts.write_explanations()
             rows, n_left_out = rows + written.rows, n_left_out + written.n_left_out
             n_explanations += len(ids)

@@ -4,7 +4,11 @@ In: a `Source`. Out: both tables, activations with a unit per bucket of latents.
 weights: the table has a row for every latent, without values.
 
 Buckets are written in order and split files read in order, each once, so memory is that of one file
-and one bucket. A bucket that is there is not written again; it must be from the same files, as the
+and one bucket. It is not bounded by a setting: a file is read whole to be sorted, as Delphi writes
+it by position, and takes 20 to 35 bytes an activation, so ten times the tokens in as many files
+take ten times the memory. A run that is too large for it was cached with too few `n_splits`.
+
+A bucket that is there is not written again; it must be from the same files, as the
 hash among its facts says.
 """
 

@@ -2,6 +2,12 @@
 
 In: a `Source`. Out: rows in both tables, as far as they are not there. Rows are `texts`'; files
 are read and rows written a few hundred files at a time.
+
+1. Answers that the lake has on these explanations must be those of the files (`check_texts`).
+2. An explanation is written unless it is the last one of its latent: a text that was changed and
+   changed back becomes the last again.
+3. A score file is written unless the lake has answers of its scorer on the explanation.
+4. What there is then is counted in the lake, of each latent its last explanation.
 """
 
 from collections.abc import Iterator
@@ -15,6 +21,7 @@ from delphi_assets.database import connect, query
 from delphi_assets.delphi_runs import texts
 from delphi_assets.delphi_runs.layout import LatentFile
 from delphi_assets.delphi_runs.source import Source
+from delphi_assets.errors import ConflictError
 from delphi_assets.lake import Lake
 from delphi_assets.llm.rows import Row
 from delphi_assets.schema import EXPLANATIONS, PREDICTIONS, Table
@@ -28,6 +35,13 @@ class TextCounts(NamedTuple):
     explanations: int
     failed_explanations: int
     predictions: int
+
+
+def check_texts(lake: Lake, source: Source, run: str) -> None:
+    """Raise `ConflictError` naming a score file whose answers are not those in the lake."""
+    if lake.exists(PREDICTIONS.name):
+        for held in source.hookpoints:
+            _Hookpoint(lake, source, run, held.cached.hookpoint).check()
 
 
 def write_texts(lake: Lake, source: Source, run: str) -> TextCounts:
@@ -46,55 +60,88 @@ class _Hookpoint(NamedTuple):
     run: str
     hookpoint: str
 
+    def check(self) -> None:
+        explained = {
+            file.latent: self._identity(file, texts.read_explanation(file))
+            for files in self._some(self.source.delphi.explanations, "compare explanations")
+            for file in files
+        }
+        for scorer, scores in self.source.delphi.scores.items():
+            for files in self._some(scores, f"compare {scorer}"):
+                stored = self._answers(scorer, files)
+                for file in files:
+                    there = stored.get(explained[file.latent])
+                    if there is not None and there != texts.read_answers(file):
+                        raise ConflictError(
+                            f"{file.path} holds other answers than run {self.run!r} of the lake "
+                            f"({len(there)} there); import them under another name (--run), or "
+                            "restore the file."
+                        )
+
     def write(self) -> TextCounts:
         explained = self._write_explanations()
-        predictions = sum(
-            self._write_predictions(scorer, explained) for scorer in self.source.delphi.scores
-        )
-        failed = sum(
-            row["failure"] is not None and row["selection"] == texts.DELPHI
-            for row in self._stored("explanations/outcomes")
-        )
-        return TextCounts(len(explained), failed, predictions)
+        for scorer in self.source.delphi.scores:
+            self._write_predictions(scorer, explained)
+        last = self._last_explanations()
+        failed = sum(row["failure"] is not None for row in last.values())
+        counts = self._stored("delphi/imported_counts")
+        predictions = sum(row["n_answers"] for row in counts if row["explanation_id"] in last)
+        return TextCounts(len(last), failed, predictions)
 
     def _write_explanations(self) -> dict[int, str]:
         """Write the explanations that are not there; returns the ids of all, by latent."""
-        there = {row["explanation_id"] for row in self._stored("explanations/outcomes")}
-        model, explained = self.source.model, {}
+        there, explained = self._last_explanations(), {}
         for files in self._some(self.source.delphi.explanations, "explanations"):
             rows: list[Row] = []
             for file in files:
                 text = texts.read_explanation(file)
-                identity = texts.explanation_id(self.run, file, text, model)
-                explained[file.latent] = identity
+                identity = explained[file.latent] = self._identity(file, text)
                 if identity not in there:
-                    rows.append(texts.explanation_row(identity, file, text, model))
+                    rows.append(texts.explanation_row(identity, file, text, self.source.model))
             self._append(EXPLANATIONS, rows)
         return explained
 
-    def _write_predictions(self, scorer: str, explained: dict[int, str]) -> int:
-        """Write the scorer's answers that are not there; returns how many there are in all."""
-        model, count = self.source.model, 0
-        settled = self._stored("predictions/settled", selection=texts.DELPHI, model=model)
-        there = {row["explanation_id"] for row in settled if row["scorer"] == scorer}
+    def _write_predictions(self, scorer: str, explained: dict[int, str]) -> None:
+        """Write the scorer's answers that are not there."""
+        counts = self._stored("delphi/imported_counts")
+        there = {row["explanation_id"] for row in counts if row["scorer"] == scorer}
         for files in self._some(self.source.delphi.scores[scorer], scorer):
             rows: list[Row] = []
             for file in files:
-                answers, identity = texts.read_answers(file), explained[file.latent]
-                count += len(answers)
+                identity = explained[file.latent]
                 if identity not in there:
+                    answers, model = texts.read_answers(file), self.source.model
                     rows += texts.prediction_rows(identity, file, scorer, model, answers)
             self._append(PREDICTIONS, rows)
-        return count
+
+    def _identity(self, file: LatentFile, text: str) -> str:
+        return texts.explanation_id(self.run, file, text, self.source.model)
+
+    def _last_explanations(self) -> dict[str, dict[str, Any]]:
+        """The last imported explanation of every latent, by its id."""
+        made_by = {"selection": texts.DELPHI, "explainer": texts.DELPHI, "model": self.source.model}
+        rows = self._stored("delphi/explanations", **made_by)
+        return {row["explanation_id"]: row for row in rows}
+
+    def _answers(self, scorer: str, files: list[LatentFile]) -> dict[str, list[texts.Answer]]:
+        """The scorer's answers in the lake about the latents of `files`, by explanation."""
+        latents = {"first": files[0].latent, "last": files[-1].latent + 1}
+        found: dict[str, list[texts.Answer]] = {}
+        for row in self._stored("delphi/imported_answers", scorer=scorer, **latents):
+            answer = texts.Answer(
+                row["truth"], row["prediction"], row["probability"], row["quantile"]
+            )
+            found.setdefault(row["explanation_id"], []).append(answer)
+        return found
 
     def _some(self, files: tuple[LatentFile, ...], what: str) -> Iterator[list[LatentFile]]:
-        """The files about this hookpoint, some at a time."""
+        """The files about this hookpoint, some at a time, in order of latent."""
         mine = [file for file in files if file.hookpoint == self.hookpoint]
         stream = iter(tqdm(mine, desc=f"{what} {self.hookpoint}", unit="file"))
         while some := list(islice(stream, _FILES_AT_ONCE)):
             yield some
 
-    def _stored(self, statement: str, **parameters: str) -> list[dict[str, Any]]:
+    def _stored(self, statement: str, **parameters: str | int) -> list[dict[str, Any]]:
         with connect(self.lake) as con:
             rows = query(con, statement, run=self.run, hookpoint=self.hookpoint, **parameters)
         found: list[dict[str, Any]] = rows.to_pylist()

@@ -12,8 +12,8 @@ A "/" in a hookpoint is "--" in the names of score files; here it is "--" everyw
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ def read_layout(folder: Path) -> DelphiRun:
 
     Raises `DataError` naming the file when a configuration or a split is missing, splits overlap,
     a key is unknown, hookpoints were cached with different settings, or a text file is about a
-    latent that there is not.
+    latent that there is not, or that another file of its folder is about.
     """
     latents = folder / "latents" if (folder / "latents").is_dir() else folder
     folders = sorted(
@@ -154,7 +154,14 @@ def _latent_files(folder: Path) -> tuple[LatentFile, ...]:
         if match is None:
             raise DataError(f"{path} is not named <hookpoint>_latent<number>.txt; rename it.")
         files.append(LatentFile(path, match[1], int(match[2])))
-    return tuple(sorted(files, key=lambda file: (file.hookpoint, file.latent)))
+    files.sort(key=lambda file: (file.hookpoint, file.latent))
+    for before, file in pairwise(files):
+        if (before.hookpoint, before.latent) == (file.hookpoint, file.latent):
+            raise DataError(
+                f"{file.path} and {before.path} are both about latent {file.latent} of "
+                f"{file.hookpoint!r}; expected one file. Remove the one that is out of date."
+            )
+    return tuple(files)
 
 
 def _left_out(folder: Path) -> tuple[str, ...]:
@@ -169,9 +176,6 @@ def _check_latents(run: DelphiRun) -> None:
     """Refuse texts about latents that were not cached, and scores of explanations not there."""
     widths = {cached.hookpoint: cached.num_latents for cached in run.hookpoints}
     explained = {(file.hookpoint, file.latent) for file in run.explanations}
-    if len(explained) < len(run.explanations):
-        twice = _repeated(run.explanations)
-        raise DataError(f"{twice.path} is the second explanation of its latent; expected one.")
     for file in (*run.explanations, *(file for files in run.scores.values() for file in files)):
         if file.latent >= widths.get(file.hookpoint, 0):
             raise DataError(
@@ -183,12 +187,3 @@ def _check_latents(run: DelphiRun) -> None:
                 f"{file.path} scores an explanation that is not in the folder explanations; "
                 "restore that file, or remove this one."
             )
-
-
-def _repeated(files: Sequence[LatentFile]) -> LatentFile:
-    seen: set[tuple[str, int]] = set()
-    for file in files:
-        if (file.hookpoint, file.latent) in seen:
-            return file
-        seen.add((file.hookpoint, file.latent))
-    raise AssertionError

@@ -4,7 +4,7 @@ A file holds `locations` [nnz, 3], uint16 or uint32: context, offset, latent - f
 [nnz], float16; `tokens` [n_contexts, ctx_len]. Here an entry is (latent, position, activation),
 sorted in this order, with position = context * ctx_len + offset.
 
-One file is in memory at a time, with about 35 bytes an activation while it is sorted.
+One file is in memory at a time, with 20 to 35 bytes an activation while it is sorted.
 """
 
 import hashlib

@@ -18,6 +18,9 @@ from delphi_assets.llm.rows import Row
 DELPHI = "delphi"
 """Explainer, selection, prompt and judge of imported rows."""
 
+LEFT_OUT = "str_tokens and activations of judged windows, distances of those not activating"
+"""What score files hold that has no column to go to."""
+
 
 class Answer(NamedTuple):
     """A scorer's answer on one window; without prediction where it could not be parsed."""
@@ -113,13 +116,13 @@ def _answer(file: LatentFile, place: int, item: Any) -> Answer:
         isinstance(activating, bool)
         and prediction in (None, False, True)
         and (probability is None or (isinstance(probability, int | float) and _share(probability)))
-        and (distance is None or isinstance(distance, int | float))
+        and (distance is None or (isinstance(distance, int | float) and _countable(distance)))
     )
     if not right:
         raise DataError(
             f"{file.path} has item {place} with activating = {activating!r}, prediction = "
             f"{prediction!r}, probability = {probability!r}, distance = {distance!r}; expected "
-            "true or false, the same or null, 0 to 1 or null, and a number."
+            "true or false, the same or null, 0 to 1 or null, and a number of 32 bits or null."
         )
     return Answer(
         activating=bool(activating),
@@ -131,3 +134,8 @@ def _answer(file: LatentFile, place: int, item: Any) -> Answer:
 
 def _share(probability: float) -> bool:
     return 0 <= probability <= 1
+
+
+def _countable(distance: float) -> bool:
+    """Whether the whole part fits the column quantile; that of infinity and NaN does not."""
+    return -(1 << 31) <= distance < 1 << 31

@@ -2,7 +2,9 @@
 -- Parameters: $run, $hookpoint; $selection, $explainer, $model (null: every one).
 -- Needs: the view explanations.
 -- Columns: latent, explanation_id, selection, explainer, model, explanation, failure, in order of
---   latent.
+--   latent, selection, explainer and model: of those equal in these the one written last. Of
+--   failures only 'unparseable', which Delphi has a text for.
+-- `lag(...) is null` keeps the first row, see sql/views/explanations.sql.
 select
     latent,
     explanation_id,
@@ -15,7 +17,12 @@ from explanations
 where
     run = $run
     and hookpoint = $hookpoint
+    and (failure is null or failure = 'unparseable')
     and ($selection::varchar is null or selection = $selection::varchar)
     and ($explainer::varchar is null or explainer = $explainer::varchar)
     and ($model::varchar is null or model = $model::varchar)
-order by latent, explanation_id;
+qualify lag(written_at) over (
+    partition by latent, selection, explainer, model
+    order by written_at desc, explanation_id
+) is null
+order by latent, selection, explainer, model;

@@ -1,42 +1,49 @@
 -- What did scorers answer on the windows of some latents?
 -- Parameters: $run, $hookpoint, $first, $last (latents, half open); $model (the judge; null: every
 --   one). Needs: the views predictions and examples.
--- Columns: latent, scorer, explanation_id, model, judge_hash, truth, prediction, probability,
---   quantile, str_tokens and activations of the window (null where the lake does not hold it, as
---   for imported predictions, whose judge_hash is 'delphi'), in order of latent, scorer,
---   explanation, judge and example.
+-- Columns: latent, scorer, explanation_id, model, truth, prediction, probability, quantile,
+--   str_tokens and activations of the window (null where the lake does not hold it, as for imported
+--   predictions, whose judge_hash is 'delphi'), in order of latent, scorer, explanation, judge and
+--   example: of several ways to ask one judge (judge_hash) the one that answered last.
+with asked_last as (
+    select *
+    from predictions
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and latent >= $first
+        and latent < $last
+        and control = 'none'
+        and ($model::varchar is null or model = $model::varchar)
+    qualify judge_hash = first_value(judge_hash) over (
+        partition by latent, scorer, explanation_id, model
+        order by written_at desc, judge_hash
+    )
+)
+
 select
-    predictions.latent,
-    predictions.scorer,
-    predictions.explanation_id,
-    predictions.model,
-    predictions.judge_hash,
-    predictions.truth,
-    predictions.prediction,
-    predictions.probability,
-    predictions.quantile,
+    asked_last.latent,
+    asked_last.scorer,
+    asked_last.explanation_id,
+    asked_last.model,
+    asked_last.truth,
+    asked_last.prediction,
+    asked_last.probability,
+    asked_last.quantile,
     examples.str_tokens,
     examples.activations
-from predictions
+from asked_last
 left join examples
-    on predictions.run = examples.run
-    and predictions.hookpoint = examples.hookpoint
-    and predictions.selection = examples.selection
-    and predictions.latent = examples.latent
-    and predictions.example = examples.example
-    and predictions.judge_hash is distinct from 'delphi'
-where
-    predictions.run = $run
-    and predictions.hookpoint = $hookpoint
-    and predictions.latent >= $first
-    and predictions.latent < $last
-    and predictions.control = 'none'
-    and ($model::varchar is null or predictions.model = $model::varchar)
+    on asked_last.run = examples.run
+    and asked_last.hookpoint = examples.hookpoint
+    and asked_last.selection = examples.selection
+    and asked_last.latent = examples.latent
+    and asked_last.example = examples.example
+    and asked_last.judge_hash is distinct from 'delphi'
 order by
-    predictions.latent,
-    predictions.scorer,
-    predictions.explanation_id,
-    predictions.model,
-    predictions.judge_hash,
-    predictions.example,
-    predictions.variant;
+    asked_last.latent,
+    asked_last.scorer,
+    asked_last.explanation_id,
+    asked_last.model,
+    asked_last.example,
+    asked_last.variant;

@@ -1,0 +1,67 @@
+"""The peak of a process's memory, in a process of its own: nothing before it can hide it.
+
+    python -m benchmarks.peak load|stages PROFILE.json
+    python -m benchmarks.peak encode PROFILE.json X.npy
+
+- `load`: load the model and the encoders, as the stage `captured` does.
+- `stages`: capture and merge all shards of the profile's lake.
+- `encode`: load one encoder and the array X [tokens, d]; what encoding X adds.
+
+Prints MiB.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from delphi_assets.activations import merge_shards
+from delphi_assets.capture import capture
+from delphi_assets.coders import load_coder
+from delphi_assets.coders.preparation import load_described
+from delphi_assets.lake import Lake
+from delphi_assets.settings import Profile
+from delphi_assets.subject import load_subject
+
+
+def main(what: str, profile: Profile, array: Path | None) -> float:
+    """The peak in MiB."""
+    lake, hookpoints = Lake(profile.run.lake), profile.cache.hookpoints
+    if what == "encode":
+        assert array is not None
+        encoder = load_coder(profile.sparse_model_of(hookpoints[0]), hookpoints[0]).encoder
+        x = torch.from_numpy(np.load(array))
+        before = reset_peak()
+        encoder.encode(x)
+        return peak() - before
+    if what == "load":
+        encoders = [load_described(profile, lake, hookpoint) for hookpoint in hookpoints]
+        assert load_subject(profile.model).model is not None
+        assert encoders
+    else:
+        capture(profile, lake, range(profile.n_shards))
+        for hookpoint in hookpoints:
+            merge_shards(profile, lake, hookpoint)
+    return peak()
+
+
+def reset_peak() -> float:
+    """Forget the process's peak of memory; returns what is resident now, MiB."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _status("VmRSS:")
+
+
+def peak() -> float:
+    """Peak of resident memory since the start or `reset_peak`, MiB."""
+    return _status("VmHWM:")
+
+
+def _status(name: str) -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+if __name__ == "__main__":
+    given = Profile.model_validate_json(Path(sys.argv[2]).read_text(encoding="utf-8"))
+    sys.stdout.write(f"{main(sys.argv[1], given, Path(sys.argv[3]) if sys.argv[3:] else None)}\n")

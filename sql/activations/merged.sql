@@ -1,0 +1,12 @@
+-- What fired in a bucket of latents, over all token shards?
+-- Parameters: $captured (files of all shards), $first, $last (the bucket's latents, half open).
+-- Columns: those of the table activations.
+-- Row groups of the files end where a bucket does, so little is read for another one. More than
+-- memory holds is sorted on disk.
+select
+    latent,
+    position,
+    activation
+from read_parquet($captured)
+where latent >= $first and latent < $last
+order by latent, position;
