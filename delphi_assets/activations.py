@@ -15,6 +15,7 @@ written again from shards that are captured again.
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import duckdb
@@ -26,6 +27,9 @@ from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
+
+_BUCKETS_AT_ONCE = 2
+"""While one is compressed, another one is sorted."""
 
 
 def captured_unit(profile: Profile, hookpoint: str, shard: int) -> Unit:
@@ -116,26 +120,28 @@ def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]
     facts, config = _facts(shards), profile.hookpoint_config(hookpoint)
     buckets = bucket_ranges(facts["num_latents"], profile.cache.n_buckets)
     lake.sweep()
-    rows = 0
-    with open_database(lake, memory_limit=f"{profile.cache.buffer_mib}MiB") as con:
-        for unit in tqdm(missing, desc=f"activations {hookpoint}", unit="bucket"):
-            bucket = buckets[int(unit.keys["bucket"])]
-            sorted_rows = stream(
-                con,
-                "activations/merged",
-                captured=captured,
-                first=bucket.first,
-                last=bucket.last,
-            )
-            try:
-                rows += lake.publish(unit, [File(sorted_rows)], config, facts).rows
-            except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
-                raise StorageError(
-                    f"{unit} cannot be merged ({error}); expected room in the system's temporary "
-                    f"folder and cache.buffer_mib = {profile.cache.buffer_mib} MiB of memory. "
-                    "Buckets that were merged are kept: make room and run again."
-                ) from error
-    return rows
+
+    def merge(unit: Unit) -> int:
+        bucket = buckets[int(unit.keys["bucket"])]
+        ends = {"first": bucket.first, "last": bucket.last}
+        with con.cursor() as cursor:
+            rows = stream(cursor, "activations/merged", captured=captured, **ends)
+            return lake.publish(unit, [File(rows)], config, facts).rows
+
+    with (
+        open_database(lake, memory_limit=f"{profile.cache.buffer_mib}MiB") as con,
+        ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool,
+    ):
+        merging = pool.map(merge, missing)
+        bar = tqdm(merging, desc=f"activations {hookpoint}", total=len(missing), unit="bucket")
+        try:
+            return sum(bar)
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise StorageError(
+                f"activations of {hookpoint!r} cannot be merged ({error}); expected room in the "
+                f"system's temporary folder and cache.buffer_mib = {profile.cache.buffer_mib} MiB "
+                "of memory. Buckets that were merged are kept: make room and run again."
+            ) from error
 
 
 def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:

@@ -12,11 +12,13 @@ a `Coder`, and by itself its `Encoder`. Encoding, with pre [tokens, n]:
 3. What fires in each block is put in order of row.
 
 Memory beside the weights is that of x, one block (a second one of magnitudes for `AbsTopK`), and
-what fires. Blocks share one buffer: made anew for each, they leave holes in the heap that grow with
-the number of latents.
+what fires. All blocks of a thread share one buffer, which is kept: made anew for each, they leave
+holes in the heap, and the system clears their memory each time.
 """
 
+import threading
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -66,7 +68,7 @@ class LinearEncoder:
         """What fires on `x`, in blocks of whole rows with about `entries` pre-activations."""
         n = self.shape.num_latents
         n_rows = max(1, min(_WHOLE_ROWS, len(x), entries // n))
-        buffer, parts = x.new_empty(n_rows * n), []
+        buffer, parts = _buffer(x, max(entries, n_rows * n)), []
         for number, rows in enumerate(torch.split(x, n_rows)):
             fired = activation.fired(self._pre(rows, slice(0, n), buffer))
             parts.append(fired._replace(row=fired.row + number * n_rows))
@@ -77,7 +79,7 @@ class LinearEncoder:
         n, limit = self.shape.num_latents, activation.limit
         n_rows = max(1, min(_ROWS, len(x), entries))
         n_latents = max(1, min(n, entries // n_rows))
-        buffer = x.new_empty(n_rows * n_latents)
+        buffer = _buffer(x, entries)
         mask = x.new_empty(n_rows * n_latents, dtype=torch.bool)
         parts = []
         for number, rows in enumerate(torch.split(x, n_rows)):
@@ -139,6 +141,16 @@ class LinearCoder(LinearEncoder):
             normalized = normalize(x, self.normalization)
             out = (out * normalized.scale + normalized.shift).to(out.dtype)
         return out if self.skip is None else out + x.to(out.dtype) @ self.skip.mT
+
+
+def _buffer(x: Tensor, entries: int) -> Tensor:
+    """Room for so many pre-activations of `x`, the same in every call of a thread."""
+    return _kept(x.device, x.dtype, entries, threading.get_ident())
+
+
+@lru_cache(maxsize=4)
+def _kept(device: torch.device, dtype: torch.dtype, entries: int, thread: int) -> Tensor:
+    return torch.empty(entries, dtype=dtype, device=device)
 
 
 def _part(buffer: Tensor, shape: tuple[int, ...]) -> Tensor:
