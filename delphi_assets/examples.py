@@ -1,20 +1,25 @@
 """Stage examples: the windows that represent each latent.
 
 In: the tables contexts, vocabulary, weights and activations of a hookpoint, selection settings.
-Out: the tables examples and shortfalls under the selection's name. Per latent bucket, in SQL:
+Out: the tables examples and shortfalls under the selection's name. Per latent bucket, in SQL but
+for the last step:
 
-1. `firing_windows`: the aligned windows in which each latent fires.
-2. `candidates_aligned` or `candidates_centred`: windows that may be shown, never overlapping.
-3. `pool`: the max_examples strongest, ranked, binned, each with its place in a hashed order.
-4. `train_<sampler>`, then `test_<sampler>` from what is left: disjoint by construction.
-5. `non_activating_random`: silent windows, drawn for each latent anew.
-6. `rows` and `shortfalls`: what was chosen, and what was asked for but does not exist.
+1. `ranked_aligned` or `ranked_centred`: windows that may be shown, never overlapping, the strongest
+   first. Aligned ones come from the table windows (see `windows`), which is written if need be.
+2. `pool`: the max_examples strongest, binned by rank, each with its place in a drawn order.
+3. `train_<sampler>`, then `test_<sampler>` from what is left: disjoint by construction.
+4. `non_activating_random`: silent windows, drawn for each latent anew.
+5. `rows` and `shortfalls`: what was chosen, and what was asked for but does not exist.
+6. `window_contents`: tokens and activations of what was chosen.
 
 A draw depends on (seed, run, latent, window) only, so buckets, threads and file order do not
 matter.
 """
 
 import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,10 +28,12 @@ from tqdm import tqdm
 from delphi_assets.activations import check_settings
 from delphi_assets.buckets import Bucket, bucket_ranges
 from delphi_assets.database import Parameter, execute, query
-from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
+from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.latents import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.settings import Profile, SelectionSettings, check_selection
 from delphi_assets.stage import StageReport
+from delphi_assets.window_contents import Corpus, read_corpus, with_contents
+from delphi_assets.windows import ranked_windows
 
 
 def select_examples(
@@ -61,14 +68,19 @@ def select_examples(
     if missing:
         tables = open_hookpoint(profile, lake, hookpoint)
         buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
-        vocabulary = _str_tokens(lake, profile.run.name)
-        for unit in tqdm(missing, desc=f"examples {hookpoint}", unit="bucket"):
-            bucket = buckets[units.index(unit)]
-            activations = activation_files(lake, tables, bucket.number)
-            chosen = _choose(profile, selection, tables, bucket, activations)
-            lake.publish(unit._replace(table="shortfalls"), [File(chosen[1])], config)
-            rows = _with_str_tokens(chosen[0], vocabulary)
-            new_rows += lake.publish(unit, [File(rows)], config, _facts(rows)).rows
+        corpus = read_corpus(lake, profile.run.name)
+        execute(tables.con, "examples/draw")
+        # One bucket is written while the next is chosen; no third one waits in memory.
+        with ThreadPoolExecutor(1) as writer:
+            written: Future[int] | None = None
+            for unit in tqdm(missing, desc=f"examples {hookpoint}", unit="bucket"):
+                bucket = buckets[units.index(unit)]
+                source = _source(profile, lake, tables, bucket.number, selection)
+                chosen = _choose(profile, selection, tables, bucket, source)
+                new_rows += written.result() if written else 0
+                bucket_of = _Bucket(unit, config, source.activations, *chosen)
+                written = writer.submit(_write, lake, corpus, bucket_of, selection)
+            new_rows += written.result() if written else 0
     manifests = lake.manifests("examples", **keys)
     return StageReport(
         sum(manifest.rows for manifest in manifests),
@@ -82,23 +94,63 @@ def select_examples(
     )
 
 
+class _Bucket(NamedTuple):
+    """A bucket whose windows are chosen."""
+
+    unit: Unit
+    config: Mapping[str, object]
+    activations: list[str]
+    windows: pa.Table
+    shortfalls: pa.Table
+
+
+def _write(lake: Lake, corpus: Corpus, made: _Bucket, selection: SelectionSettings) -> int:
+    """Publish a bucket's shortfalls and examples; returns the examples."""
+    lake.publish(made.unit._replace(table="shortfalls"), [File(made.shortfalls)], made.config)
+    rows = with_contents(made.windows, selection.example_ctx_len, corpus, lake, made.activations)
+    return lake.publish(made.unit, [File(rows)], made.config, _facts(rows)).rows
+
+
+class _Source(NamedTuple):
+    """Files of one bucket that windows are chosen from."""
+
+    activations: list[str]
+    windows: list[str]
+    """Ranked windows; none where they are centred and ranked anew."""
+
+
+def _source(
+    profile: Profile,
+    lake: Lake,
+    tables: HookpointTables,
+    bucket: int,
+    selection: SelectionSettings,
+) -> _Source:
+    activations, length = activation_files(lake, tables, bucket), selection.example_ctx_len
+    if selection.center_examples:
+        return _Source(activations, [])
+    return _Source(activations, ranked_windows(profile, lake, tables, bucket, length))
+
+
 def _choose(
     profile: Profile,
     selection: SelectionSettings,
     tables: HookpointTables,
     bucket: Bucket,
-    activations: list[str],
+    source: _Source,
 ) -> tuple[pa.Table, pa.Table]:
-    """Rows of examples (without str_tokens) and shortfalls of one bucket."""
+    """The windows of one bucket, without what stands in them, and its shortfalls."""
     con, n_tokens = tables.con, tables.size.n_tokens
     window: dict[str, Parameter] = {"example_ctx_len": selection.example_ctx_len}
     draw: dict[str, Parameter] = {"seed": profile.run.seed, "run": profile.run.name}
-    execute(con, "examples/firing_windows", activations=activations, **window)
     if selection.center_examples:
         context: dict[str, Parameter] = {"cache_ctx_len": profile.cache.cache_ctx_len}
-        execute(con, "examples/candidates_centred", n_tokens=n_tokens, **context, **window)
+        execute(con, "examples/peaks", activations=source.activations, **window)
+        execute(con, "examples/ranked_centred", n_tokens=n_tokens, **context, **window)
+        execute(con, "examples/loud_centred")
     else:
-        execute(con, "examples/candidates_aligned", n_tokens=n_tokens, **window)
+        execute(con, "examples/ranked_aligned", windows=source.windows)
+        execute(con, "examples/loud_aligned")
     execute(
         con,
         "examples/pool",
@@ -106,6 +158,7 @@ def _choose(
         max_examples=selection.max_examples,
         n_quantiles=selection.n_quantiles,
         **draw,
+        **window,
     )
     mix: dict[str, Parameter] = (
         {"ratio_top": selection.ratio_top} if selection.train_type == "mix" else {}
@@ -113,7 +166,15 @@ def _choose(
     n_train, n_test = selection.n_examples_train, selection.n_examples_test
     n_silent = selection.n_non_activating
     execute(con, f"examples/train_{selection.train_type}", n_examples_train=n_train, **mix)
-    execute(con, f"examples/test_{selection.test_type}", n_examples_test=n_test)
+    ranges: dict[str, Parameter] = (
+        {"n_quantiles": selection.n_quantiles} if selection.test_type == "activations" else {}
+    )
+    execute(con, f"examples/test_{selection.test_type}", n_examples_test=n_test, **ranges)
+    types: dict[str, Parameter] = {
+        "train_type": selection.train_type,
+        "test_type": selection.test_type,
+    }
+    execute(con, "examples/chosen", **types)
     execute(
         con,
         "examples/non_activating_random",
@@ -121,14 +182,6 @@ def _choose(
         n_tokens=n_tokens,
         **window,
         **draw,
-    )
-    rows = query(
-        con,
-        "examples/rows",
-        activations=activations,
-        train_type=selection.train_type,
-        test_type=selection.test_type,
-        **window,
     )
     shortfalls = query(
         con,
@@ -141,21 +194,7 @@ def _choose(
         n_examples_test=n_test,
         n_non_activating=n_silent,
     )
-    return rows, shortfalls
-
-
-def _str_tokens(lake: Lake, run: str) -> pa.Array:
-    """Text of every token, indexed by token id."""
-    files = lake.files("vocabulary", run=run)
-    rows = read_parquet(lake, files, ["token", "str_token"]).sort_by("token")
-    return rows["str_token"].combine_chunks()
-
-
-def _with_str_tokens(rows: pa.Table, str_tokens: pa.Array) -> pa.Table:
-    """`rows` with the column str_tokens, a list per row like `tokens`."""
-    tokens = rows["tokens"].combine_chunks()
-    texts = pc.take(str_tokens, tokens.flatten())
-    return rows.append_column("str_tokens", pa.ListArray.from_arrays(tokens.offsets, texts))
+    return query(con, "examples/rows"), shortfalls
 
 
 def _facts(rows: pa.Table) -> dict[str, int]:

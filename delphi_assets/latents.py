@@ -37,6 +37,7 @@ class HookpointTables(NamedTuple):
     """What the SQL stages of a hookpoint start from."""
 
     con: duckdb.DuckDBPyConnection
+    hookpoint: str
     size: CorpusSize
     num_latents: int
     buckets: list[Manifest]
@@ -44,7 +45,7 @@ class HookpointTables(NamedTuple):
 
 
 def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTables:
-    """A connection with the temporary table `positions`, and the sizes of run and coder.
+    """A connection, the sizes of run and coder, and the hookpoint's activations.
 
     Raises `NotReadyError` naming the asset when a table is missing or not whole, `DataError` for a
     damaged file, and `ConflictError` when the run was made with other settings.
@@ -61,7 +62,6 @@ def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTab
     contexts = lake.files("contexts", run=run)
     vocabulary = lake.files("vocabulary", run=run)
     con = open_database(lake)
-    execute(con, "corpus/positions", contexts=contexts, cache_ctx_len=profile.cache.cache_ctx_len)
     (size,) = query(
         con,
         "corpus/size",
@@ -69,7 +69,7 @@ def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTab
         vocabulary=vocabulary,
         filter_bos=profile.cache.filter_bos,
     ).to_pylist()
-    return HookpointTables(con, CorpusSize(**size), weights.rows, buckets)
+    return HookpointTables(con, hookpoint, CorpusSize(**size), weights.rows, buckets)
 
 
 def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[str]:
@@ -110,6 +110,8 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
 def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointTables) -> pa.Table:
     run, written_at = profile.run.name, datetime.now(UTC).isoformat()
     buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
+    contexts, cache_ctx_len = lake.files("contexts", run=run), profile.cache.cache_ctx_len
+    execute(tables.con, "corpus/positions", contexts=contexts, cache_ctx_len=cache_ctx_len)
     vocabulary = lake.files("vocabulary", run=run)
     weights = lake.files("weights", run=run, hookpoint=hookpoint)
     parts = [
@@ -121,7 +123,7 @@ def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointT
             weights=weights,
             first=bucket.first,
             last=bucket.last,
-            cache_ctx_len=profile.cache.cache_ctx_len,
+            cache_ctx_len=cache_ctx_len,
             example_ctx_len=profile.selection.example_ctx_len,
             min_examples=profile.selection.min_examples,
             written_at=written_at,

@@ -136,6 +136,19 @@ ACTIVATIONS = Table(
     ("run", "hookpoint", "latent", "position"),
 )
 
+WINDOWS = Table(
+    "windows",
+    "One whole aligned window in which a latent fires. Files are sorted by latent, then place.",
+    (_run, _hookpoint, Column("example_ctx_len", _i32, "tokens in a window"), _bucket),
+    (
+        _latent,
+        Column("place", _i32, "1 for the latent's strongest window, the first of several"),
+        Column("position", _i64, "position of the window's first token"),
+        Column("max_activation", _f32, "largest activation in the window"),
+    ),
+    ("run", "hookpoint", "example_ctx_len", "latent", "place"),
+)
+
 LATENTS = Table(
     "latents",
     "One latent of the coder with what its activations and weights say; dead ones too.",
@@ -170,6 +183,28 @@ LATENTS = Table(
     ("run", "hookpoint", "latent"),
 )
 
+NEIGHBOURS = Table(
+    "neighbours",
+    "One latent among those most like another, by one method: an ordered pair.",
+    (
+        _run,
+        _hookpoint,
+        Column("method", _text, "co-occurrence, decoder or encoder: what `similarity` compares"),
+    ),
+    (
+        _latent,
+        Column("neighbour", _i32, "index of the latent that is like it, another one"),
+        Column("rank", _i32, "1 the most similar; equally similar ones by their index"),
+        Column(
+            "similarity",
+            _f32,
+            "co-occurrence: tokens on which both fire / tokens on which either fires, above 0; "
+            "decoder, encoder: cosine of the two latents' weight rows",
+        ),
+    ),
+    ("run", "hookpoint", "method", "latent", "neighbour"),
+)
+
 EXAMPLES = Table(
     "examples",
     "One window shown to an explainer or a scorer.",
@@ -180,7 +215,7 @@ EXAMPLES = Table(
         Column("activating", _bool, "whether the latent fires in the window"),
         Column("split", _text, "train (for the explainer) or test (for the scorers)"),
         Column("source", _text, "where the window comes from: a sampler or a negative source"),
-        Column("quantile", _i32, "rank bin, 0 the strongest; null when not activating"),
+        Column("quantile", _i32, "rank bin or range, 0 the strongest; null when not activating"),
         Column("position", _i64, "position of the window's first token"),
         Column("tokens", pa.list_(_i32), "token ids of the window"),
         Column("str_tokens", pa.list_(_text), "the same as text"),
@@ -304,7 +339,9 @@ TABLES: dict[str, Table] = {
         VOCABULARY,
         WEIGHTS,
         ACTIVATIONS,
+        WINDOWS,
         LATENTS,
+        NEIGHBOURS,
         EXAMPLES,
         SHORTFALLS,
         EXPLANATIONS,

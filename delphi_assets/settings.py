@@ -24,6 +24,7 @@ TRAIN = "embedded:train"
 """The `coder.sparse_model` that is trained on the run's own contexts."""
 
 Sampler = Literal["top", "random", "quantiles", "mix"]
+NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
 Explainer = Literal["default", "lexical"]
 Scorer = Literal["detection", "fuzz"]
 
@@ -145,6 +146,19 @@ class CoderSettings(_Section):
         return self
 
 
+class NeighbourSettings(_Section):
+    """Which latents are alike."""
+
+    methods: tuple[NeighbourMethod, ...] = Field(
+        ("co-occurrence",),
+        strict=False,
+        min_length=1,
+        description="by what: co-occurrence (tokens on which both fire), decoder or encoder "
+        "(cosine of weight rows)",
+    )
+    n_neighbours: int = Field(250, ge=1, description="neighbours a latent, the nearest first")
+
+
 class SelectionSettings(_Section):
     """Which windows represent a latent."""
 
@@ -157,7 +171,11 @@ class SelectionSettings(_Section):
     n_non_activating: int = Field(50, ge=0, description="non-activating windows for the scorers")
     n_quantiles: int = Field(10, gt=0, description="rank bins")
     train_type: Sampler = Field("quantiles", description="sampler of the train windows")
-    test_type: Literal["quantiles"] = Field("quantiles", description="sampler of the test windows")
+    test_type: Literal["quantiles", "activations"] = Field(
+        "quantiles",
+        description="sampler of the test windows: from rank bins, or from n_quantiles equally wide "
+        "ranges of activation",
+    )
     ratio_top: float = Field(0.2, ge=0, le=1, description="mix: share drawn from the top")
     center_examples: bool = Field(
         False, description="put the strongest token in the middle instead of aligning windows"
@@ -237,6 +255,7 @@ class Profile(_Section):
     corpus: CorpusSettings
     cache: CacheSettings
     coder: CoderSettings
+    neighbours: NeighbourSettings = NeighbourSettings()
     selection: SelectionSettings = SelectionSettings()
     explain: ExplainSettings = ExplainSettings(explainer="lexical")
     score: ScoreSettings = ScoreSettings()

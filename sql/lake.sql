@@ -7,8 +7,10 @@ set variable lake = 'lake';
 .read sql/views/examples.sql
 .read sql/views/explanations.sql
 .read sql/views/latents.sql
+.read sql/views/neighbours.sql
 .read sql/views/predictions.sql
 .read sql/views/scores.sql
 .read sql/views/shortfalls.sql
 .read sql/views/vocabulary.sql
 .read sql/views/weights.sql
+.read sql/views/windows.sql

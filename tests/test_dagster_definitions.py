@@ -23,6 +23,7 @@ ORDER = [
     "captured",
     "activations",
     "latents",
+    "neighbours",
     "examples",
     "explanations",
     "predictions",

@@ -49,8 +49,12 @@ def records(data: RandomLake, chosen: SelectionSettings) -> dict[int, LatentReco
 
 
 def draw(seed: int, latent: int, position: int) -> int:
-    digest = hashlib.md5(f"{seed} random {latent} {position}".encode()).digest()
-    return int.from_bytes(digest[8:], "little")
+    """The window's place in the order of draws, see sql/examples/draw.sql."""
+    digest = hashlib.md5(f"{seed} random {latent}".encode()).digest()
+    x = position // WINDOW ^ int.from_bytes(digest[8:], "little") % 2**32
+    for _ in range(2):
+        x = (x ^ x >> 16) * 73244475 % 2**32
+    return x ^ x >> 16
 
 
 def pool_of(data: RandomLake, latent: int, chosen: SelectionSettings) -> list[tuple[int, float]]:
@@ -103,14 +107,24 @@ def reference(
         n_top = round(n_train * chosen.ratio_top)
         rest = turns(bins[n_top:], latent, seed, max(0, n_train - n_top))
         train = [position for position, _ in ranked[:n_top]] + rest
+    if ranked and chosen.test_type == "activations":
+        strengths = [value for _, value in ranked]
+        width = (max(strengths) - min(strengths)) / chosen.n_quantiles
+        bins = [
+            (position, min(chosen.n_quantiles - 1, int((max(strengths) - value) / (width or 1))))
+            for position, value in ranked
+        ]
     held_out = [item for item in bins if item[0] not in set(train)]
     return sorted(train), sorted(turns(held_out, latent, seed, chosen.n_examples_test))
 
 
+@pytest.mark.parametrize("test_type", ["quantiles", "activations"])
 @pytest.mark.parametrize("train_type", ["top", "random", "quantiles", "mix"])
-def test_aligned_windows_equal_the_reference(tmp_path: Path, train_type: str) -> None:
+def test_aligned_windows_equal_the_reference(
+    tmp_path: Path, train_type: str, test_type: str
+) -> None:
     data = random_lake(tmp_path, example_ctx_len=WINDOW)
-    chosen = selection(train_type=train_type, ratio_top=0.4)
+    chosen = selection(train_type=train_type, test_type=test_type, ratio_top=0.4, n_quantiles=4)
     found = records(data, chosen)
     compared = 0
     for latent in data.fired:
@@ -163,6 +177,7 @@ def test_quantile_zero_is_the_strongest(tmp_path: Path) -> None:
     seed=st.integers(0, 10_000),
     n_tokens=st.integers(200, 1_500),
     train_type=st.sampled_from(["top", "random", "quantiles", "mix"]),
+    test_type=st.sampled_from(["quantiles", "activations"]),
     centred=st.booleans(),
     n_train=st.integers(1, 12),
     n_test=st.integers(0, 12),
@@ -172,6 +187,7 @@ def test_properties(
     seed: int,
     n_tokens: int,
     train_type: str,
+    test_type: str,
     centred: bool,
     n_train: int,
     n_test: int,
@@ -181,6 +197,7 @@ def test_properties(
         data = random_lake(Path(folder), seed=seed, n_tokens=n_tokens, example_ctx_len=WINDOW)
         chosen = selection(
             train_type=train_type,
+            test_type=test_type,
             center_examples=centred,
             n_examples_train=n_train,
             n_examples_test=n_test,
@@ -345,3 +362,22 @@ def test_a_changed_run_and_a_window_that_does_not_fit_are_refused(tmp_path: Path
             stage(changed, data.lake, HOOKPOINT)
     with pytest.raises(SettingError, match=r"example_ctx_len = 12 does not divide .* = 32"):
         select_examples(data.profile, data.lake, HOOKPOINT, selection(example_ctx_len=12))
+
+
+def test_windows_are_ranked_once(tmp_path: Path) -> None:
+    """The table holds every whole window by strength; a second selection finds it there."""
+    data = random_lake(tmp_path, example_ctx_len=WINDOW)
+    select_examples(data.profile, data.lake, HOOKPOINT, selection())
+    with connect(data.lake) as con:
+        rows = con.sql("from windows order by latent, place").to_arrow_table().to_pylist()
+    everything = selection(max_examples=10_000, min_examples=1)
+    for latent in data.fired:
+        found = [row for row in rows if row["latent"] == latent]
+        expected = pool_of(data, latent, everything)
+        assert [(row["position"], row["max_activation"]) for row in found] == expected
+        assert [row["place"] for row in found] == list(range(1, len(found) + 1))
+        assert {row["example_ctx_len"] for row in found} <= {WINDOW}
+    written = [path.stat().st_mtime_ns for path in (tmp_path / "windows").rglob("*.parquet")]
+    select_examples(data.profile, data.lake, HOOKPOINT, selection(name="other", train_type="top"))
+    again = [path.stat().st_mtime_ns for path in (tmp_path / "windows").rglob("*.parquet")]
+    assert sorted(again) == sorted(written)

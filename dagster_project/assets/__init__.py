@@ -6,6 +6,7 @@ from dagster_project.assets.contexts import contexts
 from dagster_project.assets.examples import examples
 from dagster_project.assets.explanations import explanations
 from dagster_project.assets.latents import latents
+from dagster_project.assets.neighbours import neighbours
 from dagster_project.assets.predictions import predictions
 from dagster_project.assets.scores import scores
 from dagster_project.assets.sparse_coder import sparse_coder
@@ -16,6 +17,7 @@ ASSETS = [
     captured,
     activations,
     latents,
+    neighbours,
     examples,
     explanations,
     predictions,

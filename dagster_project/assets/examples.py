@@ -30,6 +30,9 @@ class ExamplesConfig(dg.Config):
     train_type: str | None = Field(
         None, description="sampler of the train windows: top, random, quantiles or mix"
     )
+    test_type: str | None = Field(
+        None, description="sampler of the test windows: quantiles or activations"
+    )
     ratio_top: float | None = Field(None, description="mix: share drawn from the top, 0 to 1")
     center_examples: bool | None = Field(
         None, description="put the strongest token in the middle instead of aligning windows"

@@ -1,6 +1,6 @@
 -- Which windows, drawn at random for each latent of the pool, does it stay silent in?
 -- Parameters: $n_non_activating, $example_ctx_len, $n_tokens, $seed, $run.
--- Needs: the temporary tables pool, train, test and firing_windows.
+-- Needs: the temporary tables pool and chosen, the temporary view loud.
 -- Makes the temporary table non_activating: latent, position.
 -- 1. Each latent draws 2 n + 16 windows by hash; repeats and taken windows are dropped: those where
 --    it fires, and those that a centred train or test window reaches into.
@@ -12,17 +12,11 @@ with wanted as (
     from pool
 ),
 
-chosen as (
-    select latent, position from train
-    union all
-    select latent, position from test
-),
-
 taken as (
-    select latent, "window" from firing_windows
-    union
+    select latent, position // $example_ctx_len as "window" from loud
+    union all
     select latent, position // $example_ctx_len from chosen
-    union
+    union all
     select latent, (position + $example_ctx_len - 1) // $example_ctx_len from chosen
 ),
 
@@ -37,12 +31,21 @@ drawn as (
     group by latent, "window"
 ),
 
+-- Few windows are drawn and many taken, so the many are looked up among the few.
+drawn_and_taken as (
+    select
+        latent,
+        "window"
+    from taken
+    semi join drawn using (latent, "window")
+),
+
 silent as (
     select
         latent,
         "window"
     from drawn
-    anti join taken using (latent, "window")
+    anti join drawn_and_taken using (latent, "window")
     qualify row_number() over (partition by latent order by attempt) <= $n_non_activating
 ),
 

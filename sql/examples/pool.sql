@@ -1,46 +1,24 @@
--- Which windows can be drawn for each latent, how do they rank, in what order are they drawn?
--- Parameters: $min_examples, $max_examples, $n_quantiles, $seed, $run.
--- Needs: the temporary table candidates.
--- Makes the temporary table pool: latent, position, max_activation, place (1 the strongest),
---   quantile (rank bin, 0 the strongest), draw (a hash; the order of random draws),
---   turn (the window's turn when its quantile is asked), latent_max.
+-- Which windows can be drawn for each latent, in which rank bin, and in what order?
+-- Parameters: $min_examples, $max_examples, $n_quantiles, $example_ctx_len, $seed, $run.
+-- Needs: the temporary table ranked, the temporary macro draw.
+-- Makes the temporary table pool: latent, place (1 the strongest), quantile (rank bin, 0 the
+--   strongest), draw (the order of random draws, different for any two windows of a latent).
 create or replace temp table pool as
-with ranked as (
+with latents as (
     select
         latent,
-        position,
-        max_activation,
-        row_number() over (
-            partition by latent
-            order by max_activation desc, position
-        ) as place
-    from candidates
-),
-
-strongest as (
-    select
-        *,
-        count(*) over (partition by latent) as n_windows,
-        max(max_activation) over (partition by latent) as latent_max
+        least(count(*), $max_examples) as n_windows,
+        (md5_number_lower(concat_ws(' ', $seed, $run, latent)) % 4294967296)::bigint as draw_key
     from ranked
-    where place <= $max_examples
-),
-
-binned as (
-    select
-        latent,
-        position,
-        max_activation,
-        place,
-        latent_max,
-        (place - 1) * $n_quantiles // n_windows as quantile,
-        md5_number_lower(concat_ws(' ', $seed, $run, latent, position)) as draw
-    from strongest
-    where n_windows >= $min_examples
+    group by latent
+    having least(count(*), $max_examples) >= $min_examples
 )
 
 select
-    *,
-    row_number() over (partition by latent, quantile order by draw, position) as turn
-from binned
-order by latent, place;
+    latent,
+    place::int as place,
+    ((place - 1) * $n_quantiles // n_windows)::int as quantile,
+    draw(draw_key, position // $example_ctx_len) as draw
+from ranked
+inner join latents using (latent)
+where place <= n_windows;

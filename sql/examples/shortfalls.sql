@@ -1,12 +1,12 @@
 -- Which latents of a bucket got fewer examples than asked for, and why?
 -- Parameters: $first, $last (the bucket's latents, half open), $min_examples, $max_examples,
 --   $n_examples_train, $n_examples_test, $n_non_activating.
--- Needs: the temporary tables candidates, train, test and non_activating.
+-- Needs: the temporary tables ranked, train, test and non_activating.
 -- Columns: those of the table shortfalls.
 with drawn as (
     select
         all_latents.latent,
-        (select count(*) from candidates where latent = all_latents.latent) as n_candidates,
+        (select count(*) from ranked where latent = all_latents.latent) as n_candidates,
         (select count(*) from train where latent = all_latents.latent) as train,
         (select count(*) from test where latent = all_latents.latent) as test,
         (

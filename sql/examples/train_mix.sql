@@ -1,33 +1,43 @@
 -- Sampler mix: a share of the strongest windows, the rest equally from each rank bin.
 -- Parameters: $n_examples_train, $ratio_top.
 -- Needs: the temporary table pool.
--- Makes the temporary table train: latent, position.
+-- Makes the temporary table train: latent, place, quantile.
 create or replace temp table train as
-with shares as (
+with drawn as (
+    -- Bins are asked without the top, or those that it empties would be asked less often.
     select
-        *,
-        place <= round($n_examples_train * $ratio_top) as is_top
+        latent,
+        quantile,
+        arg_min(place, draw, $n_examples_train) as places
     from pool
+    where place > round($n_examples_train * $ratio_top)
+    group by latent, quantile
 ),
 
 turns as (
     select
         latent,
-        position,
+        quantile,
+        unnest(places) as place,
+        unnest(range(len(places))) as turn
+    from drawn
+    union all
+    select
+        latent,
         quantile,
         place,
-        is_top,
-        -- Turns are counted anew without the top, or its bins would be asked less often.
-        row_number() over (partition by latent, quantile, is_top order by draw, position) as turn
-    from shares
+        -1 as turn
+    from pool
+    where place <= round($n_examples_train * $ratio_top)
 )
 
 select
     latent,
-    position
+    place,
+    quantile
 from turns
 qualify row_number() over (
     partition by latent
-    order by is_top desc, if(is_top, place, turn), quantile
+    order by turn, quantile, place
 ) <= $n_examples_train
-order by latent, position;
+order by latent, place;

@@ -1,11 +1,12 @@
 -- Sampler top: the strongest windows.
 -- Parameters: $n_examples_train.
 -- Needs: the temporary table pool.
--- Makes the temporary table train: latent, position.
+-- Makes the temporary table train: latent, place, quantile.
 create or replace temp table train as
 select
     latent,
-    position
+    place,
+    quantile
 from pool
-qualify row_number() over (partition by latent order by place) <= $n_examples_train
-order by latent, position;
+where place <= $n_examples_train
+order by latent, place;

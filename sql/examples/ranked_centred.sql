@@ -1,11 +1,12 @@
 -- Which windows, centred on a strong token, may represent a latent?
 -- Parameters: $example_ctx_len, $cache_ctx_len, $n_tokens (positions of the run).
--- Needs: the temporary table firing_windows.
--- Makes the temporary table candidates: latent, position (first token), max_activation.
+-- Needs: the temporary table peaks.
+-- Makes the temporary table ranked: latent, place (1 the strongest), position (first token),
+--   max_activation.
 -- The strongest token of each aligned window goes to offset example_ctx_len // 2, unless the
 -- context's edge is nearer. Of windows that overlap only the strongest stays, so that any two
--- candidates of a latent share no token.
-create or replace temp table candidates as
+-- of a latent share no token.
+create or replace temp table ranked as
 with spans as (
     select
         latent,
@@ -13,7 +14,7 @@ with spans as (
         max_activation,
         peak // $cache_ctx_len * $cache_ctx_len as context_start,
         least((peak // $cache_ctx_len + 1) * $cache_ctx_len, $n_tokens) as context_end
-    from firing_windows
+    from peaks
 ),
 
 centred as (
@@ -45,8 +46,9 @@ contested as (
 
 select
     latent,
+    row_number() over (partition by latent order by strength) as place,
     position,
     max_activation
 from contested
 where strength = strongest
-order by latent, position;
+order by latent, place;

@@ -1,0 +1,76 @@
+"""Choosing examples for every latent of a cache that Delphi wrote.
+
+    python -m benchmarks.examples --delphi-cache results/my-run/latents
+
+1. Import the cache into a scratch lake.
+2. Choose train, test and silent windows of every latent that has enough, twice under two names: the
+   first selection of a window length ranks the windows, later ones find them ranked.
+3. Print latents a second, rows, seconds of each step, and the peak of this process's memory in MiB.
+
+A latent counts when it has examples; every window comes with its tokens as text.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from delphi_assets.delphi_runs.importing import import_run
+from delphi_assets.examples import select_examples
+from delphi_assets.lake import Lake
+from delphi_assets.settings import SelectionSettings, load_profile
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.examples", description=__doc__)
+    parser.add_argument("--delphi-cache", type=Path, required=True)
+    parser.add_argument("--min-examples", type=int, default=200)
+    parser.add_argument("--train-type", default="quantiles")
+    given = parser.parse_args(arguments)
+    folder = Path(tempfile.mkdtemp())
+    try:
+        said = measure(given.delphi_cache, folder, given.min_examples, given.train_type)
+        json.dump(said, sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    finally:
+        shutil.rmtree(folder)
+
+
+def measure(cache: Path, folder: Path, min_examples: int, train_type: str) -> dict[str, object]:
+    """Everything the benchmark prints."""
+    lake = Lake(folder)
+    imported = import_run(cache, lake, "benchmark")
+    profile = load_profile(str(imported.facts["profile"]))
+    said: dict[str, object] = {
+        "activations": imported.rows,
+        "import_s": round(imported.seconds, 2),
+        "min_examples": min_examples,
+        "train_type": train_type,
+    }
+    for name in ("first", "second"):
+        selection = SelectionSettings.model_validate(
+            {"name": name, "min_examples": min_examples, "train_type": train_type}
+        )
+        start, rows, latents = time.perf_counter(), 0, 0
+        for hookpoint in profile.cache.hookpoints:
+            report = select_examples(profile, lake, hookpoint, selection)
+            rows, latents = rows + report.rows, latents + int(report.facts["latents"])
+        seconds = time.perf_counter() - start
+        said |= {
+            "rows": rows,
+            "latents": latents,
+            f"{name}_s": round(seconds, 2),
+            f"{name}_latents_per_second": round(latents / seconds, 1),
+        }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {**said, "peak_mib": round(peak, 1)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Asset `neighbours`: for each latent the latents most like it."""
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_project.assets.activations import activations
+from dagster_project.assets.sparse_coder import sparse_coder
+from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.partitions import HOOKPOINTS
+from dagster_project.profile import PROFILE, given, open_lake
+from delphi_assets import schema
+from delphi_assets.settings import override
+from delphi_assets.stage import StageReport
+
+
+class NeighboursConfig(dg.Config):
+    """What a launch may change; a field left empty is the profile's."""
+
+    methods: list[str] = Field(
+        [], description="by what latents are alike: co-occurrence, decoder or encoder"
+    )
+    n_neighbours: int | None = Field(None, description="neighbours a latent, the nearest first")
+
+
+@dg.asset(
+    group_name="selection",
+    description="For each latent the latents that fire on the same tokens, or whose decoder or "
+    "encoder rows point the same way, with their similarity.",
+    kinds={"numpy", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=HOOKPOINTS,
+    deps=[
+        sparse_coder,
+        activations,
+    ],
+    metadata=of_table(schema.NEIGHBOURS),
+)
+def neighbours(
+    context: dg.AssetExecutionContext, config: NeighboursConfig
+) -> dg.MaterializeResult[None]:
+    """One hookpoint a partition, one method after the other."""
+    settings = override(
+        PROFILE.neighbours,
+        "launch of neighbours",
+        methods=given(config.methods),
+        n_neighbours=config.n_neighbours,
+    )
+    from delphi_assets.neighbours import find_neighbours
+
+    lake, hookpoint = open_lake(), context.partition_key
+    reports = {
+        method: find_neighbours(PROFILE, lake, hookpoint, method, settings)
+        for method in settings.methods
+    }
+    return materialized(
+        StageReport(
+            rows=sum(report.rows for report in reports.values()),
+            new_rows=sum(report.new_rows for report in reports.values()),
+            seconds=sum(report.seconds for report in reports.values()),
+            bytes=sum(report.bytes for report in reports.values()),
+            facts={f"latents_{name}": made.facts["latents"] for name, made in reports.items()},
+        )
+    )

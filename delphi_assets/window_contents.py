@@ -1,0 +1,94 @@
+"""What stands in chosen windows: tokens, their texts, and the latent's activation on each.
+
+In: the tables contexts and vocabulary of a run, the activations of a bucket, and windows by latent
+and first position. Out: the columns tokens, str_tokens, activations and normalized of `examples`.
+
+1. The run's tokens lie in one flat file, in order of position: a window is a slice of it. The file
+   has no name, lies in the system's temporary folder, and is mapped into memory.
+2. A bucket's activations are sorted by latent, then position, so those in a window are a slice too,
+   found by bisection. Memory is that of the bucket's activations and windows.
+
+Both are arithmetic on positions, where a join would look up every token of every window.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from delphi_assets.lake import Lake, read_parquet
+
+Array = npt.NDArray[Any]
+
+
+class Corpus(NamedTuple):
+    """A run's tokens [n_tokens] by position, and the text of every token of the vocabulary."""
+
+    tokens: Array
+    str_tokens: pa.Array
+
+
+def read_corpus(lake: Lake, run: str) -> Corpus:
+    """The corpus of a run; raises `NotReadyError` without contexts or vocabulary."""
+    # The mapping keeps the file; without a name it is gone with it.
+    with tempfile.TemporaryFile() as flat:
+        for location in lake.files("contexts", run=run):
+            contexts = read_parquet(lake, [location], ["tokens"])
+            flat.write(contexts["tokens"].combine_chunks().flatten().to_numpy().tobytes())
+        flat.flush()
+        tokens = np.memmap(flat, dtype=np.int32, mode="r")
+    vocabulary = read_parquet(lake, lake.files("vocabulary", run=run), ["token", "str_token"])
+    return Corpus(tokens, vocabulary.sort_by("token")["str_token"].combine_chunks())
+
+
+def with_contents(
+    windows: pa.Table, length: int, corpus: Corpus, lake: Lake, activations: Sequence[str]
+) -> pa.Table:
+    """`windows` (latent, position, activating, latent_max, ...) with what stands in them.
+
+    `activations` are the files of the bucket that the latents are in.
+    """
+    positions = windows["position"].to_numpy()
+    tokens = corpus.tokens[positions[:, None] + np.arange(length)].ravel()
+    values = _activations(windows, length, lake, activations)
+    # Delphi's scale: ceil(10 a / max), clamped, in single precision.
+    tenths = values * np.float32(10) / windows["latent_max"].to_numpy()[:, None]
+    normalized = np.clip(np.ceil(tenths), 0, 10).astype(np.int8)
+    edges = pa.array(np.arange(len(positions) + 1, dtype=np.int32) * length)
+    columns = {
+        "tokens": pa.array(tokens),
+        "str_tokens": pc.take(corpus.str_tokens, pa.array(tokens)),
+        "activations": pa.array(values.ravel()),
+        "normalized": pa.array(normalized.ravel()),
+    }
+    for name, column in columns.items():
+        windows = windows.append_column(name, pa.ListArray.from_arrays(edges, column))
+    return windows
+
+
+def _activations(
+    windows: pa.Table, length: int, lake: Lake, activations: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """Activations [n_windows, length] of each window's latent, 0 where it is silent."""
+    fired = read_parquet(lake, list(activations), ["latent", "position", "activation"])
+    positions = fired["position"].to_numpy()
+    first = np.flatnonzero(windows["activating"].to_numpy(zero_copy_only=False))
+    latents, starts = (windows[name].to_numpy()[first] for name in ("latent", "position"))
+    # One number that orders by latent, then position: 23 bits for latents, 40 for positions.
+    keys = _keys(fired["latent"].to_numpy(), positions)
+    begins = np.searchsorted(keys, _keys(latents, starts))
+    ends = np.searchsorted(keys, _keys(latents, starts + length))
+    counts = ends - begins
+    window = np.repeat(np.arange(len(first)), counts)
+    entry = np.arange(counts.sum()) + np.repeat(begins - (counts.cumsum() - counts), counts)
+    values = np.zeros((len(windows), length), dtype=np.float32)
+    values[first[window], positions[entry] - starts[window]] = fired["activation"].to_numpy()[entry]
+    return values
+
+
+def _keys(latents: Array, positions: Array) -> Array:
+    return (latents.astype(np.int64) << 40) + positions

@@ -1,0 +1,13 @@
+-- In which aligned windows does each latent of a bucket fire, how strongly, and where most?
+-- Parameters: $activations (files of one bucket), $example_ctx_len.
+-- Makes the temporary table peaks: latent, position (first token of the window), max_activation,
+--   peak (position of the strongest token, the first of several).
+create or replace temp table peaks as
+select
+    latent,
+    position // $example_ctx_len * $example_ctx_len as position,
+    max(activation) as max_activation,
+    arg_max(position, (activation, -position)) as peak
+from read_parquet($activations)
+group by latent, position // $example_ctx_len
+order by latent, position;

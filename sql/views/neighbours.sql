@@ -1,0 +1,10 @@
+-- For each latent the latents most like it, by method.
+-- Needs: set variable lake = '<folder or URL>'.
+-- Columns: see the table reference in README.md.
+create or replace view neighbours as
+select *
+from read_parquet(
+    getvariable('lake') || '/neighbours/*/*/*/*.parquet',
+    hive_partitioning = true,
+    hive_types = {'run': varchar, 'hookpoint': varchar, 'method': varchar}
+);
