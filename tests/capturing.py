@@ -3,22 +3,23 @@
     python -m tests.capturing killed|together|same PROFILE.json
 
 In: a profile whose contexts and coders are ready, as JSON. Out: the lake, and a line of JSON about
-what happened. Children are forked, so that each has its modules loaded when its clock starts:
+what happened. Children come from a fork server that has the modules and no threads, so that no
+child inherits a lock that a thread of its parent held:
 
 - `killed`: one child after the other captures and merges, and is killed after a random time, until
-  one gets through; then another run, until there were enough kills;
+  one gets through; then another run, until there were enough kills; the last run is completed;
 - `together`: two children capture different shards while a third reads what is published;
 - `same`: two children capture and merge the very same.
 """
 
 import json
-import os
+import multiprocessing
 import random
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import torch
@@ -31,58 +32,60 @@ from delphi_assets.contexts import build_contexts
 from delphi_assets.errors import DataError
 from delphi_assets.lake import Lake
 from delphi_assets.settings import Profile
-from delphi_assets.subject import load_subject
 
 KILLS = 12
+
+_MODULES = ["tests.capturing", "transformers.models.gpt_neox.modeling_gpt_neox"]
+"""What the children need, loaded once."""
+
+_server = multiprocessing.get_context("forkserver")
 
 
 def work(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
     """Capture shards, and merge."""
-    capture(profile, lake, shards)
+    capture_only(profile, lake, shards)
     for hookpoint in profile.cache.hookpoints:
         merge_shards(profile, lake, hookpoint)
 
 
-def fork(task: Callable[[], None]) -> int:
-    """Run `task` in a child; returns its process id."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            task()
-            status = 0
-        except Exception:  # noqa: BLE001  (shown where the child ends)
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+def capture_only(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
+    """Capture shards."""
+    torch.set_num_threads(1)
+    capture(profile, lake, shards)
+
+
+def start(task: Callable[..., object], *arguments: object) -> ForkServerProcess:
+    """Run `task` in a child."""
+    child = _server.Process(target=task, args=arguments)
+    child.start()
     return child
 
 
-def status_of(child: int) -> int:
+def status_of(child: ForkServerProcess) -> int | None:
     """The child's exit status, or minus the signal that ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    child.join()
+    return child.exitcode
 
 
 def killed(profile: Profile, lake: Lake) -> dict[str, object]:
-    """Kill at random times of an undisturbed run, until `KILLS` hit; every run gets through."""
-    draw, kills, runs = random.Random(22), 0, []
-    longest = timed(lambda: finish(prepared(profile, lake, "undisturbed"), lake))
+    """Kill at random times of an undisturbed run, `KILLS` times; every run gets through."""
+    draw, kills = random.Random(22), 0
+    runs: list[str] = []
+    undisturbed = prepared(profile, lake, "undisturbed")
+    longest = timed(lambda: finish(undisturbed, lake))
     while kills < KILLS:
         run = prepared(profile, lake, f"killed-{len(runs)}")
         runs.append(run.run.name)
         ended = False
-        while not ended:
-            child = fork(lambda run=run: work(run, lake, range(run.n_shards)))  # type: ignore[misc]
-            time.sleep(draw.uniform(0, 0.7 * longest))
-            os.kill(child, signal.SIGKILL)
+        while not ended and kills < KILLS:
+            child = start(work, run, lake, range(run.n_shards))
+            child.join(draw.uniform(0, 0.7 * longest))
+            child.kill()
             status = status_of(child)
             assert status in (0, -signal.SIGKILL), status
             ended = status == 0
             kills += not ended
-            # On a machine that got slower, nothing would ever end.
-            longest *= 1.02
+        finish(run, lake)
     return {"kills": kills, "runs": runs}
 
 
@@ -97,7 +100,7 @@ def prepared(profile: Profile, lake: Lake, name: str) -> Profile:
 
 def finish(profile: Profile, lake: Lake) -> None:
     """Everything in a child that nobody kills."""
-    assert status_of(fork(lambda: work(profile, lake, range(profile.n_shards)))) == 0
+    assert status_of(start(work, profile, lake, range(profile.n_shards))) == 0
 
 
 def timed(task: Callable[[], None]) -> float:
@@ -110,15 +113,12 @@ def timed(task: Callable[[], None]) -> float:
 def together(profile: Profile, lake: Lake) -> dict[str, object]:
     """Even shards by one, odd ones by the other; a third reads until all is done."""
     shards, folder = range(profile.n_shards), Path(lake.root)
-    reader = fork(lambda: read_on(lake))
+    reader = start(read_on, lake)
     while not (folder / "looking").exists():
         time.sleep(0.01)
-    writers = [
-        fork(lambda share=share: capture(profile, lake, share))  # type: ignore[misc]
-        for share in (shards[::2], shards[1::2])
-    ]
+    writers = [start(capture_only, profile, lake, share) for share in (shards[::2], shards[1::2])]
     ends = [status_of(writer) for writer in writers]
-    ends.append(status_of(fork(lambda: work(profile, lake, shards))))
+    ends.append(status_of(start(work, profile, lake, shards)))
     (folder / "done").touch()
     ends.append(status_of(reader))
     return {"ends": ends, "reads": json.loads((folder / "reads").read_text())}
@@ -145,17 +145,18 @@ def read_on(lake: Lake) -> None:
 
 def same(profile: Profile, lake: Lake) -> dict[str, object]:
     """Twice the same work at once."""
-    children = [fork(lambda: capture(profile, lake, range(profile.n_shards))) for _ in range(2)]
+    shards = range(profile.n_shards)
+    children = [start(capture_only, profile, lake, shards) for _ in range(2)]
     ends = [status_of(child) for child in children]
-    ends.append(status_of(fork(lambda: work(profile, lake, range(profile.n_shards)))))
+    ends.append(status_of(start(work, profile, lake, shards)))
     return {"ends": ends}
 
 
 if __name__ == "__main__":
-    # After a fork, threads of a pool that the parent had are gone.
+    _server.set_forkserver_preload(_MODULES)
+    # The first child waits for the server's modules, which is not to be timed.
+    status_of(start(time.time))
     torch.set_num_threads(1)
     given = Profile.model_validate_json(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    # What transformers imports late, every child would import anew.
-    load_subject(given.model)
     mode = {"killed": killed, "together": together, "same": same}[sys.argv[1]]
     sys.stdout.write(json.dumps(mode(given, Lake(given.run.lake))))
