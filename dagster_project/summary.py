@@ -11,6 +11,7 @@ import duckdb
 
 from delphi_assets.database import connect, query
 from delphi_assets.lake import Lake
+from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.settings import PROFILE_VARIABLE, Profile
 
 FEW_TOKENS = 2
@@ -25,7 +26,7 @@ _NOT_FACTS = (
     "dagster/row_count",
     "dagster/partition_row_count",
     "rows_of_these_shards",
-    "coder_fingerprint",
+    FINGERPRINT,
 )
 
 

@@ -25,6 +25,7 @@ from delphi_assets.buckets import bucket_ranges
 from delphi_assets.database import open_database, stream
 from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.lake import File, Lake, Manifest, Unit
+from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
 
@@ -164,7 +165,7 @@ def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
 def _facts(shards: Sequence[Manifest]) -> Mapping[str, Any]:
     """What the shards' manifests say, of all shards together."""
     facts = [shard.facts for shard in shards]
-    same = {name: facts[0][name] for name in ("num_latents", "coder_fingerprint")}
+    same = {name: facts[0][name] for name in ("num_latents", FINGERPRINT)}
     sums = {name: sum(fact[name] for fact in facts) for name in ("positions", "tokens", "seconds")}
     # Shards may have been captured on different machines.
     all_of = {name: sorted({str(fact[name]) for fact in facts}) for name in ("device", "torch")}

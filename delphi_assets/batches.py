@@ -32,8 +32,8 @@ def read_batches(
     profile: Profile, lake: Lake, shard: int, subject: Subject, drop_special: bool
 ) -> Iterator[Batch]:
     """The batches of one shard; raises `NotReadyError` without its contexts."""
-    published_contexts(profile, lake, shard)
-    rows = read_parquet(lake, lake.files("contexts", run=profile.run.name, shard=shard))
+    files = published_contexts(profile, lake, shard).files
+    rows = read_parquet(lake, lake.checked("contexts", files))
     size = profile.cache.batch_size
     for first in range(0, rows.num_rows, size):
         part = rows.slice(first, size)

@@ -36,11 +36,12 @@ from delphi_assets.activations import captured_unit, is_merged
 from delphi_assets.batches import Batch, read_batches
 from delphi_assets.buckets import Bucket, bucket_ranges
 from delphi_assets.coders.coder import Encoder
-from delphi_assets.coders.preparation import FINGERPRINT, load_described
+from delphi_assets.coders.preparation import load_described
 from delphi_assets.contexts import published_contexts
 from delphi_assets.entries import Entries, capacity
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.lake import Draft, File, Lake
+from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
 from delphi_assets.subject import Hook, Subject, forward_to, load_subject, pick_device

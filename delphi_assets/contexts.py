@@ -301,18 +301,25 @@ def _write_vocabulary(profile: Profile, lake: Lake, tokenizer: Any, unit: Unit) 
         files = lake.files("contexts", run=profile.run.name, shard=shard)
         tokens = _tokens(read_parquet(lake, files, ["tokens"]))
         counts += np.bincount(tokens, minlength=size)
-    special = np.zeros(size, dtype=bool)
-    special[special_ids(tokenizer)] = True
-    rows = pa.table(
+    rows = vocabulary_rows(token_texts(tokenizer, size), special_ids(tokenizer), counts)
+    lake.publish(unit, [File(rows)], config)
+
+
+def vocabulary_rows(
+    texts: list[str], special: list[int], counts: np.ndarray[Any, np.dtype[np.int64]]
+) -> pa.Table:
+    """Rows of the table vocabulary from the text and the count of every token."""
+    is_special = np.zeros(len(texts), dtype=bool)
+    is_special[special] = True
+    return pa.table(
         {
-            "token": np.arange(size, dtype=np.int32),
-            "str_token": token_texts(tokenizer, size),
-            "special": special,
+            "token": np.arange(len(texts), dtype=np.int32),
+            "str_token": texts,
+            "special": is_special,
             "count": counts,
         },
         schema=VOCABULARY.arrow,
     )
-    lake.publish(unit, [File(rows)], config)
 
 
 def token_texts(tokenizer: Any, size: int) -> list[str]:

@@ -7,7 +7,8 @@ for the last step:
 1. `ranked_aligned` or `ranked_centred`: windows that may be shown, never overlapping, the strongest
    first. Aligned ones come from the table windows (see `windows`), which is written if need be.
 2. `pool`: the max_examples strongest, binned by rank, each with its place in a drawn order.
-3. `train_<sampler>`, then `test_<sampler>` from what is left: disjoint by construction.
+3. `train_<sampler>`, then `test` from what is left, binned by `held_out_<sampler>`: disjoint by
+   construction.
 4. `non_activating_random`: silent windows, drawn for each latent anew.
 5. `rows` and `shortfalls`: what was chosen, and what was asked for but does not exist.
 6. `window_contents`: tokens and activations of what was chosen.
@@ -68,18 +69,19 @@ def select_examples(
     if missing:
         tables = open_hookpoint(profile, lake, hookpoint)
         buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
-        corpus = read_corpus(lake, profile.run.name)
-        execute(tables.con, "examples/draw")
+        corpus = read_corpus(lake, tables.contexts, tables.vocabulary)
+        for macro in ("draw", "in_turns"):
+            execute(tables.con, f"examples/{macro}")
         # One bucket is written while the next is chosen; no third one waits in memory.
         with ThreadPoolExecutor(1) as writer:
             written: Future[int] | None = None
             for unit in tqdm(missing, desc=f"examples {hookpoint}", unit="bucket"):
                 bucket = buckets[units.index(unit)]
-                source = _source(profile, lake, tables, bucket.number, selection)
-                chosen = _choose(profile, selection, tables, bucket, source)
+                files = activation_files(lake, tables, bucket.number)
+                found = _choose(profile, lake, selection, tables, bucket, activations=files)
                 new_rows += written.result() if written else 0
-                bucket_of = _Bucket(unit, config, source.activations, *chosen)
-                written = writer.submit(_write, lake, corpus, bucket_of, selection)
+                chosen = _Chosen(unit, config, files, *found)
+                written = writer.submit(_write, lake, corpus, chosen, selection)
             new_rows += written.result() if written else 0
     manifests = lake.manifests("examples", **keys)
     return StageReport(
@@ -94,8 +96,8 @@ def select_examples(
     )
 
 
-class _Bucket(NamedTuple):
-    """A bucket whose windows are chosen."""
+class _Chosen(NamedTuple):
+    """A bucket whose windows are chosen: they, its shortfalls, and what is needed to write them."""
 
     unit: Unit
     config: Mapping[str, object]
@@ -104,40 +106,21 @@ class _Bucket(NamedTuple):
     shortfalls: pa.Table
 
 
-def _write(lake: Lake, corpus: Corpus, made: _Bucket, selection: SelectionSettings) -> int:
+def _write(lake: Lake, corpus: Corpus, made: _Chosen, selection: SelectionSettings) -> int:
     """Publish a bucket's shortfalls and examples; returns the examples."""
     lake.publish(made.unit._replace(table="shortfalls"), [File(made.shortfalls)], made.config)
     rows = with_contents(made.windows, selection.example_ctx_len, corpus, lake, made.activations)
     return lake.publish(made.unit, [File(rows)], made.config, _facts(rows)).rows
 
 
-class _Source(NamedTuple):
-    """Files of one bucket that windows are chosen from."""
-
-    activations: list[str]
-    windows: list[str]
-    """Ranked windows; none where they are centred and ranked anew."""
-
-
-def _source(
-    profile: Profile,
-    lake: Lake,
-    tables: HookpointTables,
-    bucket: int,
-    selection: SelectionSettings,
-) -> _Source:
-    activations, length = activation_files(lake, tables, bucket), selection.example_ctx_len
-    if selection.center_examples:
-        return _Source(activations, [])
-    return _Source(activations, ranked_windows(profile, lake, tables, bucket, length))
-
-
 def _choose(
     profile: Profile,
+    lake: Lake,
     selection: SelectionSettings,
     tables: HookpointTables,
     bucket: Bucket,
-    source: _Source,
+    *,
+    activations: list[str],
 ) -> tuple[pa.Table, pa.Table]:
     """The windows of one bucket, without what stands in them, and its shortfalls."""
     con, n_tokens = tables.con, tables.size.n_tokens
@@ -145,11 +128,19 @@ def _choose(
     draw: dict[str, Parameter] = {"seed": profile.run.seed, "run": profile.run.name}
     if selection.center_examples:
         context: dict[str, Parameter] = {"cache_ctx_len": profile.cache.cache_ctx_len}
-        execute(con, "examples/peaks", activations=source.activations, **window)
+        execute(con, "examples/peaks", activations=activations, **window)
         execute(con, "examples/ranked_centred", n_tokens=n_tokens, **context, **window)
         execute(con, "examples/loud_centred")
     else:
-        execute(con, "examples/ranked_aligned", windows=source.windows)
+        windows = ranked_windows(
+            profile,
+            lake,
+            tables,
+            bucket.number,
+            example_ctx_len=selection.example_ctx_len,
+            activations=activations,
+        )
+        execute(con, "examples/ranked_aligned", windows=windows)
         execute(con, "examples/loud_aligned")
     execute(
         con,
@@ -169,7 +160,8 @@ def _choose(
     ranges: dict[str, Parameter] = (
         {"n_quantiles": selection.n_quantiles} if selection.test_type == "activations" else {}
     )
-    execute(con, f"examples/test_{selection.test_type}", n_examples_test=n_test, **ranges)
+    execute(con, f"examples/held_out_{selection.test_type}", **ranges)
+    execute(con, "examples/test", n_examples_test=n_test)
     types: dict[str, Parameter] = {
         "train_type": selection.train_type,
         "test_type": selection.test_type,

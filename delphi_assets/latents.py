@@ -42,6 +42,9 @@ class HookpointTables(NamedTuple):
     num_latents: int
     buckets: list[Manifest]
     """Of the table `activations`, in order."""
+    contexts: list[str]
+    vocabulary: list[str]
+    """Files of these tables, which have been compared with their hashes."""
 
 
 def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTables:
@@ -69,7 +72,9 @@ def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTab
         vocabulary=vocabulary,
         filter_bos=profile.cache.filter_bos,
     ).to_pylist()
-    return HookpointTables(con, hookpoint, CorpusSize(**size), weights.rows, buckets)
+    return HookpointTables(
+        con, hookpoint, CorpusSize(**size), weights.rows, buckets, contexts, vocabulary
+    )
 
 
 def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[str]:
@@ -110,16 +115,15 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
 def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointTables) -> pa.Table:
     run, written_at = profile.run.name, datetime.now(UTC).isoformat()
     buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
-    contexts, cache_ctx_len = lake.files("contexts", run=run), profile.cache.cache_ctx_len
-    execute(tables.con, "corpus/positions", contexts=contexts, cache_ctx_len=cache_ctx_len)
-    vocabulary = lake.files("vocabulary", run=run)
+    cache_ctx_len = profile.cache.cache_ctx_len
+    execute(tables.con, "corpus/positions", contexts=tables.contexts, cache_ctx_len=cache_ctx_len)
     weights = lake.files("weights", run=run, hookpoint=hookpoint)
     parts = [
         query(
             tables.con,
             "latents/latents",
             activations=activation_files(lake, tables, bucket.number),
-            vocabulary=vocabulary,
+            vocabulary=tables.vocabulary,
             weights=weights,
             first=bucket.first,
             last=bucket.last,

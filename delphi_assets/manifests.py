@@ -17,6 +17,9 @@ from delphi_assets.schema import SCHEMA_VERSION
 
 Scalar = str | int | float | bool | None
 
+FINGERPRINT = "coder_fingerprint"
+"""Name of the coder's fingerprint among the facts of `weights` and of what was captured with it."""
+
 
 class Unit(NamedTuple):
     """What one `publish` writes: e.g. the activations of a hookpoint from one token shard."""

@@ -21,28 +21,20 @@ from delphi_assets.schema import Table
 ROW_GROUP = 122_880
 """Rows read at least for one latent's activations: what DuckDB gives one thread."""
 
-_SORTED: dict[str, Any] = {
-    "use_dictionary": False,
-    "column_encoding": {
-        "latent": "DELTA_BINARY_PACKED",
-        "position": "DELTA_BINARY_PACKED",
-        "activation": "BYTE_STREAM_SPLIT",
-    },
+_ENCODINGS = {
+    "latent": "DELTA_BINARY_PACKED",
+    "place": "DELTA_BINARY_PACKED",
+    "position": "DELTA_BINARY_PACKED",
+    "activation": "BYTE_STREAM_SPLIT",
+    "max_activation": "BYTE_STREAM_SPLIT",
 }
-_OPTIONS: dict[str, dict[str, Any]] = {
+_LEVELS = {
     # 2.99 bytes an activation; level 3 gives 3.08, level 9 takes twice the time for 2.97.
-    "activations": {**_SORTED, "compression_level": 5},
-    "windows": {
-        "use_dictionary": False,
-        "column_encoding": {
-            "latent": "DELTA_BINARY_PACKED",
-            "place": "DELTA_BINARY_PACKED",
-            "position": "DELTA_BINARY_PACKED",
-            "max_activation": "BYTE_STREAM_SPLIT",
-        },
-    },
-    "captured": {**_SORTED, "compression_level": 1},
+    "activations": 5,
+    "captured": 1,
+    "windows": 1,
 }
+"""Compression of the tables that are sorted by latent and encoded for that."""
 
 
 class HashedSink(io.RawIOBase):
@@ -78,16 +70,24 @@ def write_rows(sink: HashedSink, rows: pa.Table | Iterable[pa.Table], table: Tab
     """Write `rows` as one Parquet file of `table`; returns how many there were.
 
     A stream is written table by table, each as row groups of its own, so memory is that of one of
-    them. Raises `DataError` for
-    columns that are not the table's.
+    them. Raises `DataError` for columns that are not the table's.
     """
     parts = [rows] if isinstance(rows, pa.Table) else rows
-    options = _OPTIONS.get(table.name, {})
     count = 0
-    with pq.ParquetWriter(sink, table.arrow, compression="zstd", **options) as writer:
+    with pq.ParquetWriter(sink, table.arrow, compression="zstd", **_options(table)) as writer:
         for part in parts:
             conformed = table.conform(part)
             if part.num_rows:
                 writer.write_table(conformed, row_group_size=ROW_GROUP)
             count += part.num_rows
     return count
+
+
+def _options(table: Table) -> dict[str, Any]:
+    if table.name not in _LEVELS:
+        return {}
+    return {
+        "use_dictionary": False,
+        "column_encoding": {name: _ENCODINGS[name] for name in table.arrow.names},
+        "compression_level": _LEVELS[table.name],
+    }

@@ -32,17 +32,17 @@ class Corpus(NamedTuple):
     str_tokens: pa.Array
 
 
-def read_corpus(lake: Lake, run: str) -> Corpus:
-    """The corpus of a run; raises `NotReadyError` without contexts or vocabulary."""
+def read_corpus(lake: Lake, contexts: list[str], vocabulary: list[str]) -> Corpus:
+    """The corpus of a run, from the files of these tables."""
     # The mapping keeps the file; without a name it is gone with it.
     with tempfile.TemporaryFile() as flat:
-        for location in lake.files("contexts", run=run):
-            contexts = read_parquet(lake, [location], ["tokens"])
-            flat.write(contexts["tokens"].combine_chunks().flatten().to_numpy().tobytes())
+        for location in contexts:
+            rows = read_parquet(lake, [location], ["tokens"])
+            flat.write(rows["tokens"].combine_chunks().flatten().to_numpy().tobytes())
         flat.flush()
         tokens = np.memmap(flat, dtype=np.int32, mode="r")
-    vocabulary = read_parquet(lake, lake.files("vocabulary", run=run), ["token", "str_token"])
-    return Corpus(tokens, vocabulary.sort_by("token")["str_token"].combine_chunks())
+    texts = read_parquet(lake, vocabulary, ["token", "str_token"])
+    return Corpus(tokens, texts.sort_by("token")["str_token"].combine_chunks())
 
 
 def with_contents(

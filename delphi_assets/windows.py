@@ -7,16 +7,23 @@ needs no sorting, and the strongest windows of one latent are a short read.
 
 from delphi_assets.database import query
 from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.latents import HookpointTables, activation_files
+from delphi_assets.latents import HookpointTables
 from delphi_assets.settings import Profile
 
 
 def ranked_windows(
-    profile: Profile, lake: Lake, tables: HookpointTables, bucket: int, example_ctx_len: int
+    profile: Profile,
+    lake: Lake,
+    tables: HookpointTables,
+    bucket: int,
+    *,
+    example_ctx_len: int,
+    activations: list[str],
 ) -> list[str]:
     """Location of a bucket's windows of a length, which are written if they are not there.
 
-    Raises `ConflictError` for windows made with other settings, `DataError` for a damaged file.
+    `activations` are the bucket's files. Raises `ConflictError` for windows made with other
+    settings, `DataError` for a damaged file.
     """
     place = {"run": profile.run.name, "hookpoint": tables.hookpoint}
     unit = Unit("windows", {**place, "example_ctx_len": example_ctx_len, "bucket": bucket})
@@ -26,7 +33,7 @@ def ranked_windows(
         rows = query(
             tables.con,
             "windows/ranked",
-            activations=activation_files(lake, tables, bucket),
+            activations=activations,
             example_ctx_len=example_ctx_len,
             n_tokens=tables.size.n_tokens,
         )

@@ -1,15 +1,10 @@
-"""Lakes on either side of Delphi's layout: what an import left in one, and one to be exported."""
-
-import json
-from pathlib import Path
+"""What an import of a Delphi run left in a lake."""
 
 import pyarrow as pa
 
 from delphi_assets.database import connect
 from delphi_assets.lake import Lake, read_parquet
-from delphi_assets.settings import Profile
 from tests.delphi_folders import Fired
-from tests.random_lake import HOOKPOINT
 
 TABLES = ("contexts", "vocabulary", "weights", "activations", "explanations", "predictions")
 
@@ -40,11 +35,3 @@ def contents(lake: Lake, run: str) -> dict[str, pa.Table]:
         order = [(c, "ascending") for c in kept if not pa.types.is_list(rows[c].type)]
         tables[name] = rows.sort_by(order)
     return tables
-
-
-def write_config(lake: Lake, profile: Profile) -> None:
-    """Give the manifests of a random lake the settings that the stages store."""
-    for path in Path(lake.root, "manifests").rglob("*.json"):
-        manifest = json.loads(path.read_text())
-        if "table" in manifest:
-            path.write_text(json.dumps({**manifest, "config": profile.hookpoint_config(HOOKPOINT)}))

@@ -96,9 +96,8 @@ def write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
                 "document_starts": [[0] for _ in starts],
             }
         )
-        config = {"cache.cache_ctx_len": ctx_len}
         keys = {"run": profile.run.name, "shard": shard}
-        lake.publish(Unit("contexts", keys), [File(rows)], config)
+        lake.publish(Unit("contexts", keys), [File(rows)], profile.run_config())
     rows = pa.table(
         {
             "token": range(VOCABULARY),

@@ -13,14 +13,12 @@ from delphi_assets.delphi_runs.exporting import export_run
 from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.lake import Lake
 from delphi_assets.schema import EXPLANATIONS
-from tests.delphi_lakes import write_config
 from tests.random_lake import HOOKPOINT, profile_of, random_lake, write_activations, write_corpus
 
 
 def test_exported_files_are_as_delphi_writes_them(tmp_path: Path) -> None:
     """A run of several token shards and buckets; its short last context is left out."""
     made = random_lake(tmp_path / "lake", n_tokens=1_000, ctx_len=32, num_latents=12, n_buckets=3)
-    write_config(made.lake, made.profile)
     report = export_run(made.lake, "random", tmp_path / "out")
     assert report.facts["tokens_left_out"] == 1_000 % 32
     folder = tmp_path / "out" / "latents" / HOOKPOINT
@@ -47,7 +45,6 @@ def small_lake(folder: Path, fired: dict[int, dict[int, float]], n_contexts: int
     lake, profile = Lake(folder), profile_of(n_tokens=32 * n_contexts, ctx_len=32, n_buckets=2)
     write_corpus(lake, profile, [1] * 32 * n_contexts)
     write_activations(lake, profile, fired, num_latents=2)
-    write_config(lake, profile)
     return lake
 
 

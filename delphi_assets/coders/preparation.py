@@ -31,13 +31,11 @@ from delphi_assets.coders.coder import Coder, Encoder
 from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake import File, Lake, Manifest, Unit
+from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.schema import WEIGHTS
 from delphi_assets.settings import TRAIN, Profile
 from delphi_assets.stage import StageReport
 from delphi_assets.subject import load_subject
-
-FINGERPRINT = "coder_fingerprint"
-"""Name of the coder's fingerprint among the facts of `weights` and of what was captured with it."""
 
 _MADE_WITH_CODER = ("captured", "activations")
 """Tables whose units of a hookpoint hold the fingerprint of its coder."""
@@ -131,7 +129,19 @@ def load_prepared(
 def load_described(
     profile: Profile, lake: Lake, hookpoint: str, device: torch.device | str = "cpu"
 ) -> Encoder:
-    """Encoder, in the precision `coder.dtype`, of the coder that table `weights` describes.
+    """Encoder, in the precision `coder.dtype`, of `described_coder`; raises as that."""
+    dtype = getattr(torch, profile.coder.dtype)
+    return described_coder(profile, lake, hookpoint, device, dtype).encoder
+
+
+def described_coder(
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Coder:
+    """The coder that the hookpoint's table `weights` describes.
 
     Raises `NotReadyError` without that table, `ConflictError` when the coder has changed since,
     and what `coder_source` raises.
@@ -142,10 +152,9 @@ def load_described(
             f"{lake!r} holds no weights of hookpoint {hookpoint!r} in run {profile.run.name!r}; "
             "materialize the asset 'sparse_coder' first."
         )
-    dtype = getattr(torch, profile.coder.dtype)
-    encoder = load_prepared(profile, lake, hookpoint, device, dtype).encoder
-    _check_fingerprint(profile, manifest, hookpoint, encoder)
-    return encoder
+    coder = load_prepared(profile, lake, hookpoint, device, dtype)
+    _check_fingerprint(profile, manifest, hookpoint, coder)
+    return coder
 
 
 def _check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, coder: Encoder) -> None:

@@ -7,11 +7,16 @@ they are from. Tokens whose texts are not known are shown as `<id>`.
 import numpy as np
 import pyarrow as pa
 
-from delphi_assets.contexts import contexts_config, contexts_unit, token_texts
+from delphi_assets.contexts import (
+    contexts_config,
+    contexts_unit,
+    token_texts,
+    vocabulary_rows,
+)
 from delphi_assets.delphi_runs.source import Source
 from delphi_assets.errors import ConflictError
 from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.schema import CONTEXTS, VOCABULARY
+from delphi_assets.schema import CONTEXTS
 from delphi_assets.settings import Profile
 from delphi_assets.subject import special_ids
 
@@ -58,18 +63,7 @@ def _context_rows(source: Source) -> pa.Table:
 
 def _vocabulary_rows(source: Source) -> pa.Table:
     tokenizer, size = source.tokenizer, source.vocabulary_size
-    special = np.zeros(size, dtype=bool)
+    counts = np.bincount(source.tokens.ravel(), minlength=size)
     if tokenizer is None:
-        shown = [f"<{token}>" for token in range(size)]
-    else:
-        shown = token_texts(tokenizer, size)
-        special[special_ids(tokenizer)] = True
-    return pa.table(
-        {
-            "token": np.arange(size, dtype=np.int32),
-            "str_token": shown,
-            "special": special,
-            "count": np.bincount(source.tokens.ravel(), minlength=size),
-        },
-        schema=VOCABULARY.arrow,
-    )
+        return vocabulary_rows([f"<{token}>" for token in range(size)], [], counts)
+    return vocabulary_rows(token_texts(tokenizer, size), special_ids(tokenizer), counts)

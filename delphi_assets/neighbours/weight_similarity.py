@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from delphi_assets.coders.preparation import FINGERPRINT, load_prepared, weights_unit
-from delphi_assets.errors import ConflictError, NotReadyError
+from delphi_assets.coders.preparation import described_coder, weights_unit
+from delphi_assets.errors import NotReadyError
 from delphi_assets.lake import Lake
+from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.neighbours.ranked import ranked
 from delphi_assets.settings import NeighbourMethod, Profile
 from delphi_assets.subject import pick_device
@@ -51,25 +52,13 @@ def similar_weights(
 def _directions(profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod) -> Tensor:
     """Rows [n, d] of length 1, or of zeros, where the subject model runs."""
     described = lake.manifest(weights_unit(profile, hookpoint))
-    if described is None:
-        raise NotReadyError(
-            f"{lake!r} holds no weights of hookpoint {hookpoint!r} in run {profile.run.name!r}; "
-            "materialize the asset 'sparse_coder' first."
-        )
-    fingerprint = described.facts.get(FINGERPRINT)
-    if fingerprint is None:
+    if described is not None and FINGERPRINT not in described.facts:
         raise NotReadyError(
             f"run {profile.run.name!r} was imported without its coder, so neighbours by {method!r} "
             "cannot be found; ask for the method 'co-occurrence', or capture the run anew under "
             "another name."
         )
-    coder = load_prepared(profile, lake, hookpoint)
-    if coder.fingerprint != fingerprint:
-        raise ConflictError(
-            f"the coder of hookpoint {hookpoint!r} has fingerprint {coder.fingerprint}, but "
-            f"{described.unit} was made from a coder with {fingerprint}: its files were replaced. "
-            "Restore them, or give the run (run.name) another name."
-        )
+    coder = described_coder(profile, lake, hookpoint)
     rows = coder.decoder_rows if method == "decoder" else coder.encoder_rows
     rows = rows.detach().to(pick_device(profile.model.device), torch.float32)
     norms = rows.norm(dim=1, keepdim=True)

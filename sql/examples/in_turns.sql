@@ -1,0 +1,33 @@
+-- Which windows does each latent get when its bins are asked in turns?
+-- Makes the temporary table macro in_turns(offered, after, n): latent, place, quantile, of at most n
+--   windows a latent. `offered` names a table with latent, quantile (the bin), place and draw; its
+--   windows up to the place `after` are left alone. In each turn every bin gives the next of its
+--   windows in the order of their draws, the strongest bin first; what a bin lacks comes from the
+--   others.
+create or replace temp macro in_turns(offered, after, n) as table
+with drawn as (
+    select
+        latent,
+        quantile,
+        -- A number above 0 is asked for; the last step takes n.
+        arg_min(place, draw, greatest(n, 1)) as places
+    from query_table(offered)
+    where place > after
+    group by latent, quantile
+),
+
+turns as (
+    select
+        latent,
+        quantile,
+        unnest(places) as place,
+        unnest(range(len(places))) as turn
+    from drawn
+)
+
+select
+    latent,
+    place,
+    quantile
+from turns
+qualify row_number() over (partition by latent order by turn, quantile) <= n;
