@@ -122,7 +122,15 @@ def stages() -> Iterator[Stage]:
     yield Stage("contexts")
     yield from (Stage("sparse_coder", (hookpoint,)) for hookpoint in hookpoints)
     yield Stage("captured", tuple(SHARDS.get_partition_keys()))
-    for asset in ("activations", "latents", "examples", "explanations", "predictions", "scores"):
+    for asset in (
+        "activations",
+        "neighbours",
+        "latents",
+        "examples",
+        "explanations",
+        "predictions",
+        "scores",
+    ):
         yield from (Stage(asset, (hookpoint,)) for hookpoint in hookpoints)
 
 

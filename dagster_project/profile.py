@@ -21,4 +21,4 @@ def open_lake() -> Lake:
 
 def given(value: T) -> T | None:
     """A Launchpad field as an override: None where it was left empty."""
-    return None if value in ("", []) else value
+    return None if value in ("", [], {}) else value

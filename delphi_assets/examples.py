@@ -1,25 +1,15 @@
-"""Stage examples: the windows that represent each latent.
+"""Stage examples: the windows that represent each latent, and what stands in them.
 
 In: the tables contexts, vocabulary, weights and activations of a hookpoint, selection settings.
-Out: the tables examples and shortfalls under the selection's name. Per latent bucket, in SQL but
-for the last step:
+Out: the tables examples and shortfalls under the selection's name (`select_examples`), or their
+rows without anything written (`choose_examples`). Per latent bucket:
 
-1. `ranked_aligned` or `ranked_centred`: windows that may be shown, never overlapping, the strongest
-   first. Aligned ones come from the table windows (see `windows`), which is written if need be.
-2. `pool`: the max_examples strongest, binned by rank, each with its place in a drawn order.
-3. `train_<sampler>`, then `test` from what is left, binned by `held_out_<sampler>`: disjoint by
-   construction.
-4. `non_activating_random`: silent windows, drawn for each latent anew.
-5. `rows` and `shortfalls`: what was chosen, and what was asked for but does not exist.
-6. `window_contents`: tokens and activations of what was chosen.
-
-A draw depends on (seed, run, latent, window) only, so buckets, threads and file order do not
-matter.
+1. `choosing`: windows that activate, train apart from test, and windows that do not.
+2. `window_contents`: tokens and activations of what was chosen.
 """
 
 import time
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -27,14 +17,19 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from delphi_assets.activations import check_settings
-from delphi_assets.buckets import Bucket, bucket_ranges
-from delphi_assets.database import Parameter, execute, query
+from delphi_assets.buckets import bucket_ranges
+from delphi_assets.choosing import choose_windows
+from delphi_assets.errors import SettingError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.latents import HookpointTables, activation_files, open_hookpoint
-from delphi_assets.settings import Profile, SelectionSettings, check_selection
+from delphi_assets.non_activating import Sources, open_sources, sources_config
+from delphi_assets.schema import EXAMPLES, SHORTFALLS
+from delphi_assets.settings import Profile, SelectionSettings, check_selection, parse_latents
 from delphi_assets.stage import StageReport
 from delphi_assets.window_contents import Corpus, read_corpus, with_contents
-from delphi_assets.windows import ranked_windows
+
+_BUCKETS_AT_ONCE = 2
+"""More would not be faster on few cores, and each takes memory."""
 
 
 def select_examples(
@@ -43,23 +38,27 @@ def select_examples(
     """Write examples and shortfalls of a hookpoint, bucket by bucket, skipping what is there.
 
     Raises `ConflictError` when the run or the selection's name is taken by other settings,
-    `SettingError` when windows do not fit the contexts, `NotReadyError` without activations.
+    `SettingError` when windows do not fit the contexts or the coder lacks the latents,
+    `NotReadyError` without activations or the neighbours that are asked for.
     """
     start = time.perf_counter()
     check_selection(selection, profile.cache.cache_ctx_len)
     check_settings(profile, lake, hookpoint)
     keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
     config = {
-        **selection.model_dump(exclude={"name"}),
-        "seed": profile.run.seed,
+        **selection.model_dump(
+            exclude={"name", "seed", "non_activating_source", "sentence_encoder"}
+        ),
+        **sources_config(profile, lake, hookpoint, selection),
+        "seed": profile.seed_of(selection),
         "n_buckets": profile.cache.n_buckets,
     }
     units = [
         Unit("examples", keys, f"bucket-{number:05d}") for number in range(profile.cache.n_buckets)
     ]
     missing = [
-        unit
-        for unit in units
+        number
+        for number, unit in enumerate(units)
         if any(
             lake.ready(unit._replace(table=table), config) is None
             for table in ("examples", "shortfalls")
@@ -67,22 +66,17 @@ def select_examples(
     ]
     new_rows = 0
     if missing:
-        tables = open_hookpoint(profile, lake, hookpoint)
-        buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
-        corpus = read_corpus(lake, tables.contexts, tables.vocabulary)
-        for macro in ("draw", "in_turns"):
-            execute(tables.con, f"examples/{macro}")
-        # One bucket is written while the next is chosen; no third one waits in memory.
-        with ThreadPoolExecutor(1) as writer:
-            written: Future[int] | None = None
-            for unit in tqdm(missing, desc=f"examples {hookpoint}", unit="bucket"):
-                bucket = buckets[units.index(unit)]
-                files = activation_files(lake, tables, bucket.number)
-                found = _choose(profile, lake, selection, tables, bucket, activations=files)
-                new_rows += written.result() if written else 0
-                chosen = _Chosen(unit, config, files, *found)
-                written = writer.submit(_write, lake, corpus, chosen, selection)
-            new_rows += written.result() if written else 0
+        opened = _open(profile, lake, hookpoint, selection)
+
+        def publish(number: int) -> int:
+            unit, made = units[number], opened.rows(number)
+            lake.publish(unit._replace(table="shortfalls"), [File(made.shortfalls)], config)
+            return lake.publish(unit, [File(made.examples)], config, _facts(made.examples)).rows
+
+        with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
+            published = pool.map(publish, missing)
+            desc = f"examples {hookpoint}"
+            new_rows = sum(tqdm(published, desc=desc, total=len(missing), unit="bucket"))
     manifests = lake.manifests("examples", **keys)
     return StageReport(
         sum(manifest.rows for manifest in manifests),
@@ -96,110 +90,103 @@ def select_examples(
     )
 
 
-class _Chosen(NamedTuple):
-    """A bucket whose windows are chosen: they, its shortfalls, and what is needed to write them."""
+def choose_examples(
+    profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
+) -> pa.Table:
+    """Rows of the table examples for the selection's latents, which are not written.
 
-    unit: Unit
-    config: Mapping[str, object]
-    activations: list[str]
-    windows: pa.Table
+    The windows are those that `select_examples` would write. Raises as that does, but whatever
+    stands under the selection's name.
+    """
+    check_selection(selection, profile.cache.cache_ctx_len)
+    opened = _open(profile, lake, hookpoint, selection)
+    with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
+        made = pool.map(opened.rows, range(profile.cache.n_buckets))
+        return pa.concat_tables([bucket.examples.cast(EXAMPLES.arrow) for bucket in made])
+
+
+class _Rows(NamedTuple):
+    """Of one bucket, as the tables have them."""
+
+    examples: pa.Table
     shortfalls: pa.Table
 
 
-def _write(lake: Lake, corpus: Corpus, made: _Chosen, selection: SelectionSettings) -> int:
-    """Publish a bucket's shortfalls and examples; returns the examples."""
-    lake.publish(made.unit._replace(table="shortfalls"), [File(made.shortfalls)], made.config)
-    rows = with_contents(made.windows, selection.example_ctx_len, corpus, lake, made.activations)
-    return lake.publish(made.unit, [File(rows)], made.config, _facts(rows)).rows
+class _Opened(NamedTuple):
+    """What a selection's windows are chosen from."""
+
+    profile: Profile
+    lake: Lake
+    selection: SelectionSettings
+    tables: HookpointTables
+    corpus: Corpus
+    sources: Sources
+    asked: list[list[int]]
+    """Latents of every bucket."""
+
+    def rows(self, bucket: int) -> _Rows:
+        """A bucket's examples; none where no latent of it is asked for."""
+        latents = self.asked[bucket]
+        if not latents:
+            return _Rows(EXAMPLES.empty(), SHORTFALLS.empty())
+        files = activation_files(self.lake, self.tables, bucket)
+        # Temporary tables belong to a cursor, so buckets do not see those of others.
+        with self.tables.con.cursor() as con:
+            windows, shortfalls = choose_windows(
+                self.profile,
+                self.lake,
+                self.selection,
+                self.tables._replace(con=con),
+                bucket,
+                sources=self.sources,
+                latents=latents,
+                activations=files,
+            )
+        length = self.selection.example_ctx_len
+        rows = with_contents(windows, length, self.corpus, self.lake, files)
+        return _Rows(EXAMPLES.conform(self.sources.with_neighbour_activations(rows)), shortfalls)
 
 
-def _choose(
-    profile: Profile,
-    lake: Lake,
-    selection: SelectionSettings,
-    tables: HookpointTables,
-    bucket: Bucket,
-    *,
-    activations: list[str],
-) -> tuple[pa.Table, pa.Table]:
-    """The windows of one bucket, without what stands in them, and its shortfalls."""
-    con, n_tokens = tables.con, tables.size.n_tokens
-    window: dict[str, Parameter] = {"example_ctx_len": selection.example_ctx_len}
-    draw: dict[str, Parameter] = {"seed": profile.run.seed, "run": profile.run.name}
-    if selection.center_examples:
-        context: dict[str, Parameter] = {"cache_ctx_len": profile.cache.cache_ctx_len}
-        execute(con, "examples/peaks", activations=activations, **window)
-        execute(con, "examples/ranked_centred", n_tokens=n_tokens, **context, **window)
-        execute(con, "examples/loud_centred")
-    else:
-        windows = ranked_windows(
-            profile,
-            lake,
-            tables,
-            bucket.number,
-            example_ctx_len=selection.example_ctx_len,
-            activations=activations,
+def _open(profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings) -> _Opened:
+    tables = open_hookpoint(profile, lake, hookpoint)
+    return _Opened(
+        profile,
+        lake,
+        selection,
+        tables,
+        read_corpus(lake, tables.contexts, tables.vocabulary),
+        open_sources(profile, lake, tables, selection),
+        _by_bucket(profile, tables.num_latents, selection),
+    )
+
+
+def _by_bucket(profile: Profile, num_latents: int, selection: SelectionSettings) -> list[list[int]]:
+    """The latents asked for of every bucket."""
+    asked = parse_latents(selection.latents)
+    by_bucket = [
+        asked.among(bucket.first, bucket.last)
+        for bucket in bucket_ranges(num_latents, profile.cache.n_buckets)
+    ]
+    if not any(by_bucket):
+        raise SettingError(
+            f"selection.latents = {selection.latents!r} names none of the {num_latents:,} latents; "
+            f"expected some of 0-{num_latents - 1}, or 'all'."
         )
-        execute(con, "examples/ranked_aligned", windows=windows)
-        execute(con, "examples/loud_aligned")
-    execute(
-        con,
-        "examples/pool",
-        min_examples=selection.min_examples,
-        max_examples=selection.max_examples,
-        n_quantiles=selection.n_quantiles,
-        **draw,
-        **window,
-    )
-    mix: dict[str, Parameter] = (
-        {"ratio_top": selection.ratio_top} if selection.train_type == "mix" else {}
-    )
-    n_train, n_test = selection.n_examples_train, selection.n_examples_test
-    n_silent = selection.n_non_activating
-    execute(con, f"examples/train_{selection.train_type}", n_examples_train=n_train, **mix)
-    ranges: dict[str, Parameter] = (
-        {"n_quantiles": selection.n_quantiles} if selection.test_type == "activations" else {}
-    )
-    execute(con, f"examples/held_out_{selection.test_type}", **ranges)
-    execute(con, "examples/test", n_examples_test=n_test)
-    types: dict[str, Parameter] = {
-        "train_type": selection.train_type,
-        "test_type": selection.test_type,
-    }
-    execute(con, "examples/chosen", **types)
-    execute(
-        con,
-        "examples/non_activating_random",
-        n_non_activating=n_silent,
-        n_tokens=n_tokens,
-        **window,
-        **draw,
-    )
-    shortfalls = query(
-        con,
-        "examples/shortfalls",
-        first=bucket.first,
-        last=bucket.last,
-        min_examples=selection.min_examples,
-        max_examples=selection.max_examples,
-        n_examples_train=n_train,
-        n_examples_test=n_test,
-        n_non_activating=n_silent,
-    )
-    return query(con, "examples/rows"), shortfalls
+    return by_bucket
 
 
 def _facts(rows: pa.Table) -> dict[str, int]:
-    train = pc.sum(pc.equal(rows["split"], "train")).as_py() or 0
-    silent = pc.sum(pc.invert(rows["activating"])).as_py() or 0
+    kinds = rows.group_by(["activating", "split"]).aggregate([([], "count_all")]).to_pylist()
+    counts = {(kind["activating"], kind["split"]): kind["count_all"] for kind in kinds}
     return {
         "latents": pc.count_distinct(rows["latent"]).as_py(),
-        "train": train,
-        "test": rows.num_rows - train - silent,
-        "non_activating": silent,
+        "train": counts.get((True, "train"), 0),
+        "test": counts.get((True, "test"), 0),
+        "non_activating": counts.get((False, "test"), 0),
+        "non_activating_train": counts.get((False, "train"), 0),
     }
 
 
 def _total(manifests: list[Manifest]) -> dict[str, int]:
-    names = ("latents", "train", "test", "non_activating")
+    names = ("latents", "train", "test", "non_activating", "non_activating_train")
     return {name: sum(manifest.facts[name] for manifest in manifests) for name in names}

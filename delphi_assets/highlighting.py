@@ -41,9 +41,14 @@ def _reach(activations: Sequence[float], limit: float, *, inclusive: bool) -> li
     return [value > 0 and (value >= limit if inclusive else value > limit) for value in activations]
 
 
+def on_one_line(text: str) -> str:
+    """`text` with its line breaks shown as ⏎."""
+    return _LINE_BREAKS.sub(LINE_BREAK, text)
+
+
 def show(text: str) -> str:
     """Text of a window without marks: on one line, and without `<<` and `>>`."""
-    return _BRACKETS.sub(lambda bracket: f"{bracket[0]} ", _LINE_BREAKS.sub(LINE_BREAK, text))
+    return _BRACKETS.sub(lambda bracket: f"{bracket[0]} ", on_one_line(text))
 
 
 def highlight(str_tokens: Sequence[str], marked: Sequence[bool]) -> str:

@@ -23,8 +23,8 @@ damaged file is ever data.
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -35,11 +35,12 @@ import pyarrow.parquet as pq
 
 from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.manifests import Manifest, StoredFile, Unit, check_same, folder_of
-from delphi_assets.parquet import HashedSink, write_rows
+from delphi_assets.parquet import HashedSink, row_groups_of, write_rows
 from delphi_assets.schema import INTERMEDIATE, TABLES, Table
+from delphi_assets.settings import ALL, Latents
 from delphi_assets.storage import Storage
 
-__all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parquet"]
+__all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parquet", "reading"]
 
 log = logging.getLogger(__name__)
 
@@ -140,14 +141,18 @@ class Lake(Storage):
         return path
 
     def manifests(self, table: str, **keys: str | int) -> list[Manifest]:
-        """Manifests of a table's published units under the given leading path keys, by name."""
+        """Manifests of a table's published units under the given leading path keys.
+
+        In order of their keys, numbers as numbers (shard 2 before shard 10), then by name.
+        """
         folder = f"{self.root}/manifests/{folder_of(table, keys)}"
         if not self.fs.exists(folder):
             return []
-        paths = sorted(path for path in self.fs.find(folder) if path.endswith(".json"))
+        paths = [path for path in self.fs.find(folder) if path.endswith(".json")]
         relative = [path.removeprefix(f"{self.root}/") for path in paths]
         stored = [(path, self.read_json(path)) for path in relative]
-        return [Manifest.read(path, held) for path, held in stored if held is not None]
+        found = [Manifest.read(path, held) for path, held in stored if held is not None]
+        return sorted(found, key=lambda manifest: (*manifest.keys.values(), manifest.name))
 
     def files(self, table: str, **keys: str | int) -> list[str]:
         """Locations of the published files of a table, see `checked`.
@@ -276,16 +281,31 @@ def _empty_file(table: Table) -> str:
     return f"{folder_of(table.name, keys)}/empty.parquet"
 
 
-def read_parquet(lake: Lake, locations: list[str], columns: list[str] | None = None) -> pa.Table:
-    """Rows of published files; raises `DataError` naming a file that cannot be read."""
+def read_parquet(
+    lake: Lake,
+    locations: list[str],
+    columns: list[str] | None = None,
+    latents: Latents = ALL,
+) -> pa.Table:
+    """Rows of published files; raises `DataError` naming a file that cannot be read.
+
+    Row groups without any of `latents` are left out: there are rows of others, but not of all.
+    """
     parts = []
     for location in locations:
-        try:
-            with lake.open(location) as source:
-                parts.append(pq.ParquetFile(source).read(columns=columns))
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(
-                f"{location} cannot be read as Parquet ({error}); materialize its asset again, "
-                "which writes it anew."
-            ) from error
+        with reading(location), lake.open(location) as source:
+            file = pq.ParquetFile(source)
+            parts.append(file.read_row_groups(row_groups_of(latents, file.metadata), columns))
     return pa.concat_tables(parts)
+
+
+@contextmanager
+def reading(location: str) -> Iterator[None]:
+    """Turn what goes wrong while a Parquet file is read into a `DataError` that names it."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{location} cannot be read as Parquet ({error}); materialize its asset again, "
+            "which writes it anew."
+        ) from error

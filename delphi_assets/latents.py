@@ -1,9 +1,13 @@
 """Stage latents: one row a latent, from its activations and weights.
 
-In: the tables contexts, vocabulary, weights and activations of a hookpoint.
-Out: the table latents. The statistics are `sql/latents/latents.sql`, run bucket by bucket, so
-memory is that of one bucket. Asking again with another example_ctx_len or min_examples writes new
-rows, which win over the old.
+In: the tables contexts, vocabulary, weights and activations of a hookpoint and, where they are,
+its neighbours by the first of neighbours.methods. Out: the table latents.
+
+1. Lay the corpus out by position, and read which neighbour is the nearest.
+2. Bucket by bucket, ask `sql/latents/latents.sql` for the statistics, so memory is that of one
+   bucket and of the corpus.
+3. Write the rows. Asking again with another example_ctx_len or min_examples, or when neighbours
+   have been found since, writes new rows, which win over the old.
 """
 
 import time
@@ -20,9 +24,13 @@ from delphi_assets.buckets import bucket_ranges
 from delphi_assets.database import execute, open_database, query
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake import File, Lake, Manifest, Unit
-from delphi_assets.schema import LATENTS
+from delphi_assets.neighbours import neighbours_unit
+from delphi_assets.schema import LATENTS, NEIGHBOURS
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
+
+N_BINS = 20
+"""Of `activation_histogram`."""
 
 
 class CorpusSize(NamedTuple):
@@ -85,14 +93,18 @@ def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[s
 def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Write the table latents of a hookpoint unless it is there with the same settings.
 
-    Raises as `open_hookpoint`.
+    Without neighbours their columns are null; the fact `with_neighbour` counts the latents that
+    have one. Raises as `open_hookpoint`.
     """
     start = time.perf_counter()
     run, selection = profile.run.name, profile.selection
     unit = Unit("latents", {"run": run, "hookpoint": hookpoint})
+    neighbours = lake.manifest(neighbours_unit(profile, hookpoint, profile.neighbours.methods[0]))
     config = {
         "selection.example_ctx_len": selection.example_ctx_len,
         "selection.min_examples": selection.min_examples,
+        "neighbours.method": profile.neighbours.methods[0],
+        "neighbours": neighbours and [file.sha256 for file in neighbours.files],
     }
     check_settings(profile, lake, hookpoint)
     manifest = lake.manifest(unit)
@@ -100,23 +112,38 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
         seconds = time.perf_counter() - start
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
     tables = open_hookpoint(profile, lake, hookpoint)
-    rows = _statistics(profile, lake, hookpoint, tables)
+    rows = _statistics(profile, lake, hookpoint, tables, neighbours)
     dead = rows.filter(pc.equal(rows["n_activations"], 0)).num_rows
     facts = {
         "latents": rows.num_rows,
         "dead": dead,
         "to_explain": rows["reason"].null_count,
+        "with_neighbour": rows.num_rows - rows["nearest_neighbour"].null_count,
     }
     manifest = lake.publish(unit, [File(rows)], config, facts, versioned=True)
     seconds = time.perf_counter() - start
     return StageReport(rows.num_rows, rows.num_rows, seconds, manifest.bytes, facts)
 
 
-def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointTables) -> pa.Table:
+def _statistics(
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    tables: HookpointTables,
+    neighbours: Manifest | None,
+) -> pa.Table:
     run, written_at = profile.run.name, datetime.now(UTC).isoformat()
     buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
     cache_ctx_len = profile.cache.cache_ctx_len
-    execute(tables.con, "corpus/positions", contexts=tables.contexts, cache_ctx_len=cache_ctx_len)
+    execute(
+        tables.con,
+        "corpus/positions",
+        contexts=tables.contexts,
+        vocabulary=tables.vocabulary,
+        cache_ctx_len=cache_ctx_len,
+        filter_bos=profile.cache.filter_bos,
+    )
+    tables.con.register("nearest_neighbours", _nearest(lake, tables, neighbours))
     weights = lake.files("weights", run=run, hookpoint=hookpoint)
     parts = [
         query(
@@ -130,9 +157,19 @@ def _statistics(profile: Profile, lake: Lake, hookpoint: str, tables: HookpointT
             cache_ctx_len=cache_ctx_len,
             example_ctx_len=profile.selection.example_ctx_len,
             min_examples=profile.selection.min_examples,
+            n_bins=N_BINS,
+            neighbour_method=None if neighbours is None else str(neighbours.keys["method"]),
             written_at=written_at,
             **tables.size._asdict(),
         )
         for bucket in tqdm(buckets, desc=f"latents {hookpoint}", unit="bucket")
     ]
     return LATENTS.conform(pa.concat_tables(parts))
+
+
+def _nearest(lake: Lake, tables: HookpointTables, neighbours: Manifest | None) -> pa.Table:
+    """The nearest neighbour of each latent; no rows without neighbours."""
+    if neighbours is None:
+        return NEIGHBOURS.empty()
+    files = lake.checked("neighbours", neighbours.files)
+    return query(tables.con, "latents/nearest", neighbours=files)

@@ -11,15 +11,22 @@ read once and removed, and compressed lightly.
 import hashlib
 import io
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delphi_assets.schema import Table
+from delphi_assets.settings import Latents
 
 ROW_GROUP = 122_880
 """Rows read at least for one latent's activations: what DuckDB gives one thread."""
+
+_ROW_GROUPS = {
+    # Read a latent at a time in notebooks: 50 ms and 6% larger files, instead of 350 ms.
+    "examples": 16_384,
+}
 
 _ENCODINGS = {
     "latent": "DELTA_BINARY_PACKED",
@@ -72,18 +79,46 @@ def write_rows(sink: HashedSink, rows: pa.Table | Iterable[pa.Table], table: Tab
     A stream is written table by table, each as row groups of its own, so memory is that of one of
     them. Raises `DataError` for columns that are not the table's.
     """
-    parts = [rows] if isinstance(rows, pa.Table) else rows
-    count = 0
-    with pq.ParquetWriter(sink, table.arrow, compression="zstd", **_options(table)) as writer:
-        for part in parts:
-            conformed = table.conform(part)
+    parts = iter([rows] if isinstance(rows, pa.Table) else rows)
+    first = table.conform(next(parts, table.empty()))
+    size, count = _ROW_GROUPS.get(table.name, ROW_GROUP), 0
+    with pq.ParquetWriter(sink, first.schema, compression="zstd", **_options(table)) as writer:
+        for part in chain([first], map(table.conform, parts)):
             if part.num_rows:
-                writer.write_table(conformed, row_group_size=ROW_GROUP)
+                writer.write_table(part, row_group_size=size)
             count += part.num_rows
     return count
 
 
+def row_groups_of(latents: Latents, footer: pq.FileMetaData) -> list[int]:
+    """The row groups that may hold one of the latents, by the least and the greatest of each.
+
+    The latent is the first column of every table that has one.
+    """
+    groups = range(footer.num_row_groups)
+    if not latents.ranges:
+        return list(groups)
+    found = []
+    for number in groups:
+        ends = footer.row_group(number).column(0).statistics
+        if any(start <= ends.max and ends.min < end for start, end in latents.ranges):
+            found.append(number)
+    return found
+
+
 def _options(table: Table) -> dict[str, Any]:
+    if table.name == "examples":
+        # Statistics of lists help nobody, and take longer than writing dictionaries of texts. Files
+        # do not say that texts came as dictionaries, so readers get plain text.
+        coded = [field for field in table.arrow if field.name != "activations"]
+        return {
+            "store_schema": False,
+            "use_dictionary": [
+                f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+                for field in coded
+            ],
+            "write_statistics": list(table.identity[-2:]),
+        }
     if table.name not in _LEVELS:
         return {}
     return {

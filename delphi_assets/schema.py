@@ -11,7 +11,11 @@ import pyarrow as pa
 
 from delphi_assets.errors import DataError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+
+_DICTIONARIES = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+"""Lists of texts as they are written fastest."""
 
 
 class Column(NamedTuple):
@@ -37,7 +41,7 @@ class Table(NamedTuple):
         return pa.schema([(column.name, column.type) for column in self.columns])
 
     def conform(self, rows: pa.Table) -> pa.Table:
-        """`rows` with exactly this table's columns, in order and cast.
+        """`rows` with exactly this table's columns, in order and cast; texts may be dictionaries.
 
         Raises `DataError` when a column is missing or left over.
         """
@@ -47,7 +51,16 @@ class Table(NamedTuple):
                 f"rows for table {self.name!r} lack {sorted(expected - got)} and carry unknown "
                 f"{sorted(got - expected)}; write exactly the columns of delphi_assets.schema."
             )
-        return rows.select(self.arrow.names).cast(self.arrow)
+        given = [rows.schema.field(name) for name in self.arrow.names]
+        fields = [
+            other if other.type == _DICTIONARIES else field
+            for field, other in zip(self.arrow, given, strict=True)
+        ]
+        return rows.select(self.arrow.names).cast(pa.schema(fields))
+
+    def empty(self) -> pa.Table:
+        """No rows of this table."""
+        return self.arrow.empty_table()
 
     def from_rows(self, rows: list[dict[str, object]]) -> pa.Table:
         """An Arrow table from Python rows whose keys are this table's columns."""
@@ -55,7 +68,7 @@ class Table(NamedTuple):
 
 
 _text, _bool = pa.string(), pa.bool_()
-_i8, _i32, _i64 = pa.int8(), pa.int32(), pa.int64()
+_i8, _i16, _i32, _i64 = pa.int8(), pa.int16(), pa.int32(), pa.int64()
 _f32, _f64 = pa.float32(), pa.float64()
 _when = pa.timestamp("us", tz="UTC")
 
@@ -162,21 +175,94 @@ LATENTS = Table(
             _i64,
             "whole aligned windows of example_ctx_len in which it fires; centred ones can be fewer",
         ),
-        Column("token_density", _f64, "n_activations / tokens of the run that can carry one"),
+        Column(
+            "token_density",
+            _f64,
+            "n_activations / tokens of the run that can carry one: with filter_bos those that are "
+            "not special",
+        ),
         Column("context_density", _f64, "n_contexts / contexts of the run"),
-        Column("max_activation", _f32, "largest activation"),
+        Column(
+            "burstiness",
+            _f32,
+            "variance / mean of its activations a context, contexts without one included (index "
+            "of dispersion): about 1 when scattered at random, above when in bunches, below when "
+            "spread evenly; null when it never fires",
+        ),
+        Column("min_activation", _f32, "smallest activation; null when it never fires"),
+        Column("max_activation", _f32, "largest activation; null when it never fires"),
         Column("mean_activation", _f32, "mean of the non-zero activations"),
         Column(
             "activation_quantiles",
             pa.list_(_f32),
-            "0.1, 0.25, 0.5, 0.75, 0.9 quantiles of the non-zero activations",
+            "0.1, 0.25, 0.5, 0.75, 0.9 quantiles of the non-zero activations, interpolated",
         ),
-        Column("top_tokens", pa.list_(_text), "up to 10 tokens with the most activation mass"),
+        Column(
+            "activation_histogram",
+            pa.list_(_i64),
+            "activations in each of 20 equally wide bins from min_activation to max_activation; "
+            "bin i begins at min_activation + i * (max_activation - min_activation) / 20; null "
+            "when it never fires",
+        ),
+        Column(
+            "top_tokens",
+            pa.list_(_text),
+            "up to 10 tokens with the most mass: the sum of the absolute activations on a token",
+        ),
         Column("top_token_shares", pa.list_(_f32), "their shares of the latent's mass"),
+        Column(
+            "top_token_recall",
+            _f32,
+            "activations on the first of top_tokens / occurrences of that token in the run; with "
+            "top_token_shares[1] it finds latents of a single token: both 1 when the latent fires "
+            "on that token alone and every time; null when it never fires",
+        ),
         Column("n_tokens_80", _i32, "fewest distinct tokens that carry 80% of the mass"),
+        Column(
+            "token_entropy",
+            _f32,
+            "entropy of the mass over tokens in bits, -sum(p log2 p) with p a token's share of "
+            "it: 0 for one token; null when it never fires",
+        ),
+        Column(
+            "first_token_share",
+            _f32,
+            "share of the mass on the first token of a context that can carry an activation; null "
+            "when it never fires",
+        ),
+        Column(
+            "special_token_share",
+            _f32,
+            "share of the mass on special tokens, 0 with filter_bos; null when it never fires",
+        ),
+        Column(
+            "position_bias",
+            _f32,
+            "(mean offset in the context of its activations - that of the tokens that can carry "
+            "one) / cache_ctx_len: below 0 early in the context, above 0 late; 0.29 / "
+            "sqrt(n_activations) is usual by chance; null when it never fires",
+        ),
+        Column(
+            "position_entropy",
+            _f32,
+            "entropy of the offsets of its activations in bits, -sum(p log2 p) with p the share of "
+            "activations at an offset: at most log2(least(n_activations, cache_ctx_len)); null "
+            "when it never fires",
+        ),
         Column("decoder_norm", _f32, "L2 norm of the decoder row"),
         Column("encoder_norm", _f32, "L2 norm of the encoder row"),
         Column("encoder_decoder_cosine", _f32, "cosine of encoder and decoder row"),
+        Column(
+            "nearest_neighbour",
+            _i32,
+            "the latent of rank 1 in neighbours by neighbour_method; null when there is none",
+        ),
+        Column("neighbour_similarity", _f32, "its similarity, see neighbours"),
+        Column(
+            "neighbour_method",
+            _text,
+            "first of neighbours.methods; null when latents were described without neighbours",
+        ),
         Column("reason", _text, "why the latent will not be explained; null when it will"),
         _written,
     ),
@@ -223,8 +309,44 @@ EXAMPLES = Table(
         Column("normalized", pa.list_(_i8), "ceil(10 * activation / latent_max), 0 to 10"),
         Column("max_activation", _f32, "largest activation in the window"),
         Column("latent_max", _f32, "largest activation in the windows that could be drawn"),
+        Column(
+            "neighbour",
+            _i32,
+            "the latent alike that fires in a non-activating window; null from other sources",
+        ),
+        Column(
+            "similarity",
+            _f32,
+            "of that neighbour; semantic: cosine of this window and the activating example most "
+            "like it; null from other sources",
+        ),
+        Column(
+            "neighbour_activations",
+            pa.list_(_f32),
+            "activation of the neighbour on each token; null without a neighbour",
+        ),
     ),
     ("run", "hookpoint", "selection", "latent", "example"),
+)
+
+EMBEDDINGS = Table(
+    "embeddings",
+    "One whole aligned window of the corpus as a sentence encoder sees it.",
+    (
+        _run,
+        Column("sentence_encoder", _text, "name or folder of the encoder"),
+        Column("example_ctx_len", _i32, "tokens in a window"),
+        _shard,
+    ),
+    (
+        Column("position", _i64, "position of the window's first token"),
+        Column(
+            "embedding",
+            pa.list_(_i16),
+            "vector of length 1 of the window's text, times 2,048, rounded",
+        ),
+    ),
+    ("run", "sentence_encoder", "example_ctx_len", "position"),
 )
 
 SHORTFALLS = Table(
@@ -342,6 +464,7 @@ TABLES: dict[str, Table] = {
         WINDOWS,
         LATENTS,
         NEIGHBOURS,
+        EMBEDDINGS,
         EXAMPLES,
         SHORTFALLS,
         EXPLANATIONS,

@@ -10,9 +10,16 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal, NamedTuple, Self, TypeVar
+from typing import Literal, NamedTuple, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from delphi_assets.errors import SettingError
 
@@ -23,8 +30,12 @@ CACHE_VARIABLE = "DELPHI_ASSETS_CACHE"
 TRAIN = "embedded:train"
 """The `coder.sparse_model` that is trained on the run's own contexts."""
 
+EMBEDDED_ENCODER = "embedded"
+"""The `selection.sentence_encoder` that comes with the `demo` extra."""
+
 Sampler = Literal["top", "random", "quantiles", "mix"]
 NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
+NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "semantic"]
 Explainer = Literal["default", "lexical"]
 Scorer = Literal["detection", "fuzz"]
 
@@ -163,12 +174,17 @@ class SelectionSettings(_Section):
     """Which windows represent a latent."""
 
     name: str = Field("default", pattern=_NAME, description="name of this selection in the lake")
+    latents: str = Field("all", description="latents to select for, e.g. '0-4, 17', or all")
+    seed: int | None = Field(None, description="seed of the draws; that of the run unless given")
     example_ctx_len: int = Field(32, gt=0, description="tokens in a window")
     min_examples: int = Field(200, gt=0, description="fewest windows of an explained latent")
     max_examples: int = Field(10_000, gt=0, description="strongest windows considered")
     n_examples_train: int = Field(40, ge=1, description="windows for the explainer")
     n_examples_test: int = Field(50, ge=0, description="activating windows for the scorers")
     n_non_activating: int = Field(50, ge=0, description="non-activating windows for the scorers")
+    n_non_activating_train: int = Field(
+        0, ge=0, description="non-activating windows for the explainer, from the same sources"
+    )
     n_quantiles: int = Field(10, gt=0, description="rank bins")
     train_type: Sampler = Field("quantiles", description="sampler of the train windows")
     test_type: Literal["quantiles", "activations"] = Field(
@@ -180,6 +196,36 @@ class SelectionSettings(_Section):
     center_examples: bool = Field(
         False, description="put the strongest token in the middle instead of aligning windows"
     )
+    non_activating_source: dict[NonActivatingSource, float] = Field(
+        {"random": 1.0},
+        description="where non-activating windows come from: random, co-occurrence, decoder, "
+        "encoder (windows of neighbours by that method), semantic, or several with their shares, "
+        "asked in this order",
+    )
+    sentence_encoder: str = Field(
+        EMBEDDED_ENCODER,
+        description="semantic: embedded (all-MiniLM-L6-v2), or a sentence-transformers model by "
+        "folder or hub name",
+    )
+
+    @field_validator("non_activating_source", mode="before")
+    @classmethod
+    def _sources_have_shares(cls, given: object) -> object:
+        shares = {given: 1.0} if isinstance(given, str) else given
+        if not isinstance(shares, dict) or not shares or not all(map(_is_share, shares.items())):
+            raise ValueError(
+                f"selection.non_activating_source = {given!r}; expected one of "
+                f"{list(get_args(NonActivatingSource))}, or a table of some of them with shares "
+                "above 0, such as { random = 0.5, co-occurrence = 0.5 }"
+            )
+        total = sum(shares.values())
+        # What is normalized already stays as it is, to the last bit.
+        return shares if abs(total - 1) < 1e-9 else {k: v / total for k, v in shares.items()}
+
+    @property
+    def neighbour_methods(self) -> list[NeighbourMethod]:
+        """The methods whose neighbours give non-activating windows."""
+        return [name for name in get_args(NeighbourMethod) if name in self.non_activating_source]
 
     @model_validator(mode="after")
     def _pool_is_large_enough(self) -> Self:
@@ -266,6 +312,12 @@ class Profile(_Section):
         context = self.cache.cache_ctx_len
         if problem := _window_problem(self.selection, context):
             raise ValueError(problem)
+        unfound = set(self.selection.neighbour_methods) - set(self.neighbours.methods)
+        if unfound:
+            raise ValueError(
+                f"selection.non_activating_source asks for neighbours by {sorted(unfound)}, but "
+                f"neighbours.methods = {list(self.neighbours.methods)}; expected them there too"
+            )
         if self.cache.shard_tokens % context:
             raise ValueError(
                 f"cache.shard_tokens = {self.cache.shard_tokens} is not a multiple of "
@@ -277,7 +329,7 @@ class Profile(_Section):
                 f"cache.hookpoints = {list(self.cache.hookpoints)} names a hookpoint twice; "
                 "expected each once"
             )
-        for latents in (self.explain.latents, self.score.latents):
+        for latents in (self.selection.latents, self.explain.latents, self.score.latents):
             try:
                 parse_latents(latents)
             except SettingError as error:
@@ -293,6 +345,10 @@ class Profile(_Section):
         source = self.coder.sparse_models[named] if named else self.coder.sparse_model
         assert source is not None, "a profile without it is refused"
         return source
+
+    def seed_of(self, selection: SelectionSettings) -> int:
+        """Seed of a selection's draws."""
+        return self.run.seed if selection.seed is None else selection.seed
 
     def run_config(self) -> dict[str, object]:
         """The settings that a run name stands for: those that change its cached data."""
@@ -357,6 +413,16 @@ class Latents(NamedTuple):
             start <= latent < end  # type: ignore[operator]
             for start, end in self.ranges
         )
+
+    def among(self, first: int, last: int) -> list[int]:
+        """The latents named of first, ..., last - 1, in order."""
+        spans = self.ranges or ((first, last),)
+        return sorted(
+            {latent for start, end in spans for latent in range(max(start, first), min(end, last))}
+        )
+
+
+ALL = Latents(())
 
 
 def parse_latents(text: str) -> Latents:
@@ -451,6 +517,12 @@ def check_selection(selection: SelectionSettings, cache_ctx_len: int) -> None:
     """Refuse a selection whose windows do not fit the contexts, with a `SettingError`."""
     if problem := _window_problem(selection, cache_ctx_len):
         raise SettingError(f"{problem}.")
+
+
+def _is_share(item: tuple[object, object]) -> bool:
+    source, share = item
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    return source in get_args(NonActivatingSource) and is_number and 0 < share < float("inf")  # type: ignore[operator]
 
 
 def _window_problem(selection: SelectionSettings, cache_ctx_len: int) -> str | None:

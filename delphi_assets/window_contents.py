@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.lib.stride_tricks import sliding_window_view
 
 from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.settings import Latents
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +54,7 @@ def with_contents(
     `activations` are the files of the bucket that the latents are in.
     """
     positions = windows["position"].to_numpy()
-    tokens = corpus.tokens[positions[:, None] + np.arange(length)].ravel()
+    tokens = sliding_window_view(corpus.tokens, length)[positions].ravel()
     values = _activations(windows, length, lake, activations)
     # Delphi's scale: ceil(10 a / max), clamped, in single precision.
     tenths = values * np.float32(10) / windows["latent_max"].to_numpy()[:, None]
@@ -61,7 +62,7 @@ def with_contents(
     edges = pa.array(np.arange(len(positions) + 1, dtype=np.int32) * length)
     columns = {
         "tokens": pa.array(tokens),
-        "str_tokens": pc.take(corpus.str_tokens, pa.array(tokens)),
+        "str_tokens": _texts(tokens, corpus.str_tokens),
         "activations": pa.array(values.ravel()),
         "normalized": pa.array(normalized.ravel()),
     }
@@ -70,11 +71,26 @@ def with_contents(
     return windows
 
 
+def _texts(tokens: npt.NDArray[np.int32], str_tokens: pa.Array) -> pa.DictionaryArray:
+    """The text of every token; the dictionary holds those that occur."""
+    occurs = np.zeros(len(str_tokens), dtype=bool)
+    occurs[tokens] = True
+    occurring = np.flatnonzero(occurs)
+    places = np.zeros(len(str_tokens), dtype=np.int32)
+    places[occurring] = np.arange(len(occurring))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(places[tokens]), str_tokens.take(pa.array(occurring))
+    )
+
+
 def _activations(
     windows: pa.Table, length: int, lake: Lake, activations: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     """Activations [n_windows, length] of each window's latent, 0 where it is silent."""
-    fired = read_parquet(lake, list(activations), ["latent", "position", "activation"])
+    shown = np.unique(windows["latent"].to_numpy()).tolist()
+    columns = ["latent", "position", "activation"]
+    ranges = Latents(tuple((latent, latent + 1) for latent in shown))
+    fired = read_parquet(lake, list(activations), columns, ranges)
     positions = fired["position"].to_numpy()
     first = np.flatnonzero(windows["activating"].to_numpy(zero_copy_only=False))
     latents, starts = (windows[name].to_numpy()[first] for name in ("latent", "position"))

@@ -4,6 +4,7 @@ set variable lake = 'lake';
 .read sql/views/activations.sql
 .read sql/views/completions.sql
 .read sql/views/contexts.sql
+.read sql/views/embeddings.sql
 .read sql/views/examples.sql
 .read sql/views/explanations.sql
 .read sql/views/latents.sql

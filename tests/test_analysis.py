@@ -225,6 +225,40 @@ def test_own_against_shuffled(
     ]
 
 
+def test_selections_compared(tmp_path: Path) -> None:
+    """Two latents under default, two under other; latent 0 is scored under both, and is worse."""
+    lake = Lake(tmp_path)
+    texts = [("e0", 0, "default"), ("e1", 1, "default"), ("o0", 0, "other"), ("o2", 2, "other")]
+    add(lake, "explanations", [explanation(e, i, "x", selection=name) for e, i, name in texts])
+    good, middling = four(0.9, 0.8, 0.1, 0.2), four(0.9, 0.2, 0.7, 0.1)
+    bad = four(0.1, 0.2, 0.99, 0.9)
+    given = [
+        *answers("e0", 0, good),
+        *answers("e1", 1, middling),
+        *answers("o0", 0, middling, selection="other"),
+        *answers("o2", 2, bad, selection="other"),
+        *answers("o2", 0, bad, selection="other", control="shuffled"),
+    ]
+    add(lake, "predictions", given)
+    columns = (
+        "control",
+        "selection",
+        "n_latents",
+        "balanced_accuracy",
+        "auc",
+        "n_shared",
+        "gained_balanced_accuracy",
+        "gained_auc",
+    )
+    with connect(lake) as con:
+        found = rows(con, "selections_compared", *columns, **PLACE, selection="default")
+    assert found == [
+        ("none", "default", 2, 0.75, 0.875, 2, 0.0, 0.0),
+        ("none", "other", 2, 0.25, 0.375, 1, -0.5, -0.25),
+        ("shuffled", "other", 1, 0.0, 0.0, 0, None, None),
+    ]
+
+
 def test_cost_per_latent(con: duckdb.DuckDBPyConnection) -> None:
     """Answers share calls; one has no price, another failed: each is counted apart."""
     columns = (
@@ -367,7 +401,7 @@ def test_score_distribution(con: duckdb.DuckDBPyConnection) -> None:
 
 BY_HAND = {
     "run": RUN, "hookpoint": HOOKPOINT, "scorer": "detection", "n_rows": 5, "explanation_id": "e1",
-    "str_token": " def", "most_tokens": 2,
+    "str_token": " def", "most_tokens": 2, "selection": "default",
 }  # fmt: skip
 
 

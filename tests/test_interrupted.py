@@ -31,6 +31,7 @@ KILLS = (
     Kill("weights", 1, "after"),
     Kill("captured", 4, "after"),
     Kill("activations", 3, "before"),
+    Kill("neighbours", 1, "after"),
     Kill("latents", 1, "before"),
     Kill("examples", 1, "after"),
     Kill("explanations", 2, "before"),

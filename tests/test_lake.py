@@ -11,7 +11,7 @@ from delphi_assets import Lake, connect
 from delphi_assets.database import query, statement
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake import File, Unit, read_parquet
-from delphi_assets.schema import TABLES, VOCABULARY
+from delphi_assets.schema import SCHEMA_VERSION, TABLES, VOCABULARY
 
 
 def rows(*tokens: int) -> pa.Table:
@@ -115,7 +115,9 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     lake.publish(UNIT, [File(rows(1))], {})
     path = tmp_path / "manifests/vocabulary/run=r/all.json"
-    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 99'))
+    path.write_text(
+        path.read_text().replace(f'"schema_version": {SCHEMA_VERSION}', '"schema_version": 99')
+    )
     with pytest.raises(ConflictError, match="schema_version = 99"):
         lake.files("vocabulary", run="r")
 

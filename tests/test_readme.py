@@ -1,5 +1,6 @@
 """The README: its code runs, its SQL answers, its reference is the schema's."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -26,8 +27,14 @@ def blocks(language: str) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose `lake` has the demo's run and hookpoint, with random data."""
     folder = tmp_path_factory.mktemp("readme")
+    demo = load_profile("demo")
     data = random_lake(
-        folder / "lake", n_tokens=6_000, ctx_len=128, run="demo", hookpoint="layers.9"
+        folder / "lake",
+        n_tokens=6_000,
+        ctx_len=demo.cache.cache_ctx_len,
+        n_buckets=demo.cache.n_buckets,
+        run="demo",
+        hookpoint="layers.9",
     )
     selection = SelectionSettings(
         min_examples=8, n_examples_train=4, n_examples_test=4, n_non_activating=4, n_quantiles=2
@@ -36,7 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     select_examples(data.profile, data.lake, "layers.9", selection)
     # From here on the lake passes for one that the demo's own profile made.
     (folder / "lake/manifests/runs/demo.json").unlink()
-    data.lake.claim_run("demo", load_profile("demo").run_config())
+    data.lake.claim_run("demo", demo.run_config())
+    manifests = folder / "lake/manifests"
+    for path in [*manifests.glob("activations/**/*.json"), *manifests.glob("windows/**/*.json")]:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest["config"] = demo.hookpoint_config("layers.9")
+        path.write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
 
@@ -56,7 +68,6 @@ def test_code_runs_and_sql_answers(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_profiles_are_accepted() -> None:
     base = tomllib.loads((ROOT / "profiles/pythia-160m.toml").read_text(encoding="utf-8"))
-    base["cache"], base["coder"] = {}, {}
     assert blocks("toml")
     for block in blocks("toml"):
         profile = parse_profile({**base, **tomllib.loads(block)})

@@ -204,3 +204,12 @@ def test_override_checks_like_a_profile() -> None:
     assert (changed.train_type, changed.ratio_top) == ("top", selection.ratio_top)
     with pytest.raises(SettingError, match="launch has settings"):
         override(selection, "launch", train_type="best")
+
+
+def test_the_demo_with_semantic_negatives_is_the_demo_on_another_selection() -> None:
+    """All else is equal, so that run, latents and neighbours are not made again."""
+    demo, semantic = load_profile("demo"), load_profile("demo-semantic")
+    assert semantic.selection.non_activating_source == {"semantic": 1.0}
+    changed = {"name": "default", "non_activating_source": {"random": 1.0}}
+    same = override(semantic.selection, "test", **changed)
+    assert semantic.model_copy(update={"selection": same}) == demo

@@ -6,6 +6,7 @@ from pydantic import Field
 from dagster_project.assets.activations import activations
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.latents import latents
+from dagster_project.assets.neighbours import neighbours
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, given, open_lake
@@ -20,12 +21,17 @@ class ExamplesConfig(dg.Config):
     """
 
     name: str | None = Field(None, description="name of this selection in the lake")
+    latents: str | None = Field(None, description="latents to select for, e.g. '0-4, 17', or all")
+    seed: int | None = Field(None, description="seed of the draws")
     example_ctx_len: int | None = Field(None, description="tokens in a window")
     min_examples: int | None = Field(None, description="fewest windows of an explained latent")
     max_examples: int | None = Field(None, description="strongest windows considered")
     n_examples_train: int | None = Field(None, description="windows for the explainer")
     n_examples_test: int | None = Field(None, description="activating windows for the scorers")
     n_non_activating: int | None = Field(None, description="non-activating windows for the scorers")
+    n_non_activating_train: int | None = Field(
+        None, description="non-activating windows for the explainer"
+    )
     n_quantiles: int | None = Field(None, description="rank bins")
     train_type: str | None = Field(
         None, description="sampler of the train windows: top, random, quantiles or mix"
@@ -37,6 +43,14 @@ class ExamplesConfig(dg.Config):
     center_examples: bool | None = Field(
         None, description="put the strongest token in the middle instead of aligning windows"
     )
+    non_activating_source: dict[str, float] = Field(
+        {},
+        description="where non-activating windows come from, with shares: random, co-occurrence, "
+        "decoder, encoder, semantic; in the order in which they are asked",
+    )
+    sentence_encoder: str | None = Field(
+        None, description="semantic: embedded, or a sentence-transformers folder or hub name"
+    )
 
 
 @dg.asset(
@@ -45,12 +59,13 @@ class ExamplesConfig(dg.Config):
     "which it is silent. Shortfalls are rows of the table `shortfalls`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     partitions_def=HOOKPOINTS,
     deps=[
         contexts,
         latents,
         activations,
+        neighbours,
     ],
     metadata=of_table(schema.EXAMPLES),
 )

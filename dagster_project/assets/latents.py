@@ -5,6 +5,7 @@ import dagster as dg
 from dagster_project import plots
 from dagster_project.assets.activations import activations
 from dagster_project.assets.contexts import contexts
+from dagster_project.assets.neighbours import neighbours
 from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
@@ -15,16 +16,17 @@ from delphi_assets.database import connect, query
 
 @dg.asset(
     group_name="selection",
-    description="Firing counts, densities, quantiles, top tokens and norms of every latent, and "
-    "why a latent will not be explained.",
+    description="Firing counts, densities, distributions over activations, tokens and offsets, "
+    "norms and nearest neighbour of every latent, and why a latent will not be explained.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    code_version="1",
+    code_version="2",
     partitions_def=HOOKPOINTS,
     deps=[
         contexts,
         sparse_coder,
         activations,
+        neighbours,
     ],
     metadata=of_table(schema.LATENTS),
 )

@@ -1,7 +1,7 @@
 -- Which windows has train left over, in the rank bins of the pool?
 -- Needs: the temporary tables pool and train.
--- Makes the temporary view held_out: latent, place, quantile, draw.
-create or replace temp view held_out as
+-- Makes the temporary table held_out: latent, place, quantile, draw.
+create or replace temp table held_out as
 select
     latent,
     place,

@@ -5,12 +5,41 @@
 --   windows in the order of their draws, the strongest bin first; what a bin lacks comes from the
 --   others.
 create or replace temp macro in_turns(offered, after, n) as table
-with drawn as (
+with bins as (
+    select
+        latent,
+        quantile,
+        count(*) as size
+    from query_table(offered)
+    where place > after
+    group by latent, quantile
+),
+
+bins_of_latents as (
+    select list(size) as sizes
+    from bins
+    group by latent
+),
+
+-- No latent needs more turns than this, so no bin's order is worked out any further.
+deepest as (
+    select
+        max(
+            list_filter(
+                range(1, n + 1),
+                lambda turns: turns = n
+                or list_sum(list_transform(sizes, lambda size: least(size, turns))) >= n
+            )[1]
+        ) as n_turns
+    from bins_of_latents
+),
+
+drawn as (
     select
         latent,
         quantile,
         -- A number above 0 is asked for; the last step takes n.
-        arg_min(place, draw, greatest(n, 1)) as places
+        arg_min(place, draw, (select coalesce(n_turns, 1) from deepest)) as places
     from query_table(offered)
     where place > after
     group by latent, quantile

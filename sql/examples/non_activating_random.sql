@@ -1,19 +1,29 @@
 -- Which windows, drawn at random for each latent of the pool, does it stay silent in?
 -- Parameters: $n_non_activating, $example_ctx_len, $n_tokens, $seed, $run.
--- Needs: the temporary tables pool and chosen, the temporary view loud.
--- Makes the temporary table non_activating: latent, position.
+-- Needs: the temporary tables pool, chosen and non_activating, the temporary view occupied, the
+--   temporary macro draw.
+-- Adds to the temporary table non_activating: latent, position, source.
 -- 1. Each latent draws 2 n + 16 windows by hash; repeats and taken windows are dropped: those where
---    it fires, and those that a centred train or test window reaches into.
+--    it fires or that another source gave, and those that a centred train or test window reaches
+--    into.
 -- 2. Latents left short (they fire nearly everywhere) take the rest, in the order of a hash, from
 --    all silent windows. So the count is exact whenever enough silent windows exist.
-create or replace temp table non_activating as
-with wanted as (
+insert into non_activating by name
+with latents as (
     select distinct latent
     from pool
 ),
 
+wanted as (
+    select
+        latent,
+        (md5_number_lower(concat_ws(' ', $seed, $run, latent, 'silent')) % 4294967296)::bigint
+            as draw_key
+    from latents
+),
+
 taken as (
-    select latent, position // $example_ctx_len as "window" from loud
+    select latent, position // $example_ctx_len as "window" from occupied
     union all
     select latent, position // $example_ctx_len from chosen
     union all
@@ -23,8 +33,7 @@ taken as (
 drawn as (
     select
         latent,
-        md5_number_lower(concat_ws(' ', $seed, $run, latent, 'silent', attempt))
-        % ($n_tokens // $example_ctx_len) as "window",
+        draw(draw_key, attempt) % ($n_tokens // $example_ctx_len) as "window",
         min(attempt) as attempt
     from wanted, range(2 * $n_non_activating + 16) as attempts (attempt)
     where $n_tokens // $example_ctx_len > 0
@@ -59,6 +68,14 @@ short as (
     having n_missing > 0
 ),
 
+taken_of_short as (
+    select
+        latent,
+        "window"
+    from taken
+    semi join short using (latent)
+),
+
 everywhere as (
     select
         latent,
@@ -72,7 +89,7 @@ filled as (
         latent,
         "window"
     from everywhere
-    anti join taken using (latent, "window")
+    anti join taken_of_short using (latent, "window")
     anti join silent using (latent, "window")
     qualify row_number() over (
         partition by latent
@@ -82,11 +99,13 @@ filled as (
 
 select
     latent,
-    "window" * $example_ctx_len as position
+    "window" * $example_ctx_len as position,
+    'random' as source
 from silent
 union all
 select
     latent,
-    "window" * $example_ctx_len as position
+    "window" * $example_ctx_len as position,
+    'random' as source
 from filled
 order by latent, position;

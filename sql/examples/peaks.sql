@@ -1,5 +1,6 @@
--- In which aligned windows does each latent of a bucket fire, how strongly, and where most?
--- Parameters: $activations (files of one bucket), $example_ctx_len.
+-- In which aligned windows does each latent asked for fire, how strongly, and where most?
+-- Parameters: $activations (files of one bucket), $latents (those asked for),
+--   $example_ctx_len.
 -- Makes the temporary table peaks: latent, position (first token of the window), max_activation,
 --   peak (position of the strongest token, the first of several).
 create or replace temp table peaks as
@@ -9,5 +10,6 @@ select
     max(activation) as max_activation,
     arg_max(position, (activation, -position)) as peak
 from read_parquet($activations)
+where latent in (select unnest($latents))
 group by latent, position // $example_ctx_len
 order by latent, position;

@@ -1,5 +1,5 @@
 -- Which aligned windows may represent a latent, the strongest first?
--- Parameters: $windows (file of the table windows, one bucket).
+-- Parameters: $windows (file of the table windows, one bucket), $latents (those asked for).
 -- Makes the temporary table ranked: latent, place, position (first token), max_activation.
 create or replace temp table ranked as
 select
@@ -7,4 +7,5 @@ select
     place,
     position,
     max_activation
-from read_parquet($windows);
+from read_parquet($windows)
+where latent in (select unnest($latents));

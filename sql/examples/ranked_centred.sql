@@ -1,11 +1,12 @@
 -- Which windows, centred on a strong token, may represent a latent?
--- Parameters: $example_ctx_len, $cache_ctx_len, $n_tokens (positions of the run).
+-- Parameters: $activations (files of one bucket), $example_ctx_len, $cache_ctx_len, $n_tokens
+--   (positions of the run).
 -- Needs: the temporary table peaks.
 -- Makes the temporary table ranked: latent, place (1 the strongest), position (first token),
 --   max_activation.
 -- The strongest token of each aligned window goes to offset example_ctx_len // 2, unless the
--- context's edge is nearer. Of windows that overlap only the strongest stays, so that any two
--- of a latent share no token.
+-- context's edge is nearer. A window that reaches a stronger token than that is left out. Of windows
+-- that overlap only the strongest stays, so that any two of a latent share no token.
 create or replace temp table ranked as
 with spans as (
     select
@@ -17,17 +18,58 @@ with spans as (
     from peaks
 ),
 
-centred as (
+placed as (
     select
         latent,
+        peak,
         max_activation,
         greatest(
             context_start,
             least(peak - $example_ctx_len // 2, context_end - $example_ctx_len)
-        ) as position,
-        row_number() over (partition by latent order by max_activation desc, peak) as strength
+        ) as position
     from spans
     where context_end - context_start >= $example_ctx_len
+),
+
+-- A window reaches into one or two aligned ones: by them a token is found among many.
+reached as (
+    select
+        latent,
+        peak,
+        position,
+        max_activation,
+        unnest(
+            range(
+                position // $example_ctx_len,
+                (position + $example_ctx_len - 1) // $example_ctx_len + 1
+            )
+        ) as "window"
+    from placed
+),
+
+outshone as (
+    select
+        reached.latent,
+        reached.peak
+    from reached
+    inner join read_parquet($activations) as fired
+        on
+            reached.latent = fired.latent
+            and reached."window" = fired.position // $example_ctx_len
+    where
+        fired.activation > reached.max_activation
+        and fired.position >= reached.position
+        and fired.position < reached.position + $example_ctx_len
+),
+
+centred as (
+    select
+        latent,
+        max_activation,
+        position,
+        row_number() over (partition by latent order by max_activation desc, peak) as strength
+    from placed
+    anti join outshone using (latent, peak)
 ),
 
 contested as (

@@ -1,7 +1,20 @@
 -- The windows of a bucket, activating and silent, in the order in which they are numbered.
--- Needs: the temporary tables chosen and non_activating.
+-- Parameters: $n_non_activating (silent windows for the scorers), $example_ctx_len, $seed, $run.
+-- Needs: the temporary tables chosen and non_activating, the temporary macro draw.
 -- Columns: those of the table examples but for what stands in a window.
-with windows as (
+-- What there is of silent windows beyond those for the scorers goes to the explainer, drawn from all
+-- sources alike.
+with latents as (
+    select
+        latent,
+        max(latent_max) as latent_max,
+        (md5_number_lower(concat_ws(' ', $seed, $run, latent, 'split')) % 4294967296)::bigint
+            as draw_key
+    from chosen
+    group by latent
+),
+
+windows as (
     select
         latent,
         position,
@@ -10,27 +23,31 @@ with windows as (
         source,
         quantile,
         place,
-        max_activation
+        max_activation,
+        null as neighbour,
+        null as similarity
     from chosen
     union all
     select
         latent,
         position,
         false as activating,
-        'test' as split,
-        'random' as source,
+        if(
+            row_number() over (
+                partition by latent
+                order by draw(draw_key, position // $example_ctx_len)
+            ) <= $n_non_activating,
+            'test',
+            'train'
+        ) as split,
+        source,
         null as quantile,
         null as place,
-        0 as max_activation
+        0 as max_activation,
+        neighbour,
+        similarity
     from non_activating
-),
-
-maxima as (
-    select
-        latent,
-        max(latent_max) as latent_max
-    from chosen
-    group by latent
+    inner join latents using (latent)
 )
 
 select
@@ -45,7 +62,9 @@ select
     quantile,
     position::bigint as position,
     max_activation,
-    latent_max
+    latent_max,
+    neighbour,
+    similarity
 from windows
-inner join maxima using (latent)
+inner join latents using (latent)
 order by latent, example;

@@ -1,6 +1,6 @@
 -- Test windows: equally many of each bin among those that train left over.
 -- Parameters: $n_examples_test.
--- Needs: held_out (a temporary view or table), the temporary macro in_turns.
+-- Needs: the temporary table held_out, the temporary macro in_turns.
 -- Makes the temporary table test: latent, place, quantile.
 create or replace temp table test as
 select *

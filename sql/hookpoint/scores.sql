@@ -1,0 +1,22 @@
+-- How well do explanations predict a latent, its own and shuffled ones?
+-- Needs: the view scores.
+-- Parameters: $run, $hookpoint, $latent.
+-- Columns: those of `hookpoint.Score`.
+select
+    explanation_id,
+    selection,
+    scorer,
+    model,
+    judge_hash,
+    control,
+    n_examples,
+    n_failed,
+    precision,
+    recall,
+    f1,
+    accuracy,
+    balanced_accuracy,
+    auc
+from scores
+where run = $run and hookpoint = $hookpoint and latent = $latent
+order by control, scorer, model, selection, explanation_id, judge_hash;
