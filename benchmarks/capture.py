@@ -34,13 +34,14 @@ from delphi_assets.batches import read_batches
 from delphi_assets.capture import capture
 from delphi_assets.coders import load_coder
 from delphi_assets.coders.activation_functions import Threshold
+from delphi_assets.coders.linear import LinearEncoder
 from delphi_assets.coders.preparation import prepare_coder
 from delphi_assets.contexts import build_contexts
 from delphi_assets.lake import Lake
 from delphi_assets.settings import ModelSettings, Profile, parse_profile
 from delphi_assets.subject import Hook, forward_to, load_subject
 
-D_MODEL, LAYERS, VOCABULARY, CONTEXT = 512, 6, 32_768, 256
+LAYERS, VOCABULARY, CONTEXT = 6, 32_768, 256
 BLOCK = 512
 """Rows of the lower bound's encoder product, into one buffer; anything else found was slower."""
 
@@ -54,6 +55,7 @@ class Size(NamedTuple):
     architecture: str
     hookpoints: list[str]
     batch_size: int
+    d_model: int = 512
 
 
 class Bound(NamedTuple):
@@ -79,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--architecture", choices=["topk", "jumprelu"], default="topk")
     parser.add_argument("--hookpoints", nargs="+", default=["layers.3.mlp"])
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--d-model", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--out", type=Path, help="keep model, coder and lakes here")
     given = parser.parse_args(arguments)
@@ -89,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.architecture,
         given.hookpoints,
         given.batch_size,
+        given.d_model,
     )
     if given.out and given.out.exists() and any(given.out.iterdir()):
         parser.error(f"--out {given.out} is not empty; name another folder")
@@ -146,7 +150,7 @@ def peaks(profile: Profile, folder: Path) -> dict[str, object]:
     batch = next(read_batches(profile, lake, 0, subject, drop_special=True))
     hook = Hook(hookpoint, "output")
     read = forward_to(subject.model, {hook}, batch.input_ids, batch.attention_mask)[hook]
-    np.save(folder / "x.npy", read.reshape(-1, D_MODEL).numpy())
+    np.save(folder / "x.npy", read.flatten(0, 1).numpy())
     run = profile.run.model_copy(update={"lake": lake.root})
     settings = profile.model_copy(update={"run": run}).model_dump_json()
     (folder / "profile.json").write_text(settings, encoding="utf-8")
@@ -175,10 +179,10 @@ def lay(folder: Path, size: Size) -> Profile:
     torch.manual_seed(0)
     config = GPTNeoXConfig(
         vocab_size=VOCABULARY,
-        hidden_size=D_MODEL,
+        hidden_size=size.d_model,
         num_hidden_layers=LAYERS,
         num_attention_heads=8,
-        intermediate_size=4 * D_MODEL,
+        intermediate_size=4 * size.d_model,
         max_position_embeddings=2_048,
     )
     AutoModel.from_config(config).save_pretrained(folder / "model")
@@ -210,20 +214,20 @@ def lay_coder(folder: Path, size: Size, seed: int) -> None:
     """A random coder: sparsify's layout for topk, SAELens's for jumprelu."""
     folder.mkdir(parents=True)
     draw = torch.Generator().manual_seed(seed)
-    weight = torch.randn(size.width, D_MODEL, generator=draw) / D_MODEL**0.5
+    weight = torch.randn(size.width, size.d_model, generator=draw) / size.d_model**0.5
     zeros = torch.zeros(size.width)
     if size.architecture == "topk":
         tensors = {"encoder.weight": weight, "encoder.bias": zeros, "W_dec": weight.clone()}
-        config: dict[str, object] = {"activation": "topk", "k": size.k, "d_in": D_MODEL}
+        config: dict[str, object] = {"activation": "topk", "k": size.k, "d_in": size.d_model}
         config["num_latents"] = size.width
         names = "cfg.json", "sae.safetensors"
     else:
         tensors = {"W_enc": weight.T.contiguous(), "W_dec": weight, "b_enc": zeros}
         tensors["threshold"] = torch.full((size.width,), threshold(folder, weight, size.k))
-        config = {"architecture": "jumprelu", "d_in": D_MODEL, "d_sae": size.width}
+        config = {"architecture": "jumprelu", "d_in": size.d_model, "d_sae": size.width}
         names = "cfg.json", "sae_weights.safetensors"
     (folder / names[0]).write_text(json.dumps(config), encoding="utf-8")
-    save_file({**tensors, "b_dec": torch.zeros(D_MODEL)}, folder / names[1])
+    save_file({**tensors, "b_dec": torch.zeros(size.d_model)}, folder / names[1])
 
 
 def threshold(folder: Path, weight: torch.Tensor, k: int) -> float:
@@ -252,7 +256,8 @@ def lower_bound(profile: Profile, lake: Lake, size: Size) -> Bound:
                 subject.model, hooks.values(), batch.input_ids, batch.attention_mask
             )
             for name, coder in coders.items():
-                for rows in torch.split(hooked[hooks[name]].reshape(-1, D_MODEL), BLOCK):
+                assert isinstance(coder, LinearEncoder), "as it was laid"
+                for rows in torch.split(hooked[hooks[name]].flatten(0, 1), BLOCK):
                     out = buffer[: len(rows)]
                     pre = torch.addmm(coder.encoder_bias, rows, coder.encoder_rows.mT, out=out)
                     if isinstance(coder.activation, Threshold):

@@ -19,7 +19,6 @@ HOOKPOINT = "layers.0"
 def make(folder: Path) -> None:
     """Write a lake of random activations, its export, and the activations as JSON."""
     from delphi_assets.delphi_runs.exporting import export_run
-    from tests.delphi_lakes import write_config
     from tests.random_lake import random_lake
 
     made = random_lake(
@@ -29,7 +28,6 @@ def make(folder: Path) -> None:
         num_latents=NUM_LATENTS,
         n_buckets=N_BUCKETS,
     )
-    write_config(made.lake, made.profile)
     export_run(made.lake, made.profile.run.name, folder / "run")
     (folder / "fired.json").write_text(json.dumps(made.fired), encoding="utf-8")
 

@@ -84,9 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     made.add_argument("--min-examples", type=int, default=200, help="default 200")
     given = parser.parse_args(arguments)
     if given.command == "delphi":
-        hookpoint = (
-            given.hookpoint or min(path.parent for path in given.cache.glob("*/*.json")).name
-        )
+        hookpoints = sorted({path.parent.name for path in given.cache.glob("*/*.json")})
+        if not hookpoints:
+            parser.error(
+                f"{given.cache} holds no hookpoint; expected the folder 'latents' of a run"
+            )
+        hookpoint = given.hookpoint or hookpoints[0]
         chosen = Compared(hookpoint, given.latents, given.strongest, given.min_examples)
         write_windows(given.cache, given.folder, chosen)
         return 0

@@ -151,6 +151,28 @@ BINS = """
         count(*) filter (not same and divides and not tied) as unexplained
     from paired
 """
+SILENCE = """
+    with silent as (
+        select side, latent, position
+        from both_sides
+        where split = 'silent'
+    ),
+
+    loud as (
+        select silent.side
+        from silent
+        semi join fired
+            on silent.latent = fired.latent
+            and fired.position >= silent.position
+            and fired.position < silent.position + $example_ctx_len
+    )
+
+    select
+        count(*) filter (side = 'delphi') as compared,
+        count(*) filter (side = 'here') as compared_here,
+        (select count(*) from loud) as unexplained
+    from silent
+"""
 
 COUNTS = """
     with drawn as (
@@ -220,15 +242,7 @@ SILENT = """
                 where side = $side and variant = 'strongest'
             )
             anti join silent using (latent)
-        ) as latents_with_none,
-        (
-            select count(*)
-            from silent
-            semi join fired
-                on silent.latent = fired.latent
-                and fired.position >= silent.position
-                and fired.position < silent.position + $example_ctx_len
-        ) as not_silent
+        ) as latents_with_none
 """
 CENTRED = """
     with centred as (
@@ -291,6 +305,9 @@ def equalities(
         "tokens, activations and maximum, by window": _row(con, CONTENTS),
         "normalized activations, by token": _normalized(con),
         "rank bins, by drawn window": _row(con, BINS, n_quantiles=asked["n_quantiles"]),
+        "silence of non-activating windows": _row(
+            con, SILENCE, example_ctx_len=asked["example_ctx_len"]
+        ),
     }
     return [{"what": what, **row} for what, row in rows.items()]
 
@@ -337,7 +354,6 @@ def differences(con: duckdb.DuckDBPyConnection, asked: Mapping[str, int]) -> lis
             SILENT,
             "Delphi draws with replacement, and draws none where there are fewer than asked for; "
             "its one seed for all latents shows only where equally many windows are silent",
-            **length,
         ),
         _difference(
             con,
