@@ -5,7 +5,9 @@
 1. Import the cache into a scratch lake.
 2. Choose train, test and silent windows of every latent that has enough, twice under two names: the
    first selection of a window length ranks the windows, later ones find them ranked.
-3. Print latents a second, rows, seconds of each step, and the peak of this process's memory in MiB.
+3. Choose examples for 100 latents from all over the coder with each sampler and another seed,
+   without writing them, as `Hookpoint.select` does.
+4. Print latents a second, rows, seconds of each step, and the peak of this process's memory in MiB.
 
 A latent counts when it has examples; every window comes with its tokens as text.
 """
@@ -19,11 +21,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from delphi_assets.delphi_runs.importing import import_run
-from delphi_assets.examples import select_examples
+from delphi_assets.examples import choose_examples, select_examples
 from delphi_assets.lake import Lake
-from delphi_assets.settings import SelectionSettings, load_profile
+from delphi_assets.settings import Profile, Sampler, SelectionSettings, load_profile
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,8 +71,23 @@ def measure(cache: Path, folder: Path, min_examples: int, train_type: str) -> di
             f"{name}_s": round(seconds, 2),
             f"{name}_latents_per_second": round(latents / seconds, 1),
         }
+    for sampler in get_args(Sampler):
+        said[f"switch_to_{sampler}_s"] = round(switch(profile, lake, min_examples, sampler), 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**said, "peak_mib": round(peak, 1)}
+
+
+def switch(profile: Profile, lake: Lake, min_examples: int, train_type: str) -> float:
+    """Seconds of choosing for 100 latents of the first hookpoint."""
+    hookpoint = profile.cache.hookpoints[0]
+    num_latents = sum(held.rows for held in lake.manifests("weights", run="benchmark", hookpoint=hookpoint))
+    latents = ", ".join(str(place * num_latents // 100) for place in range(100))
+    selection = SelectionSettings.model_validate(
+        {"latents": latents, "seed": 1, "min_examples": min_examples, "train_type": train_type}
+    )
+    start = time.perf_counter()
+    choose_examples(profile, lake, hookpoint, selection)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import pyarrow as pa
 from delphi_assets.database import Parameter, execute, query
 from delphi_assets.lake import Lake
 from delphi_assets.latents import HookpointTables
-from delphi_assets.non_activating import Sources
+from delphi_assets.non_activating.sources import Sources
 from delphi_assets.settings import Profile, SelectionSettings
 from delphi_assets.windows import ranked_windows
 

@@ -22,11 +22,14 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from delphi_assets.contexts import published_contexts
+from delphi_assets.errors import ConflictError
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.latents import HookpointTables
 from delphi_assets.settings import Profile
 
 SCALE = 2_048
+
+_FINGERPRINT = "encoder_fingerprint"
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +46,8 @@ def window_embeddings(
 
     They lie in a file without a name in the system's temporary folder, mapped into memory. Raises
     as `sentence_encoder.load_sentence_encoder`, `ConflictError` for embeddings made with other
-    settings, `DataError` for a damaged file.
+    settings and when shards are missing and the encoder's files are not those the others were made
+    with, `DataError` for a damaged file.
     """
     keys: dict[str, str | int] = {
         "run": profile.run.name,
@@ -61,6 +65,8 @@ def window_embeddings(
         from delphi_assets.sentence_encoder import load_sentence_encoder
 
         encoder = load_sentence_encoder(sentence_encoder, profile.model.device)
+        for manifest in made.values():
+            _check_fingerprint(manifest, encoder.fingerprint)
         texts = _token_texts(lake, tables.vocabulary)
         total = min(
             len(missing) * profile.cache.shard_tokens // example_ctx_len,
@@ -72,8 +78,19 @@ def window_embeddings(
                 vectors = encoder.encode(windows, bar.update)
                 first = shard * profile.cache.shard_tokens
                 rows = _rows(vectors, first, example_ctx_len)
-                made[shard] = lake.publish(units[shard], [File(rows)], config)
+                facts = {_FINGERPRINT: encoder.fingerprint}
+                made[shard] = lake.publish(units[shard], [File(rows)], config, facts)
     return _mapped(lake, [made[shard] for shard in range(profile.n_shards)])
+
+
+def _check_fingerprint(made: Manifest, fingerprint: str) -> None:
+    if made.facts.get(_FINGERPRINT) != fingerprint:
+        raise ConflictError(
+            f"the encoder selection.sentence_encoder = {made.keys['sentence_encoder']!r} has "
+            f"fingerprint {fingerprint}, but {made.unit} was made from one with "
+            f"{made.facts.get(_FINGERPRINT)}: its files were replaced. Restore them, or give the "
+            "encoder another name (a copy of its folder)."
+        )
 
 
 def _token_texts(lake: Lake, vocabulary: list[str]) -> pa.Array:

@@ -1,13 +1,15 @@
 """Stage examples: the windows that represent each latent, and what stands in them.
 
 In: the tables contexts, vocabulary, weights and activations of a hookpoint, selection settings.
-Out: the tables examples and shortfalls under the selection's name (`select_examples`), or their
-rows without anything written (`choose_examples`). Per latent bucket:
+Out: the tables examples and shortfalls under the selection's name (`select_examples`), or the rows
+of examples, unwritten (`choose_examples`). Both write the tables windows and embeddings where these
+are needed and not there. Per latent bucket:
 
 1. `choosing`: windows that activate, train apart from test, and windows that do not.
 2. `window_contents`: tokens and activations of what was chosen.
 """
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -22,7 +24,8 @@ from delphi_assets.choosing import choose_windows
 from delphi_assets.errors import SettingError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.latents import HookpointTables, activation_files, open_hookpoint
-from delphi_assets.non_activating import Sources, open_sources, sources_config
+from delphi_assets.non_activating import open_sources, sources_config
+from delphi_assets.non_activating.sources import Sources
 from delphi_assets.schema import EXAMPLES, SHORTFALLS
 from delphi_assets.settings import Profile, SelectionSettings, check_selection, parse_latents
 from delphi_assets.stage import StageReport
@@ -30,6 +33,9 @@ from delphi_assets.window_contents import Corpus, read_corpus, with_contents
 
 _BUCKETS_AT_ONCE = 2
 """More would not be faster on few cores, and each takes memory."""
+
+_THREADS = max(1, (os.cpu_count() or 1) // _BUCKETS_AT_ONCE)
+"""Of DuckDB, beside those in which buckets are chosen."""
 
 
 def select_examples(
@@ -47,8 +53,9 @@ def select_examples(
     keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
     config = {
         **selection.model_dump(
-            exclude={"name", "seed", "non_activating_source", "sentence_encoder"}
+            exclude={"name", "latents", "seed", "non_activating_source", "sentence_encoder"}
         ),
+        "latents": [list(ends) for ends in parse_latents(selection.latents).ranges],
         **sources_config(profile, lake, hookpoint, selection),
         "seed": profile.seed_of(selection),
         "n_buckets": profile.cache.n_buckets,
@@ -66,7 +73,7 @@ def select_examples(
     ]
     new_rows = 0
     if missing:
-        opened = _open(profile, lake, hookpoint, selection)
+        opened = _open(profile, lake, hookpoint, selection, _THREADS)
 
         def publish(number: int) -> int:
             unit, made = units[number], opened.rows(number)
@@ -142,13 +149,22 @@ class _Opened(NamedTuple):
                 latents=latents,
                 activations=files,
             )
+        if not windows.num_rows:
+            return _Rows(EXAMPLES.empty(), shortfalls)
         length = self.selection.example_ctx_len
         rows = with_contents(windows, length, self.corpus, self.lake, files)
         return _Rows(EXAMPLES.conform(self.sources.with_neighbour_activations(rows)), shortfalls)
 
 
-def _open(profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings) -> _Opened:
-    tables = open_hookpoint(profile, lake, hookpoint)
+def _open(
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    selection: SelectionSettings,
+    threads: int | None = None,
+) -> _Opened:
+    tables = open_hookpoint(profile, lake, hookpoint, threads=threads)
+    asked = _by_bucket(profile, tables.num_latents, selection)
     return _Opened(
         profile,
         lake,
@@ -156,7 +172,7 @@ def _open(profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSett
         tables,
         read_corpus(lake, tables.contexts, tables.vocabulary),
         open_sources(profile, lake, tables, selection),
-        _by_bucket(profile, tables.num_latents, selection),
+        asked,
     )
 
 

@@ -9,6 +9,7 @@ window length, as the table windows, is.
 """
 
 import copy
+import operator
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -90,13 +91,10 @@ class Latent(LatentRecord):
         return f"latent {self.latent} of {place.name}, run {place.run}, selection {chosen}"
 
     def _notes(self) -> list[str]:
-        statistics = self.statistics
+        statistics, selection = self.statistics, self.hookpoint.selection
         notes = _statistics_notes(statistics) if statistics else []
-        notes += [
-            f"{one.explainer} ({one.model}): {one.explanation or f'failed: {one.failure}'}"
-            for one in self.explanations
-        ]
-        return notes + [_score_note(score) for score in self.scores]
+        notes += [_explanation_note(one, selection) for one in self.explanations]
+        return notes + [_score_note(score, selection) for score in self.scores]
 
 
 class Hookpoint:
@@ -127,13 +125,17 @@ class Hookpoint:
     def __iter__(self) -> Iterator[Latent]:
         return self.latents()
 
+    def __contains__(self, latent: object) -> bool:
+        """Whether the coder has such a latent."""
+        return isinstance(latent, int) and 0 <= latent < self.num_latents
+
     def __getitem__(self, latent: int) -> Latent:
         """One latent, without examples if it has none under the selection.
 
         Raises `SettingError` when the coder has no such latent, `NotReadyError` when the selection
         has not been materialized.
         """
-        index = int(latent)
+        index = _index(latent)
         for record in self._records(self._known(Latents(((index, index + 1),)))):
             return Latent(record.latent, record.examples, self)
         return Latent(index, [], self)
@@ -240,11 +242,25 @@ def _one_of(lake: Lake, key: str, given: str | None, **keys: str) -> str:
     return given or there[0]
 
 
+def _index(latent: object) -> int:
+    try:
+        return operator.index(latent)  # type: ignore[arg-type]
+    except TypeError:
+        raise SettingError(
+            f"latent = {latent!r}; expected its index, a whole number. `hookpoint.latents` takes "
+            "several, as '0-4, 17' or as indices."
+        ) from None
+
+
 def _as_text(latents: str | Iterable[int]) -> str:
     """Latents as `parse_latents` reads them."""
     if isinstance(latents, str):
         return latents
-    indices = [str(int(latent)) for latent in latents]
+    if not isinstance(latents, Iterable):
+        raise SettingError(
+            f"latents = {latents!r}; expected '0-4, 17', 'all', or indices, e.g. [{latents!r}]."
+        )
+    indices = [str(_index(latent)) for latent in latents]
     if not indices:
         raise SettingError("latents = []; expected at least one, or 'all'.")
     return ", ".join(indices)
@@ -262,8 +278,19 @@ def _statistics_notes(statistics: dict[str, Any]) -> list[str]:
     return notes + ([f"not explained: {reason}"] if (reason := statistics["reason"]) else [])
 
 
-def _score_note(score: Score) -> str:
+def _explanation_note(one: Explanation, selection: str) -> str:
+    said = one.explanation or f"failed: {one.failure}"
+    return f"{one.explainer} ({one.model}{_other(one.selection, selection)}): {said}"
+
+
+def _score_note(score: Score, selection: str) -> str:
     control = "" if score.control == "none" else f", {score.control} explanation"
     rates = (("balanced accuracy", score.balanced_accuracy), ("AUC", score.auc))
     shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates if rate is not None)
-    return f"{score.scorer} by {score.model}{control}: {shown or 'no answers'}"
+    asked = f"{score.scorer} by {score.model}{control}{_other(score.selection, selection)}"
+    return f"{asked}: {shown or 'no answers'}"
+
+
+def _other(theirs: str, shown: str) -> str:
+    """Names the selection that an explanation or a score is from, unless it is the one shown."""
+    return "" if theirs == shown else f", selection {theirs}"

@@ -42,6 +42,14 @@ from delphi_assets.storage import Storage
 
 __all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parquet", "reading"]
 
+_ASSETS = {
+    "embeddings": "examples",
+    "vocabulary": "contexts",
+    "weights": "sparse_coder",
+    "windows": "examples",
+}
+"""Which asset writes a table of another name."""
+
 log = logging.getLogger(__name__)
 
 
@@ -163,7 +171,8 @@ class Lake(Storage):
         if not found:
             shown = ", ".join(f"{key}={value}" for key, value in keys.items())
             raise NotReadyError(
-                f"{self!r} holds no {table} for {shown}; materialize the asset {table!r} first."
+                f"{self!r} holds no {table} for {shown}; materialize the asset "
+                f"{_ASSETS.get(table, table)!r} first."
             )
         return self.checked(table, found)
 
@@ -176,8 +185,8 @@ class Lake(Storage):
         for file in files:
             if damage := self.damage(file, thorough=True):
                 raise DataError(
-                    f"{damage}; materialize the asset {table!r} again, which writes it anew or "
-                    "says what it needs."
+                    f"{damage}; materialize the asset {_ASSETS.get(table, table)!r} again, which "
+                    "writes it anew or says what it needs."
                 )
             locations.append(self.location(file.path))
         return locations

@@ -55,8 +55,10 @@ class HookpointTables(NamedTuple):
     """Files of these tables, which have been compared with their hashes."""
 
 
-def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTables:
-    """A connection, the sizes of run and coder, and the hookpoint's activations.
+def open_hookpoint(
+    profile: Profile, lake: Lake, hookpoint: str, *, threads: int | None = None
+) -> HookpointTables:
+    """A connection of `threads`, the sizes of run and coder, and the hookpoint's activations.
 
     Raises `NotReadyError` naming the asset when a table is missing or not whole, `DataError` for a
     damaged file, and `ConflictError` when the run was made with other settings.
@@ -72,7 +74,7 @@ def open_hookpoint(profile: Profile, lake: Lake, hookpoint: str) -> HookpointTab
         )
     contexts = lake.files("contexts", run=run)
     vocabulary = lake.files("vocabulary", run=run)
-    con = open_database(lake)
+    con = open_database(lake, threads=threads)
     (size,) = query(
         con,
         "corpus/size",

@@ -11,6 +11,7 @@ Out: one `LatentRecord` a latent, in order.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +73,10 @@ class LatentRecord(Displayed):
         silent = len(self.non_activating)
         return f"{type(self).__name__}({self.latent}, {counts}, non_activating={silent})"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        # A notebook asks for this beside HTML, and for each latent of a list: no page for these.
+        printer.text(repr(self))
+
     @property
     def train(self) -> list[Example]:
         """Activating windows for the explainer."""
@@ -94,8 +99,8 @@ class LatentRecord(Displayed):
 
     @property
     def max_activation(self) -> float:
-        """Largest activation of the latent over its pool, not only over these examples."""
-        return self.examples[0].latent_max
+        """Largest activation of the latent over its pool, not only over these; 0 without any."""
+        return self.examples[0].latent_max if self.examples else 0.0
 
     def sheet(self, windows: int = SHOWN) -> Sheet:
         """The latent as it is shown, with up to `windows` windows of every group."""

@@ -5,7 +5,8 @@ In: windows (`Window`), in groups with a title. Out: HTML for a notebook, or lin
 1. Tokens are joined as they are. Line breaks are shown as ⏎, other control characters by their
    Unicode pictures, so that no token moves the cursor or turns the text around.
 2. HTML: one hue, the stronger the more opaque, over whatever background the page has; a title on
-   every token that fires. Token texts are escaped. No script, no style sheet, nothing fetched.
+   every token that fires. Token texts are escaped, and dollars in them are no formulas. No script,
+   no style sheet, nothing fetched.
 3. A terminal that takes colour gets five shades of the 256-colour palette; anything else gets the
    marks of `highlighting`, on every token that fires.
 
@@ -30,7 +31,9 @@ _STRONGEST = 10
 _HUE, _OPACITY = "220,60,20", 0.6
 # Pale to full orange. The text on them is black, so they can be read on any background.
 _SHADES, _BLACK = (230, 223, 216, 209, 202), 16
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Notebooks set what stands between dollars as formulas, but for these classes of MathJax 2 and 3.
+_AS_IT_IS = "tex2jax_ignore mathjax_ignore"
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Window(Protocol):
@@ -99,7 +102,7 @@ class Sheet(Displayed):
         notes = "".join(map(_note_html, self.notes))
         sections = "".join(map(_section_html, self.sections))
         title = f'<div style="font-weight:600">{_escaped(self.title)}</div>'
-        return f'<div style="text-align:left">{title}{notes}{sections}</div>'
+        return f'<div class="{_AS_IT_IS}" style="text-align:left">{title}{notes}{sections}</div>'
 
     def text(self, *, colour: bool) -> str:
         """The page as lines."""
@@ -124,7 +127,7 @@ def window_html(window: Window) -> str:
     label = f'<span style="opacity:.6;min-width:4em;text-align:right">{_label(window)}</span>'
     tokens_style = "font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere"
     return (
-        f'<div style="display:flex;gap:.8em;align-items:baseline">{label}'
+        f'<div class="{_AS_IT_IS}" style="display:flex;gap:.8em;align-items:baseline">{label}'
         f'<span style="{tokens_style}">{text}</span></div>'
     )
 

@@ -13,10 +13,11 @@ The libraries that the model needs are those of the subject model: transformers 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -24,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from delphi_assets.coders.files import fingerprint
 from delphi_assets.embedded import minilm_folder
 from delphi_assets.errors import DataError
 from delphi_assets.settings import EMBEDDED_ENCODER
@@ -32,6 +34,7 @@ from delphi_assets.subject import pick_device
 Pooling = Literal["mean", "cls", "max", "lasttoken"]
 
 _BATCH = 64
+_MULTIPLYING = Lock()
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 """What of a repository on the hub is needed."""
 
@@ -45,6 +48,8 @@ class SentenceEncoder:
     pooling: Pooling
     max_tokens: int
     lower_case: bool
+    fingerprint: str
+    """Hash of its files."""
 
     def encode(
         self, texts: list[str], progress: Callable[[int], object] = lambda n: None
@@ -81,32 +86,39 @@ def load_sentence_encoder(name: str, device: str) -> SentenceEncoder:
     Raises `DataError` for one that cannot be loaded or has modules that are not known here,
     `SettingError` for a device that is not there.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
 
     place = pick_device(device)
     folder = _folder(name)
-    transformer, pooling = _modules(name, folder)
-    own = _json(transformer / "sentence_bert_config.json")
     try:
+        transformer, pooling = _modules(name, folder)
+        own = _json(transformer / "sentence_bert_config.json")
         tokenizer = AutoTokenizer.from_pretrained(transformer, padding_side="right")
         model = AutoModel.from_pretrained(transformer, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(name, str(error)) from error
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        raise _unreadable(name, f"{type(error).__name__}: {error}") from error
     model.eval().requires_grad_(False).to(place)
     positions = int(getattr(model.config, "max_position_embeddings", None) or 512)
     most = int(own.get("max_seq_length") or min(positions, tokenizer.model_max_length))
-    return SentenceEncoder(tokenizer, model, pooling, most, bool(own.get("do_lower_case")))
+    lower_case = bool(own.get("do_lower_case"))
+    files = sorted(path for kind in _FILES for path in folder.rglob(kind))
+    return SentenceEncoder(tokenizer, model, pooling, most, lower_case, fingerprint(files))
 
 
 @contextmanager
-def full_precision() -> Any:
-    """Single precision is multiplied as such, whatever else the process allows (TF32, bfloat16)."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+def full_precision() -> Iterator[None]:
+    """Single precision is multiplied as such, whatever else the process allows (TF32, bfloat16).
+
+    PyTorch has one such setting for all threads, so they take turns.
+    """
+    with _MULTIPLYING:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
 
 
 def _pooled(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:

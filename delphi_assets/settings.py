@@ -175,7 +175,9 @@ class SelectionSettings(_Section):
 
     name: str = Field("default", pattern=_NAME, description="name of this selection in the lake")
     latents: str = Field("all", description="latents to select for, e.g. '0-4, 17', or all")
-    seed: int | None = Field(None, description="seed of the draws; that of the run unless given")
+    seed: int | None = Field(
+        None, ge=0, description="seed of the draws; that of the run unless given"
+    )
     example_ctx_len: int = Field(32, gt=0, description="tokens in a window")
     min_examples: int = Field(200, gt=0, description="fewest windows of an explained latent")
     max_examples: int = Field(10_000, gt=0, description="strongest windows considered")
@@ -204,6 +206,7 @@ class SelectionSettings(_Section):
     )
     sentence_encoder: str = Field(
         EMBEDDED_ENCODER,
+        min_length=1,
         description="semantic: embedded (all-MiniLM-L6-v2), or a sentence-transformers model by "
         "folder or hub name",
     )

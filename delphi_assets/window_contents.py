@@ -55,10 +55,7 @@ def with_contents(
     """
     positions = windows["position"].to_numpy()
     tokens = sliding_window_view(corpus.tokens, length)[positions].ravel()
-    values = _activations(windows, length, lake, activations)
-    # Delphi's scale: ceil(10 a / max), clamped, in single precision.
-    tenths = values * np.float32(10) / windows["latent_max"].to_numpy()[:, None]
-    normalized = np.clip(np.ceil(tenths), 0, 10).astype(np.int8)
+    values, normalized = _activations(windows, length, lake, activations)
     edges = pa.array(np.arange(len(positions) + 1, dtype=np.int32) * length)
     columns = {
         "tokens": pa.array(tokens),
@@ -83,17 +80,24 @@ def _texts(tokens: npt.NDArray[np.int32], str_tokens: pa.Array) -> pa.Dictionary
     )
 
 
+class _Activations(NamedTuple):
+    """Activations [n_windows, length] of each window's latent, 0 where it is silent."""
+
+    values: npt.NDArray[np.float32]
+    normalized: npt.NDArray[np.int8]
+
+
 def _activations(
     windows: pa.Table, length: int, lake: Lake, activations: Sequence[str]
-) -> npt.NDArray[np.float32]:
-    """Activations [n_windows, length] of each window's latent, 0 where it is silent."""
-    shown = np.unique(windows["latent"].to_numpy()).tolist()
+) -> _Activations:
     columns = ["latent", "position", "activation"]
-    ranges = Latents(tuple((latent, latent + 1) for latent in shown))
-    fired = read_parquet(lake, list(activations), columns, ranges)
+    shown = ranges_of(windows["latent"].to_numpy())
+    fired = read_parquet(lake, list(activations), columns, shown)
     positions = fired["position"].to_numpy()
     first = np.flatnonzero(windows["activating"].to_numpy(zero_copy_only=False))
-    latents, starts = (windows[name].to_numpy()[first] for name in ("latent", "position"))
+    latents, starts, maxima = (
+        windows[name].to_numpy()[first] for name in ("latent", "position", "latent_max")
+    )
     # One number that orders by latent, then position: 23 bits for latents, 40 for positions.
     keys = _keys(fired["latent"].to_numpy(), positions)
     begins = np.searchsorted(keys, _keys(latents, starts))
@@ -101,9 +105,23 @@ def _activations(
     counts = ends - begins
     window = np.repeat(np.arange(len(first)), counts)
     entry = np.arange(counts.sum()) + np.repeat(begins - (counts.cumsum() - counts), counts)
-    values = np.zeros((len(windows), length), dtype=np.float32)
-    values[first[window], positions[entry] - starts[window]] = fired["activation"].to_numpy()[entry]
-    return values
+    found = fired["activation"].to_numpy()[entry]
+    # Delphi's scale: ceil(10 a / max), clamped, in single precision.
+    tenths = np.clip(np.ceil(found * np.float32(10) / maxima[window]), 0, 10)
+    place = first[window], positions[entry] - starts[window]
+    made = _Activations(
+        np.zeros((len(windows), length), np.float32), np.zeros((len(windows), length), np.int8)
+    )
+    made.values[place], made.normalized[place] = found, tenths
+    return made
+
+
+def ranges_of(latents: Array) -> Latents:
+    """The latents that occur, in as few ranges as hold no other."""
+    there = np.unique(latents)
+    ends = np.flatnonzero(np.diff(there) > 1)
+    firsts, lasts = there[[0, *(ends + 1)]], there[[*ends, -1]]
+    return Latents(tuple(zip(firsts.tolist(), (lasts + 1).tolist(), strict=True)))
 
 
 def _keys(latents: Array, positions: Array) -> Array:

@@ -106,6 +106,7 @@ EXAMPLES = [
     window(0, 0, "train", 0, [0.0, 2.0, 0.0], quantile=1),
     window(0, 1, "train", 30, [4.0, 0.0, 5.0], quantile=0),
     window(0, 2, "test", 60, [0.0, 0.0, 1.0], quantile=1),
+    window(0, 3, "train", 90, [0.0, 0.0, 0.0]),
     window(1, 0, "train", 0, [1.0, 0.0, 0.0], quantile=0),
     window(1, 1, "test", 60, [0.0, 2.0, 0.0], quantile=0),
     window(1, 2, "test", 90, [0.0, 0.0, 0.0]),
@@ -324,7 +325,7 @@ def test_failures_by_reason(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_windows_behind_explanation(con: duckdb.DuckDBPyConnection) -> None:
-    """Train windows of latent 0, strongest first, firing tokens marked."""
+    """Train windows in which latent 0 fires, strongest first, firing tokens marked."""
     columns = ("example", "quantile", "max_activation", "window_text", "explanation")
     assert rows(con, "windows_behind_explanation", *columns, explanation_id="g0") == [
         (1, 0, 5.0, "<<a>>b<<c>>", "Python definitions"),

@@ -1,14 +1,11 @@
-"""Selection: by hand, against a brute-force reference, and by properties on random caches."""
+"""Selection: by hand, and draws by hash against a brute-force reference."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from delphi_assets import connect
 from delphi_assets.errors import ConflictError, NotReadyError, SettingError
@@ -137,158 +134,6 @@ def test_aligned_windows_equal_the_reference(
         assert sorted(example.position for example in record.test) == test
         compared += 1
     assert compared >= 8
-
-
-def test_rows_carry_the_right_tokens_activations_and_scale(tmp_path: Path) -> None:
-    data = random_lake(tmp_path, example_ctx_len=WINDOW)
-    for record in records(data, selection()).values():
-        fired = data.fired[record.latent]
-        strongest = pool_of(data, record.latent, selection())[0][1]
-        assert [example.example for example in record.examples] == list(range(len(record.examples)))
-        for example in record.examples:
-            places = range(example.position, example.position + WINDOW)
-            assert example.tokens == [data.tokens[place] for place in places]
-            assert example.str_tokens == [f" t{data.tokens[place]}" for place in places]
-            assert example.activations == [fired.get(place, 0.0) for place in places]
-            assert example.max_activation == max(example.activations)
-            assert example.latent_max == strongest
-            for value, normalized in zip(example.activations, example.normalized, strict=True):
-                assert normalized == min(10, -int(-10 * value // strongest))
-
-
-def test_quantile_zero_is_the_strongest(tmp_path: Path) -> None:
-    data = random_lake(tmp_path, n_tokens=4_000, example_ctx_len=WINDOW)
-    chosen = selection(n_examples_train=9, n_examples_test=9, max_examples=1_000)
-    for record in records(data, chosen).values():
-        weakest: dict[int | None, float] = {}
-        strongest: dict[int | None, float] = {}
-        for example in record.train + record.test:
-            bin_ = example.quantile
-            weakest[bin_] = min(weakest.get(bin_, 99), example.max_activation)
-            strongest[bin_] = max(strongest.get(bin_, 0), example.max_activation)
-        assert weakest[0] >= strongest[1]
-        assert weakest[1] >= strongest[2]
-        assert Counter(example.quantile for example in record.train) == {0: 3, 1: 3, 2: 3}
-        assert all(example.quantile is None for example in record.non_activating)
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    n_tokens=st.integers(200, 1_500),
-    train_type=st.sampled_from(["top", "random", "quantiles", "mix"]),
-    test_type=st.sampled_from(["quantiles", "activations"]),
-    centred=st.booleans(),
-    n_train=st.integers(1, 12),
-    n_test=st.integers(0, 12),
-    n_silent=st.integers(0, 30),
-)
-def test_properties(
-    seed: int,
-    n_tokens: int,
-    train_type: str,
-    test_type: str,
-    centred: bool,
-    n_train: int,
-    n_test: int,
-    n_silent: int,
-) -> None:
-    with TemporaryDirectory() as folder:
-        data = random_lake(Path(folder), seed=seed, n_tokens=n_tokens, example_ctx_len=WINDOW)
-        chosen = selection(
-            train_type=train_type,
-            test_type=test_type,
-            center_examples=centred,
-            n_examples_train=n_train,
-            n_examples_test=n_test,
-            n_non_activating=n_silent,
-        )
-        found = records(data, chosen)
-        shortfalls = {
-            row["latent"]: row
-            for row in connect(data.lake).sql("from shortfalls").to_arrow_table().to_pylist()
-        }
-        for latent, fired in data.fired.items():
-            if latent not in found:
-                assert shortfalls[latent]["pool"] < 4
-                continue
-            record = found[latent]
-            _assert_disjoint(record)
-            _assert_silent_and_distinct(record, fired)
-            _assert_counts(data, record, chosen, shortfalls.get(latent))
-            if centred:
-                _assert_centred(record, n_tokens, data.profile.cache.cache_ctx_len)
-
-
-def _assert_disjoint(record: LatentRecord) -> None:
-    places = [
-        place
-        for example in record.examples
-        for place in range(example.position, example.position + WINDOW)
-    ]
-    assert len(places) == len(set(places))
-
-
-def _assert_silent_and_distinct(record: LatentRecord, fired: dict[int, float]) -> None:
-    starts = [example.position for example in record.non_activating]
-    assert len(starts) == len(set(starts))
-    for start in starts:
-        assert not any(place in fired for place in range(start, start + WINDOW))
-
-
-def _assert_counts(
-    data: RandomLake,
-    record: LatentRecord,
-    chosen: SelectionSettings,
-    shortfall: dict[str, int] | None,
-) -> None:
-    n_windows = len(data.tokens) // WINDOW
-    taken = {place // WINDOW for place in data.fired[record.latent]}
-    for example in record.train + record.test:
-        taken |= {example.position // WINDOW, (example.position + WINDOW - 1) // WINDOW}
-    n_silent = sum(window not in taken for window in range(n_windows))
-    assert len(record.non_activating) == min(chosen.n_non_activating, n_silent)
-    missing = (
-        chosen.n_examples_train - len(record.train),
-        chosen.n_examples_test - len(record.test),
-        chosen.n_non_activating - len(record.non_activating),
-    )
-    if shortfall is None:
-        assert missing == (0, 0, 0)
-    else:
-        names = ("train_missing", "test_missing", "non_activating_missing")
-        assert tuple(shortfall[name] for name in names) == missing
-        drawn = len(record.train) + len(record.test)
-        asked = chosen.n_examples_train + chosen.n_examples_test
-        assert drawn == min(asked, shortfall["pool"])
-
-
-def _assert_centred(record: LatentRecord, n_tokens: int, ctx_len: int) -> None:
-    for example in record.train + record.test:
-        first, last = example.position, example.position + WINDOW
-        assert first // ctx_len == (last - 1) // ctx_len
-        assert last <= n_tokens
-        strongest = example.activations[WINDOW // 2] == example.max_activation
-        edge = first % ctx_len == 0 or last % ctx_len == 0 or last == n_tokens
-        assert strongest or edge
-
-
-def test_negatives_differ_between_latents(tmp_path: Path) -> None:
-    data = random_lake(tmp_path, n_tokens=8_000, example_ctx_len=WINDOW)
-    drawn = [
-        frozenset(example.position for example in record.non_activating)
-        for record in records(data, selection()).values()
-    ]
-    assert len(drawn) > 5
-    assert len(set(drawn)) == len(drawn)
-
-
-def test_same_rows_under_any_bucket_count(tmp_path: Path) -> None:
-    rows = []
-    for n_buckets in (1, 5):
-        data = random_lake(tmp_path / str(n_buckets), n_buckets=n_buckets, example_ctx_len=WINDOW)
-        rows.append(records(data, selection()))
-    assert rows[0] == rows[1]
 
 
 def test_by_hand(tmp_path: Path) -> None:

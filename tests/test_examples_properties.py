@@ -23,7 +23,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
 from delphi_assets import connect, parquet
@@ -96,8 +96,8 @@ def numbers(draw: st.DrawFn) -> dict[str, int | float]:
     }
 
 
-def profile(cache: Cache, n_buckets: int = 2, seed: int = 22) -> Profile:
-    made = profile_of(len(cache.tokens), cache.ctx_len, n_buckets, example_ctx_len=cache.window)
+def profile(cache: Cache, seed: int = 22) -> Profile:
+    made = profile_of(len(cache.tokens), cache.ctx_len, 1, example_ctx_len=cache.window)
     return made.model_copy(update={"run": made.run.model_copy(update={"seed": seed})})
 
 
@@ -110,18 +110,25 @@ def lake_of(folder: Path, cache: Cache, made: Profile) -> Lake:
     return lake
 
 
-def selected(made: Profile, lake: Lake, selection: SelectionSettings) -> tuple[Rows, Rows]:
-    """The examples and the shortfalls of a selection, as they stand in the lake."""
-    select_examples(made, lake, HOOKPOINT, selection)
+def selected(
+    made: Profile, lake: Lake, wanted: Sequence[SelectionSettings]
+) -> dict[str, tuple[Rows, Rows]]:
+    """The examples and the shortfalls of selections by name, as they stand in the lake."""
+    for selection in wanted:
+        select_examples(made, lake, HOOKPOINT, selection)
     with connect(lake) as con:
-        examples, shortfalls = (
-            con.sql(statement, params={"name": selection.name}).to_arrow_table().to_pylist()
-            for statement in (
-                "from examples where selection = $name order by latent, example",
-                "from shortfalls where selection = $name order by latent",
+
+        def rows(statement: str, name: str) -> Rows:
+            found: Rows = con.sql(statement, params={"name": name}).to_arrow_table().to_pylist()
+            return found
+
+        return {
+            name: (
+                rows("from examples where selection = $name order by latent, example", name),
+                rows("from shortfalls where selection = $name order by latent", name),
             )
-        )
-    return examples, shortfalls
+            for name in (selection.name for selection in wanted)
+        }
 
 
 def selection_of(
@@ -239,6 +246,7 @@ def check_contents(cache: Cache, latent: int, rows: Rows, centred: bool) -> None
         span = range(row["position"], row["position"] + cache.window)
         values = [fired.get(position, 0.0) for position in span]
         assert row["tokens"] == [cache.tokens[position] for position in span]
+        assert row["str_tokens"] == [f" t{token}" for token in row["tokens"]]
         assert row["activations"] == values
         assert row["max_activation"] == max(values)
         assert row["latent_max"] == strongest
@@ -250,7 +258,9 @@ def check_contents(cache: Cache, latent: int, rows: Rows, centred: bool) -> None
 def check_silent(cache: Cache, latent: int, rows: Rows, asked: SelectionSettings) -> None:
     """Silent windows are aligned, whole and distinct, share no token, and are as many as asked."""
     length = cache.window
-    silent = [row["position"] for row in rows if not row["activating"]]
+    drawn = [row for row in rows if not row["activating"]]
+    assert {(row["source"], row["quantile"]) for row in drawn} <= {("random", None)}
+    silent = [row["position"] for row in drawn]
     shown = [row["position"] for row in rows if row["activating"]]
     reached = {(first + offset) // length for first in shown for offset in (0, length - 1)}
     firing = {position // length for position in cache.fired[latent]}
@@ -259,18 +269,10 @@ def check_silent(cache: Cache, latent: int, rows: Rows, asked: SelectionSettings
     assert {Fraction(position, length) for position in silent} <= free
 
 
-@pytest.mark.parametrize("centred", [False, True])
-@pytest.mark.parametrize("test", TEST)
-@pytest.mark.parametrize("train", TRAIN)
-@settings(GENERATED, max_examples=3)
-@given(cache=caches(), asked=numbers())
-def test_what_is_chosen_follows_the_rules(
-    cache: Cache, asked: dict[str, int | float], train: str, test: str, centred: bool
+def check_selection(
+    cache: Cache, selection: SelectionSettings, rows: Rows, shortfalls: Rows
 ) -> None:
-    selection = selection_of(cache, train, test, centred, asked)
-    with TemporaryDirectory() as folder:
-        made = profile(cache)
-        rows, shortfalls = selected(made, lake_of(Path(folder), cache, made), selection)
+    """The examples follow the rules, and what is missing of them is a shortfall."""
     short = {row["latent"]: row for row in shortfalls}
     wanted = (
         selection.n_examples_train,
@@ -282,7 +284,7 @@ def test_what_is_chosen_follows_the_rules(
         n_pool = check_draws(cache, latent, found, selection)
         if found:
             check_silent(cache, latent, found, selection)
-            check_contents(cache, latent, found, centred)
+            check_contents(cache, latent, found, selection.center_examples)
         assert [row["example"] for row in found] == list(range(len(found)))
         kinds = Counter((row["split"], row["activating"]) for row in found)
         counts = (kinds["train", True], kinds["test", True], kinds["test", False])
@@ -303,6 +305,22 @@ SOME_SAMPLERS = SAMPLERS[0::4] + SAMPLERS[3::4]
 """Aligned windows with one test sampler and centred ones with the other, of every train sampler."""
 
 
+@settings(GENERATED, max_examples=3)
+@given(cache=caches(), asked=numbers())
+def test_what_is_chosen_follows_the_rules(cache: Cache, asked: dict[str, int | float]) -> None:
+    """Of every sampler, on one lake."""
+    wanted = {
+        selection.name: selection
+        for selection in (selection_of(cache, *sampler, asked) for sampler in SAMPLERS)
+    }
+    with TemporaryDirectory() as folder:
+        made = profile(cache)
+        found = selected(made, lake_of(Path(folder), cache, made), list(wanted.values()))
+    for name, (rows, shortfalls) in found.items():
+        note(name)
+        check_selection(cache, wanted[name], rows, shortfalls)
+
+
 def results(
     cache: Cache,
     made: Profile,
@@ -311,8 +329,7 @@ def results(
     samplers: Sequence[tuple[str, str, bool]],
 ) -> dict[str, tuple[Rows, Rows]]:
     """What the samplers give on one lake."""
-    wanted = [selection_of(cache, *sampler, asked) for sampler in samplers]
-    return {selection.name: selected(made, lake, selection) for selection in wanted}
+    return selected(made, lake, [selection_of(cache, *sampler, asked) for sampler in samplers])
 
 
 @contextmanager
@@ -367,8 +384,9 @@ def captured_lake(folder: Path, cache: Cache, made: Profile, rng: np.random.Gene
 def test_files_do_not_matter(cache: Cache, asked: dict[str, int | float], seed: int) -> None:
     """Neither the number of buckets, nor the row groups, nor how the shards were captured."""
     with TemporaryDirectory() as folder:
-        made = profile(cache, n_buckets=1)
-        expected = results(cache, made, lake_of(Path(folder, "one"), cache, made), asked, SAMPLERS)
+        made = profile(cache)
+        lake = lake_of(Path(folder, "one"), cache, made)
+        expected = results(cache, made, lake, asked, SOME_SAMPLERS)
         # More than ten shards, so that the names of their files are not in their order.
         n_contexts = -(-len(cache.tokens) // cache.ctx_len)
         shards = {"shard_tokens": cache.ctx_len * (n_contexts // 11), "n_buckets": 2}
@@ -377,7 +395,7 @@ def test_files_do_not_matter(cache: Cache, asked: dict[str, int | float], seed: 
         with small_row_groups(50):
             rng = np.random.default_rng(seed)
             lake = captured_lake(Path(folder, "captured"), cache, made, rng)
-            assert results(cache, made, lake, asked, SAMPLERS) == expected
+            assert results(cache, made, lake, asked, SOME_SAMPLERS) == expected
 
 
 @settings(GENERATED, max_examples=2)
@@ -427,14 +445,14 @@ ASKED: dict[str, int | float] = {
 
 def test_threads_do_not_matter(tmp_path: Path, large: Cache) -> None:
     found = []
-    for n in (1, 2, 4):
-        made = profile(large, n_buckets=1)
+    for n in (1, 4):
+        made = profile(large)
         with duckdb_threads(n), small_row_groups(100):
             lake = lake_of(tmp_path / str(n), large, made)
             with connect(lake) as con:
                 assert con.sql("select current_setting('threads')").fetchall() == [(n,)]
             found.append(results(large, made, lake, ASKED, SOME_SAMPLERS))
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1]
     assert all(len(rows) == len(large.fired) * 60 for rows, _ in found[0].values())
 
 
@@ -445,11 +463,19 @@ def test_draws_are_random(tmp_path: Path, large: Cache, centred: bool) -> None:
     silent: dict[tuple[int, int], dict[int, list[int]]] = {}
     for seed in (1, 2):
         made = profile(large, seed=seed)
-        lake = lake_of(tmp_path / str(seed), large, made)
+        wanted = [
+            selection_of(
+                large,
+                "random",
+                "quantiles",
+                centred,
+                {**ASKED, "n_examples_train": n, "max_examples": 10_000, "name": f"{n}"},
+            )
+            for n in (10, 20)
+        ]
+        found = selected(made, lake_of(tmp_path / str(seed), large, made), wanted)
         for n in (10, 20):
-            asked = {**ASKED, "n_examples_train": n, "max_examples": 10_000, "name": f"{n}"}
-            selection = selection_of(large, "random", "quantiles", centred, asked)
-            rows, _ = selected(made, lake, selection)
+            rows, _ = found[f"{n}"]
             drawn[seed, n], silent[seed, n] = (
                 {
                     latent: [
@@ -474,6 +500,6 @@ def test_draws_are_random(tmp_path: Path, large: Cache, centred: bool) -> None:
     assert len(shares) == 2 * 20 * len(large.fired)
     assert abs(np.mean(shares) - 0.5) < 5 * math.sqrt(1 / 12 / len(shares))
     # Two latents share half a window by chance, and 5 or more if they drew in one order.
-    for found in (drawn[1, 20], silent[1, 20]):
-        shared = [len(set(a) & set(b)) for a, b in combinations(found.values(), 2)]
+    for drawn_by in (drawn[1, 20], silent[1, 20]):
+        shared = [len(set(a) & set(b)) for a, b in combinations(drawn_by.values(), 2)]
         assert np.mean(shared) < 2

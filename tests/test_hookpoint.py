@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -120,6 +121,7 @@ def test_a_latent_without_examples_says_why(hookpoint: Hookpoint) -> None:
         "not explained: dead",
     ]
     assert hookpoint[6].text(colour=False).count("\n") == 0
+    assert dead.max_activation == 0
 
 
 def test_sheet_by_hand(hookpoint: Hookpoint) -> None:
@@ -147,6 +149,25 @@ def test_sheet_by_hand(hookpoint: Hookpoint) -> None:
     assert "\ndetection by lexical: balanced accuracy 1.000, AUC 1.000\n" in scored
 
 
+def test_what_is_from_another_selection_says_so(lake: Lake, hookpoint: Hookpoint) -> None:
+    elsewhere = Hookpoint(lake, selection="other")
+    text = Latent(1, [], elsewhere).text(colour=False)
+    assert "\nlexical (lexical, selection default): " in text
+    assert "\ndetection by lexical, selection default: balanced accuracy 1.000" in text
+    assert "selection default: " not in hookpoint[1].text(colour=False)
+
+
+def test_a_list_of_latents_is_a_line_each(hookpoint: Hookpoint) -> None:
+    """IPython asks for this text of every latent in a list, and beside the HTML of a single one."""
+    printed: list[str] = []
+
+    class Printer:
+        text = printed.append
+
+    hookpoint[3]._repr_pretty_(Printer(), False)
+    assert printed == ["Latent(3, train=4, test=6, non_activating=6)"]
+
+
 def test_names_that_are_not_there_are_answered_by_those_that_are(
     lake: Lake, hookpoint: Hookpoint, tmp_path: Path
 ) -> None:
@@ -164,6 +185,14 @@ def test_names_that_are_not_there_are_answered_by_those_that_are(
         hookpoint.latents("4-8")
     with pytest.raises(SettingError, match="at least one"):
         hookpoint.latents([])
+    with pytest.raises(SettingError, match=r"latents = 5; expected .* e.g. \[5\]"):
+        hookpoint.latents(5)  # type: ignore[arg-type]
+    for wrong in (3.7, "3", None, slice(0, 3)):
+        with pytest.raises(SettingError, match=r"latent = .*; expected its index"):
+            hookpoint[wrong]  # type: ignore[index]
+    with pytest.raises(SettingError, match=r"latent = 1\.5; expected its index"):
+        hookpoint.latents([1.5])  # type: ignore[list-item]
+    assert hookpoint[np.int64(3)] == hookpoint[3]
     with pytest.raises(NotReadyError, match="holds no run; materialize"):
         Hookpoint(tmp_path / "nowhere")
 

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delphi_assets import connect
-from delphi_assets.errors import ConflictError, NotReadyError, SettingError
+from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
 from delphi_assets.examples import choose_examples, select_examples
 from delphi_assets.lake import File
 from delphi_assets.neighbours import find_neighbours, neighbours_unit
 from delphi_assets.neighbours.ranked import ranked
-from delphi_assets.non_activating import Quota, quotas
+from delphi_assets.non_activating import quotas
+from delphi_assets.non_activating.sources import Quota
+from delphi_assets.non_activating.window_lists import WindowLists
 from delphi_assets.settings import NeighbourSettings, SelectionSettings, override, parse_profile
 from tests.random_lake import HOOKPOINT, RandomLake, random_lake
 from tests.sentence_encoders import embedded_lake, make_encoder
@@ -459,3 +461,98 @@ def test_embeddings_are_written_once_and_continued(tmp_path: Path) -> None:
     norms = np.array([np.linalg.norm(vector) for vector in places["embedding"].to_pylist()])
     assert np.abs(norms / 2_048 - 1).max() < 0.002
     assert isinstance(places["embedding"].type, pa.ListType)
+
+
+def test_an_encoder_that_changed_does_not_continue_embeddings(tmp_path: Path) -> None:
+    """What is whole is used as it is; a missing shard needs the encoder of the others."""
+    data = random_lake(tmp_path, example_ctx_len=WINDOW)
+    encoder = make_encoder(tmp_path / "encoder")
+    wanted = selection("semantic", sentence_encoder=str(encoder))
+    expected = choose_examples(data.profile, data.lake, HOOKPOINT, wanted)
+    (encoder / "modules.json").unlink()
+    assert choose_examples(data.profile, data.lake, HOOKPOINT, wanted) == expected
+    sorted((tmp_path / "embeddings").rglob("all.parquet"))[1].unlink()
+    with pytest.raises(ConflictError, match=r"encoder selection.sentence_encoder = .* replaced"):
+        choose_examples(data.profile, data.lake, HOOKPOINT, wanted)
+
+
+def test_damaged_embeddings_are_named(tmp_path: Path) -> None:
+    """Of the right size, but with another bit; the advice names an asset that there is."""
+    data = random_lake(tmp_path, example_ctx_len=WINDOW)
+    embedded_lake(data, np.eye(4)[np.arange(1_000 // WINDOW) % 4], WINDOW)
+    file = sorted((tmp_path / "embeddings").rglob("all.parquet"))[0]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=rf"{file} .*delete it; materialize the asset 'examples'"):
+        select_examples(data.profile, data.lake, HOOKPOINT, selection("semantic"))
+
+
+@pytest.mark.parametrize("n_train", [0, 3, 50])
+def test_silent_windows_for_the_explainer(tmp_path: Path, n_train: int) -> None:
+    """Scorers are served first, then the explainer, from both sources and no window twice."""
+    data = random_lake(tmp_path, n_tokens=600, example_ctx_len=WINDOW)
+    embedded_lake(data, np.eye(4)[np.arange(600 // WINDOW) % 4], WINDOW)
+    mixed = {"random": 0.5, "semantic": 0.5}
+    wanted = selection(mixed, n_non_activating=6, n_non_activating_train=n_train)
+    by_latent = chosen_rows(data, wanted)
+    sources = set()
+    for rows in by_latent.values():
+        found = silent(rows)
+        assert len({row["position"] for row in found}) == len(found)
+        of_train = [row for row in found if row["split"] == "train"]
+        n_test = len(found) - len(of_train)
+        assert n_test == min(6, len(found))
+        assert len(of_train) <= n_train
+        sources |= {(row["split"], row["source"]) for row in found}
+    assert len(by_latent) >= 5
+    assert sources >= {("test", "random"), ("test", "semantic")}
+    assert (("train", "random") in sources) == (("train", "semantic") in sources) == (n_train > 0)
+    report = select_examples(data.profile, data.lake, HOOKPOINT, wanted)
+    total = sum(len(silent(rows)) for rows in by_latent.values())
+    assert report.facts["non_activating"] + report.facts["non_activating_train"] == total
+    missing = {latent: row["non_activating_missing"] for latent, row in shortfalls(data).items()}
+    for latent, rows in by_latent.items():
+        assert missing.get(latent, 0) == 6 + n_train - len(silent(rows))
+
+
+def test_equally_near_windows_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many windows mean the same: the first are taken, and no more are remembered."""
+    from delphi_assets.non_activating import semantic
+
+    monkeypatch.setattr(semantic, "_PRODUCTS", 100)
+    kept: list[int] = []
+
+    def in_turns_counted(near: Any, n: int) -> Any:
+        kept.append(len(near.window))
+        return in_turns_of(near, n)
+
+    in_turns_of = semantic._in_turns
+    monkeypatch.setattr(semantic, "_in_turns", in_turns_counted)
+    lists = pa.table({"latent": [5, 5], "window": [0, 1]})
+    shown = WindowLists.of(lists)
+    same = np.full((1_000, 2), 1_448, np.int16)
+    rows = semantic.nearest_windows(shown, shown, same, length=WINDOW, n=3, device="cpu")
+    assert rows["position"].to_pylist() == [16, 24, 32]
+    assert kept == [2 * 3]
+
+
+def test_latents_that_are_not_there_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    data = random_lake(tmp_path, example_ctx_len=WINDOW)
+    wanted = selection("semantic", latents="12-20", sentence_encoder="no such encoder")
+    with pytest.raises(SettingError, match=r"'12-20' names none of the 12 latents"):
+        select_examples(data.profile, data.lake, HOOKPOINT, wanted)
+
+
+def test_one_latent_gets_what_it_gets_among_all(tmp_path: Path) -> None:
+    data = random_lake(tmp_path, example_ctx_len=WINDOW)
+    find_co_occurring(data)
+    embedded_lake(data, np.eye(4)[np.arange(1_000 // WINDOW) % 4], WINDOW)
+    mixed = {"co-occurrence": 1, "semantic": 1, "random": 1}
+    everything = chosen_rows(data, selection(mixed, name="all", n_non_activating_train=4))
+    one = selection(mixed, name="one", n_non_activating_train=4, latents="7")
+    (found,) = chosen_rows(data, one).items()
+    latent, rows = found
+    expected = [{**row, "selection": "one"} for row in everything[7]]
+    assert (latent, rows) == (7, expected)
+    assert shortfalls(data, "one").keys() <= {7}

