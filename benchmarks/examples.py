@@ -80,7 +80,9 @@ def measure(cache: Path, folder: Path, min_examples: int, train_type: str) -> di
 def switch(profile: Profile, lake: Lake, min_examples: int, train_type: str) -> float:
     """Seconds of choosing for 100 latents of the first hookpoint."""
     hookpoint = profile.cache.hookpoints[0]
-    num_latents = sum(held.rows for held in lake.manifests("weights", run="benchmark", hookpoint=hookpoint))
+    num_latents = sum(
+        held.rows for held in lake.manifests("weights", run="benchmark", hookpoint=hookpoint)
+    )
     latents = ", ".join(str(place * num_latents // 100) for place in range(100))
     selection = SelectionSettings.model_validate(
         {"latents": latents, "seed": 1, "min_examples": min_examples, "train_type": train_type}

@@ -96,7 +96,7 @@ def write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
                 "document_starts": [[0] for _ in starts],
             }
         )
-        keys = {"run": profile.run.name, "shard": shard}
+        keys: dict[str, str | int] = {"run": profile.run.name, "shard": shard}
         lake.publish(Unit("contexts", keys), [File(rows)], profile.run_config())
     rows = pa.table(
         {
