@@ -15,15 +15,20 @@ from delphi_assets.stage import StageReport
 OWNERS = ["team:interpretability"]
 
 
+def columns_of(table: Table) -> dg.TableSchema:
+    """The columns of a table or view, as the UI shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(column.name, str(column.type), column.doc)
+            for column in (*table.keys, *table.columns)
+        ]
+    )
+
+
 def of_table(table: Table) -> dict[str, object]:
     """Definition metadata: column schema, table name and location of a table of the lake."""
     return {
-        "dagster/column_schema": dg.TableSchema(
-            columns=[
-                dg.TableColumn(column.name, str(column.type), column.doc)
-                for column in (*table.keys, *table.columns)
-            ]
-        ),
+        "dagster/column_schema": columns_of(table),
         "dagster/table_name": table.name,
         "dagster/uri": open_lake().location(f"{table.name}/run={PROFILE.run.name}"),
     }

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INK, _GRID = "#444444", "#dddddd"
-_OWN, _SHUFFLED = "#1f6f8b", "#d98d3a"
+_OWN, _SHUFFLED, _EMPTY = "#1f6f8b", "#d98d3a", "#8c8c8c"
+_CONTROLS = (
+    ("none", "own", _OWN),
+    ("shuffled", "shuffled", _SHUFFLED),
+    ("empty", "empty", _EMPTY),
+)
 _PANEL_WIDTH, _HEIGHT, _DPI, _TITLE = 4.2, 2.7, 80, 9
 
 
@@ -46,14 +51,14 @@ def firing_densities(bins: pa.Table) -> dg.MarkdownMetadataValue | None:
 
 
 def score_distributions(bins: pa.Table) -> dg.MarkdownMetadataValue | None:
-    """Balanced accuracy, own against shuffled (rows of `analysis/score_distribution`)."""
+    """Balanced accuracy, own against its floors (rows of `analysis/score_distribution`)."""
     rows = [row for row in bins.to_pylist() if row["balanced_accuracy"] is not None]
     if not rows:
         return None
     kinds = sorted({(row["scorer"], row["model"]) for row in rows})
     figure, panels = _panels(len(kinds))
     for axes, (scorer, model) in zip(panels, kinds, strict=True):
-        for control, label, color in (("none", "own", _OWN), ("shuffled", "shuffled", _SHUFFLED)):
+        for control, label, color in _CONTROLS:
             drawn = [
                 row
                 for row in rows

@@ -18,6 +18,7 @@ FEW_TOKENS = 2
 """A latent fires on few distinct tokens when this many carry 80% of its activation mass."""
 SHOWN = 5
 _TEXT, _WIDTH = 74, 110
+_SUMMED_UP = ("balanced_accuracy", "auroc", "correlation")
 _NOT_FACTS = (
     "new_rows",
     "bytes",
@@ -83,37 +84,47 @@ def _scores(con: duckdb.DuckDBPyConnection, run: str, hookpoint: str) -> str:
     for population, most in (("all", None), (f"<= {FEW_TOKENS} tokens", FEW_TOKENS)):
         found = query(
             con,
-            "analysis/own_against_shuffled",
+            "analysis/own_against_floors",
             run=run,
             hookpoint=hookpoint,
             most_tokens=most,
-        )
+        ).to_pylist()
+        # Accuracy is the metric of scorers that pick, which have none of the others.
+        ranking = {row["scorer"] for row in found if row["metric"] in _SUMMED_UP}
         lines += [
             (
                 population,
                 row["scorer"],
                 row["explainer_model"],
                 row["judge"],
+                row["metric"],
                 row["n_latents"],
-                row["own_balanced_accuracy"],
-                row["shuffled_balanced_accuracy"],
-                row["own_auc"],
-                row["shuffled_auc"],
+                row["own"],
+                row["shuffled"],
+                row["above_shuffled"],
+                _interval(row["above_shuffled_low"], row["above_shuffled_high"]),
             )
-            for row in found.to_pylist()
+            for row in found
+            if row["metric"] in _SUMMED_UP
+            or (row["metric"] == "accuracy" and row["scorer"] not in ranking)
         ]
     heading = (
         "latents",
         "scorer",
         "explainer",
         "judge",
+        "metric",
         "scored",
-        "own bal. acc.",
+        "own",
         "shuffled",
-        "own AUC",
-        "shuffled",
+        "above it",
+        "95% interval",
     )
     return grid(heading, lines)
+
+
+def _interval(low: float | None, high: float | None) -> str | None:
+    return None if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _explanations(con: duckdb.DuckDBPyConnection, statement: str, run: str, hookpoint: str) -> str:

@@ -1,7 +1,8 @@
 """The one place that opens DuckDB and runs the statements of `sql/`.
 
-`connect(lake)` gives a connection with the views of `sql/views/` over a lake. `query` and `execute`
-run one named statement with `$named` parameters. Nothing here builds SQL from strings.
+`connect(lake)` gives a connection with the views of `sql/views/` over a lake and those of
+`sql/scores/` over them. `query` and `execute` run one named statement with `$named` parameters.
+Nothing here builds SQL from strings.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake import Lake
 from delphi_assets.parquet import ROW_GROUP
 from delphi_assets.schema import TABLES
@@ -49,7 +50,7 @@ def connect(
 
     `threads` and `memory_limit` (e.g. "4GB") default to DuckDB's own choice; spills go to the
     system's temporary folder. The connection is private: close it or let it go. Raises
-    `NotReadyError` when there is no lake at that place.
+    `NotReadyError` when there is no lake at that place, `ConflictError` for one of another version.
     """
     lake = lake if isinstance(lake, Lake) else Lake(lake)
     if not any(lake.exists(folder) for folder in ("manifests", *TABLES)):
@@ -60,8 +61,15 @@ def connect(
     if not lake.initialized():
         lake.initialize()
     con = open_database(lake, threads=threads, memory_limit=memory_limit)
-    for view in sorted((sql_folder() / "views").glob("*.sql")):
-        con.execute(view.read_text(encoding="utf-8"))
+    try:
+        for folder in ("macros", "views", "scores"):
+            for path in sorted((sql_folder() / folder).glob("*.sql")):
+                con.execute(path.read_text(encoding="utf-8"))
+    except duckdb.BinderException as error:
+        raise ConflictError(
+            f"the tables of {lake!r} are not those of this version ({error}); use the version "
+            "that wrote them, or another lake (run.lake)."
+        ) from error
     return con
 
 

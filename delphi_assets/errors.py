@@ -27,3 +27,7 @@ class StorageError(DelphiAssetsError):
 
 class NotReadyError(DelphiAssetsError):
     """An earlier stage has not been materialized yet."""
+
+
+class BudgetError(DelphiAssetsError):
+    """The next LLM call could exceed a budget; what was paid for is stored, and a run resumes."""

@@ -2,32 +2,36 @@
 
 In: the table examples. Out: rows of the table explanations, written as they arrive.
 
-1. The latents asked for that have train windows are listed, each with its `explanation_id`: the
-   hash of everything that makes the explanation what it is.
-2. Those that have a text are skipped; so are those whose failure is final, unless another question
-   would be asked now (say, with more `max_tokens`).
-3. The others are explained, by counting (`lexical`) or by an LLM (`explainers.default`). An answer
-   that an earlier, interrupted call paid for comes from the table completions.
+1. The latents asked for that have train windows are listed; those that have this explainer's text
+   are skipped (`explainers.outcomes`).
+2. The others' records, train windows alone, go to the explainer (`explainers.registry`), which
+   computes a text or asks an LLM. An answer that an earlier, interrupted call paid for comes from
+   the table completions.
+3. An answer that cannot be read gets one second try (`llm.repair`). A question whose failure is
+   final is not asked again; another one (say, with more `max_tokens`) is.
 """
 
-import hashlib
-import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from tqdm import tqdm
 
-from delphi_assets import database, lexical
-from delphi_assets.explainers import default
+from delphi_assets import database
+from delphi_assets.errors import NotReadyError
+from delphi_assets.explainers import registry
+from delphi_assets.explainers.answers import Explanation
+from delphi_assets.explainers.explainer import Asked, Candidate, Computed, Explainer, Result
+from delphi_assets.explainers.outcomes import Outcomes
+from delphi_assets.explainers.terms import Terms
 from delphi_assets.lake import Lake
-from delphi_assets.llm import failures, loop
+from delphi_assets.llm import failures, loop, repair
 from delphi_assets.llm.client import Client, Usage
-from delphi_assets.llm.completions import Completion
+from delphi_assets.llm.completions import Completion, failed
+from delphi_assets.llm.estimates import Planned, drawn, stand_in
 from delphi_assets.llm.requests import Request
-from delphi_assets.llm.rows import Row, row_writer
+from delphi_assets.llm.rows import row_writer
+from delphi_assets.prompts import Prompts
 from delphi_assets.records import LatentRecord, example_files, read_records
 from delphi_assets.schema import EXPLANATIONS
 from delphi_assets.scorers.items import batches
@@ -35,56 +39,7 @@ from delphi_assets.settings import ExplainSettings, Latents, Profile
 from delphi_assets.stage import Fact, StageReport
 
 CHUNK = 64
-"""Latents whose lexical explanations share a file."""
-
-
-class Outcome(NamedTuple):
-    """What is stored for an explanation."""
-
-    selection: str
-    failure: str | None
-    request: str | None
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one call of `explain` is about."""
-
-    profile: Profile
-    hookpoint: str
-    selection: str
-    settings: ExplainSettings
-
-    @property
-    def run(self) -> str:
-        return self.profile.run.name
-
-    @property
-    def keys(self) -> dict[str, str | int]:
-        return {"run": self.run, "hookpoint": self.hookpoint}
-
-    @property
-    def prompt_hash(self) -> str:
-        if self.settings.explainer == "lexical":
-            return "lexical"
-        return default.prompt_hash(self.settings, self.profile.llm.json_schema)
-
-    def explanation_id(self, latent: int) -> str:
-        """Hash of what makes the explanation what it is; the counting explainer has no settings."""
-        made_by: dict[str, object] = {
-            "run": self.run,
-            "hookpoint": self.hookpoint,
-            "latent": latent,
-            "selection": self.selection,
-            "explainer": self.settings.explainer,
-            "model": self.settings.explainer_model,
-            "prompt": self.prompt_hash,
-        }
-        if self.settings.explainer != "lexical":
-            made_by["threshold"] = self.settings.threshold
-            made_by["temperature"] = self.profile.llm.temperature
-            made_by["json_schema"] = self.profile.llm.json_schema
-        return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:32]
+"""Latents whose computed explanations share a file."""
 
 
 def explain(  # noqa: PLR0917 - the stages' contract
@@ -98,168 +53,207 @@ def explain(  # noqa: PLR0917 - the stages' contract
     """Explain the given latents of a hookpoint from the windows of `selection`.
 
     Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
-    for want of train windows, rows of this selection, and what the LLM calls came to. Raises
-    `NotReadyError` without examples, `SettingError` when the LLM's key or model is refused; rows
-    written so far stay.
+    for want of windows, rows of this selection, and what the LLM calls came to. Raises
+    `NotReadyError` without the examples that the explainer needs, `SettingError` when the LLM's key
+    or model is refused, `BudgetError` when a budget is used up; rows written so far stay.
     """
     start = time.perf_counter()
-    job = _Job(profile, hookpoint, selection, settings)
-    with_windows = _with_train_windows(lake, job, latents)
-    outcomes = _outcomes(lake, job)
-    pending = {
-        latent for latent in with_windows if not _has_text(outcomes, job.explanation_id(latent))
-    }
-    usage: dict[str, Fact] = {}
-    if settings.explainer == "lexical":
-        new_rows = _explain_lexically(lake, job, pending)
-    else:
-        new_rows, usage = loop.run(_explain_with_llm(lake, job, pending, outcomes))
-    outcomes = _outcomes(lake, job)
-    mine = [outcomes.get(job.explanation_id(latent)) for latent in with_windows]
-    asked = _count(latents) if latents.ranges else len(with_windows)
+    terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
+    explainer = registry.make(settings.explainer)
+    outcomes = Outcomes(explainer, terms)
+    if not explainer.candidates(settings):
+        return _report_stored(outcomes, latents, start)
+    explainable = _explainable(explainer, terms, latents)
+    pending = {latent for latent in explainable if not outcomes.has_text(latent)}
+    written = _write(explainer, terms, pending, outcomes)
+    after = Outcomes(explainer, terms) if written.rows else outcomes
+    n_explained = sum(map(after.has_text, explainable))
+    asked = _count(latents) if latents.ranges else len(explainable)
     return StageReport(
-        rows=len(outcomes),
-        new_rows=new_rows,
+        rows=len(after),
+        new_rows=written.rows,
         seconds=time.perf_counter() - start,
         facts={
             "asked": asked,
-            "explained": sum(outcome is not None and not outcome.failure for outcome in mine),
-            "failed": sum(outcome is not None and bool(outcome.failure) for outcome in mine),
-            "skipped_below_min_examples": asked - len(with_windows),
-            "rows_of_selection": sum(
-                outcome.selection == selection for outcome in outcomes.values()
-            ),
-            **usage,
+            "explained": n_explained,
+            "failed": sum(map(after.is_tried, explainable)) - n_explained,
+            "skipped_below_min_examples": asked - len(explainable),
+            "rows_of_selection": len(after.of_selection),
+            **written.usage,
         },
     )
 
 
-def _with_train_windows(lake: Lake, job: _Job, latents: Latents) -> list[int]:
-    files = example_files(lake, job.run, job.hookpoint, job.selection)
-    con = database.open_database(lake)
-    counts = database.query(con, "explanations/explainable", files=files)
-    con.close()
-    return [
-        row["latent"] for row in counts.to_pylist() if row["n_train"] and row["latent"] in latents
-    ]
+def requests_to_explain(  # noqa: PLR0917 - as `explain`
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    latents: Latents,
+    settings: ExplainSettings,
+    selection: str,
+    sample: int,
+) -> Planned | None:
+    """What `explain` would ask about `sample` of the latents that it has left, without asking.
+
+    None for an explainer that asks no LLM. Raises `NotReadyError` as `explain`.
+    """
+    terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
+    explainer = registry.make(settings.explainer)
+    if not isinstance(explainer, Asked):
+        return None
+    outcomes = Outcomes(explainer, terms)
+    explainable = _explainable(explainer, terms, latents)
+    pending = [latent for latent in explainable if not outcomes.has_text(latent)]
+    chosen = drawn(pending, sample, terms.seed)
+    requests = loop.run(_planned(explainer, terms, chosen))
+    model = settings.explainer_model
+    return Planned("explain", hookpoint, model, len(pending), len(chosen), requests)
 
 
-def _outcomes(lake: Lake, job: _Job) -> dict[str, Outcome]:
-    con = database.connect(lake)
-    rows = database.query(con, "explanations/outcomes", run=job.run, hookpoint=job.hookpoint)
-    con.close()
-    return {
-        row["explanation_id"]: Outcome(row["selection"], row["failure"], row["request"])
-        for row in rows.to_pylist()
-    }
+async def _planned(explainer: Asked, terms: Terms, latents: Collection[int]) -> list[Request]:
+    requests: list[Request] = []
+
+    async def ask(
+        request: Request,
+        read: Callable[[Completion], Result],
+        failure_of: Callable[[Result], str | None],
+    ) -> repair.Asked[Result]:
+        requests.append(request)
+        given = stand_in(request)
+        return repair.Asked(given, read(given))
+
+    for record in _records(terms, latents) if latents else ():
+        await explainer.explain(record, terms, ask)
+    return requests
 
 
-def _has_text(outcomes: dict[str, Outcome], explanation_id: str) -> bool:
-    outcome = outcomes.get(explanation_id)
-    return outcome is not None and outcome.failure is None
+def _report_stored(outcomes: Outcomes, latents: Latents, start: float) -> StageReport:
+    """What there is when the explainer writes nothing."""
+    stored = [one for one in outcomes.of_selection if _asked_for(one.latent, latents)]
+    tried = {one.latent for one in stored}
+    explained = {one.latent for one in stored if one.has_text}
+    return StageReport(
+        rows=len(outcomes),
+        new_rows=0,
+        seconds=time.perf_counter() - start,
+        facts={
+            "asked": _count(latents) if latents.ranges else len(tried),
+            "explained": len(explained),
+            "failed": len(tried - explained),
+            "rows_of_selection": len(outcomes.of_selection),
+        },
+    )
 
 
-def _records(lake: Lake, job: _Job, pending: set[int]) -> Iterator[LatentRecord]:
-    if not pending:
-        return
-    span = Latents(((min(pending), max(pending) + 1),))
-    for record in read_records(lake, job.run, job.hookpoint, job.selection, span):
-        if record.latent in pending:
-            yield record
+def _asked_for(latent: object, latents: Latents) -> bool:
+    return latent in latents
 
 
-def _progress(job: _Job, pending: set[int]) -> tqdm:  # type: ignore[type-arg]
-    return tqdm(total=len(pending), desc=f"explain {job.hookpoint}", unit="latent")
+def _explainable(explainer: Explainer, terms: Terms, latents: Latents) -> list[int]:
+    """Latents asked for with the windows that the explainer needs, in order."""
+    files = example_files(terms.lake, terms.run, terms.hookpoint, terms.selection)
+    with database.open_database(terms.lake) as con:
+        rows = database.query(con, "explanations/explainable", files=files).to_pylist()
+    if explainer.needs_non_activating(terms.settings):
+        rows = [row for row in rows if row["n_train_non_activating"]]
+        if not rows:
+            raise NotReadyError(
+                f"explain.explainer = {terms.settings.explainer!r} needs non-activating train "
+                f"windows, and the selection {terms.selection!r} of {terms.hookpoint!r} in run "
+                f"{terms.run!r} has none; set selection.n_non_activating_train, with another "
+                "selection.name, and materialize the asset 'examples'."
+            )
+    return [row["latent"] for row in rows if row["n_train"] and row["latent"] in latents]
 
 
-def _explain_lexically(lake: Lake, job: _Job, pending: set[int]) -> int:
+class _Written(NamedTuple):
+    """What the explainer added."""
+
+    rows: int
+    usage: dict[str, Fact]
+
+
+def _write(
+    explainer: Explainer, terms: Terms, pending: Collection[int], outcomes: Outcomes
+) -> _Written:
+    if isinstance(explainer, Asked):
+        return loop.run(_ask(explainer, terms, pending, outcomes))
+    assert isinstance(explainer, Computed), "there is no other kind that makes candidates"
+    return _Written(_compute(explainer, terms, pending, outcomes), {})
+
+
+def _compute(
+    explainer: Computed, terms: Terms, pending: Collection[int], outcomes: Outcomes
+) -> int:
     if not pending:
         return 0
-    counts = lexical.read_counts(lake, job.run)
-    written = 0
-    with _progress(job, pending) as bar:
-        for records in batches(_records(lake, job, pending), CHUNK):
-            rows = [_row(job, record, lexical.explain(record, counts)) for record in records]
-            lake.append(EXPLANATIONS, job.keys, EXPLANATIONS.from_rows(rows))
+    text_of, written = explainer.open(terms), 0
+    with _progress(terms, pending) as bar:
+        for records in batches(_records(terms, pending), CHUNK):
+            rows = [
+                row
+                for record in records
+                for row in outcomes.news(record.latent, [_computed(record, text_of(record))])
+            ]
+            terms.lake.append(EXPLANATIONS, terms.keys, EXPLANATIONS.from_rows(rows))
             written += len(rows)
-            bar.update(len(rows))
+            bar.update(len(records))
     return written
 
 
-async def _explain_with_llm(
-    lake: Lake, job: _Job, pending: set[int], outcomes: dict[str, Outcome]
-) -> tuple[int, dict[str, Fact]]:
+def _computed(record: LatentRecord, text: str) -> Candidate:
+    explanation = Explanation(text, None) if text.strip() else Explanation(None, failures.EMPTY)
+    return Candidate(explanation, len(record.train))
+
+
+async def _ask(
+    explainer: Asked, terms: Terms, pending: Collection[int], outcomes: Outcomes
+) -> _Written:
     if not pending:
-        return 0, Usage().facts()
-    llm, written = job.profile.llm, 0
-    model, seed = job.settings.explainer_model, job.profile.run.seed
-    with _progress(job, pending) as bar:
+        return _Written(0, Usage().facts())
+    model, seed, written = terms.settings.explainer_model, terms.profile.run.seed, 0
+    with _progress(terms, pending) as bar:
+
+        def left() -> str:
+            return f"{bar.total - bar.n} of {bar.total} latents to explain at {terms.hookpoint!r}"
+
         async with (
-            row_writer(lake, EXPLANATIONS, job.keys) as writer,
-            Client(llm, model, lake, job.run, seed) as client,
+            row_writer(terms.lake, EXPLANATIONS, terms.keys) as writer,
+            Client(terms.llm, model, terms.lake, terms.run, seed, left) as client,
         ):
+
+            async def ask(
+                request: Request,
+                read: Callable[[Completion], Result],
+                failure_of: Callable[[Result], str | None],
+            ) -> repair.Asked[Result]:
+                if (failure := outcomes.final.get(request.hash)) is not None:
+                    stored = failed(request, failure, "as stored", 0.0, 0)
+                    return repair.Asked(stored, read(stored))
+                return await repair.ask(client, request, read, failure_of)
 
             async def explain_one(record: LatentRecord) -> None:
                 nonlocal written
-                request = _request(job, record)
-                if not _is_final(outcomes.get(job.explanation_id(record.latent)), request):
-                    completion = await client.complete(request)
-                    explanation = default.parse(completion)
-                    row = _row(job, record, explanation.text, explanation.failure, completion)
-                    added = await writer.submit([row])
+                candidates = await explainer.explain(record, terms, ask)
+                if rows := outcomes.news(record.latent, candidates):
+                    added = await writer.submit(rows)
                     written += added
                 bar.update()
 
-            await loop.for_each(_records(lake, job, pending), explain_one, 2 * llm.max_concurrent)
-    return written, client.usage.facts()
+            await loop.for_each(_records(terms, pending), explain_one, client.workers)
+    return _Written(written, client.usage.facts())
 
 
-def _is_final(outcome: Outcome | None, request: Request) -> bool:
-    """Whether the same question failed before in a way that asking again cannot mend."""
-    return (
-        outcome is not None
-        and outcome.failure not in failures.OPEN
-        and outcome.request == request.hash
-    )
+def _records(terms: Terms, pending: Collection[int]) -> Iterator[LatentRecord]:
+    """The latents' records without what the scorers judge."""
+    span = Latents(((min(pending), max(pending) + 1),))
+    for record in read_records(terms.lake, terms.run, terms.hookpoint, terms.selection, span):
+        if record.latent in pending:
+            yield LatentRecord(record.latent, [*record.train, *record.train_non_activating])
 
 
-def _request(job: _Job, record: LatentRecord) -> Request:
-    llm = job.profile.llm
-    fixed = default.instructions(job.settings, llm.json_schema)
-    return Request(
-        role="explainer",
-        model=job.settings.explainer_model,
-        messages=(*fixed, default.question(record, job.settings)),
-        temperature=llm.temperature,
-        max_tokens=llm.max_tokens,
-        schema=default.schema(job.settings) if llm.json_schema else None,
-    )
-
-
-def _row(
-    job: _Job,
-    record: LatentRecord,
-    text: str | None,
-    failure: str | None = None,
-    completion: Completion | None = None,
-) -> Row:
-    return {
-        "explanation_id": job.explanation_id(record.latent),
-        "latent": record.latent,
-        "selection": job.selection,
-        "explainer": job.settings.explainer,
-        "model": job.settings.explainer_model,
-        "explanation": text,
-        "failure": failure,
-        "prompt_hash": job.prompt_hash,
-        "request": completion and completion.request,
-        "n_examples": len(record.train),
-        "prompt_tokens": completion and completion.prompt_tokens,
-        "completion_tokens": completion and completion.completion_tokens,
-        "cost": completion and completion.cost,
-        "latency": completion and completion.latency,
-        "written_at": datetime.now(UTC),
-    }
+def _progress(terms: Terms, pending: Collection[int]) -> tqdm:  # type: ignore[type-arg]
+    return tqdm(total=len(pending), desc=f"explain {terms.hookpoint}", unit="latent")
 
 
 def _count(latents: Latents) -> int:

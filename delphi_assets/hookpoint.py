@@ -56,7 +56,7 @@ class Score(NamedTuple):
     f1: float | None
     accuracy: float | None
     balanced_accuracy: float | None
-    auc: float | None
+    auroc: float | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -285,7 +285,7 @@ def _explanation_note(one: Explanation, selection: str) -> str:
 
 def _score_note(score: Score, selection: str) -> str:
     control = "" if score.control == "none" else f", {score.control} explanation"
-    rates = (("balanced accuracy", score.balanced_accuracy), ("AUC", score.auc))
+    rates = (("balanced accuracy", score.balanced_accuracy), ("AUROC", score.auroc))
     shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates if rate is not None)
     asked = f"{score.scorer} by {score.model}{control}{_other(score.selection, selection)}"
     return f"{asked}: {shown or 'no answers'}"

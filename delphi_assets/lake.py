@@ -6,6 +6,7 @@ Layout, under a local folder or an fsspec URL:
     manifests/<table>/<key>=<value>/.../<unit>.json   one per published unit: what is complete
     manifests/runs/<run>.json                         the configuration a run name stands for
     coders/run=<run>/<hookpoint>/                     coders trained here, in sparsify's layout
+    batches/run=<run>/                                batches on their way (`llm.batch_store`)
     staging/                                          files being written, never read
 
 Two ways to write, neither of which ever touches a file that somebody may be reading:

@@ -40,6 +40,9 @@ from delphi_assets.errors import DataError
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.records import LatentRecord
 
+EMPTY = "other 100%"
+"""What an explanation says that says nothing."""
+
 _MOST_TOKENS = 10
 _MOST_PRECEDING = 3
 _LEAST_SHARE = 0.02

@@ -2,7 +2,7 @@
 
 A `Table` names its path keys (hive partitions, not stored in the files), its columns with type
 and meaning, and the columns that identify a row. Writers cast to `Table.arrow`, Dagster shows
-`Table.columns`, the README prints them.
+`Table.columns`, the README prints them. `VIEWS` describes what is computed from them alike.
 """
 
 from typing import NamedTuple
@@ -376,12 +376,25 @@ EXPLANATIONS = Table(
         _latent,
         _selection,
         Column("explainer", _text, "explainer that wrote it"),
-        Column("model", _text, "LiteLLM model string, or 'lexical'"),
+        Column("model", _text, "LiteLLM model string, or the explainer's name without an LLM"),
+        Column("candidate", _i32, "best_of_k: which of the k, from 0; null from other explainers"),
+        Column(
+            "quick_score",
+            _f64,
+            "best_of_k: balanced accuracy of detection on train windows that the prompt did not "
+            "show; null where it was not judged",
+        ),
+        Column(
+            "chosen",
+            _bool,
+            "whether scorers judge it: true, but for candidates that lost or wait for the others",
+        ),
         Column("explanation", _text, "the explanation; null when it failed"),
         Column("failure", _text, "why there is none; null when there is one"),
         Column("prompt_hash", _text, "hash of the instructions the explainer used"),
         Column("request", _text, "completion that gave it; null without an LLM"),
-        Column("n_examples", _i32, "train windows shown"),
+        Column("quick_request", _text, "completion that gave quick_score; null without one"),
+        Column("n_examples", _i32, "activating train windows that the explainer saw"),
         Column("prompt_tokens", _i64, "tokens sent"),
         Column("completion_tokens", _i64, "tokens received"),
         Column("cost", _f64, "US dollars; null when the provider's price is unknown"),
@@ -396,24 +409,53 @@ PREDICTIONS = Table(
     "One scorer's answer on one example, given one explanation; a failure is a row too.",
     (_run, _hookpoint),
     (
-        Column("explanation_id", _text, "the explanation that was judged"),
+        Column(
+            "explanation_id", _text, "the explanation that was judged; none: judged without one"
+        ),
         _latent,
         _selection,
-        Column("scorer", _text, "detection or fuzz"),
-        Column("model", _text, "the judge: a LiteLLM model string, or 'lexical'"),
+        Column("scorer", _text, "name of the scorer"),
+        Column("model", _text, "the judge: a LiteLLM model string, 'lexical', or a local model"),
         Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
         Column(
             "control",
             _text,
-            "none: the latent's own explanation; shuffled: another latent's",
+            "none: the latent's own explanation; shuffled: another latent's; empty: no text",
         ),
-        Column("example", _i32, "the example that was judged"),
-        Column("variant", _text, "detection: plain; fuzz: true or false highlighting"),
-        Column("truth", _bool, "the right answer"),
-        Column("prediction", _bool, "the scorer's answer; null when it failed"),
+        Column("example", _i32, "the example that was judged; intruder: the odd one out"),
+        Column(
+            "variant",
+            _text,
+            "fuzz: true or false highlighting; intruder: default or internal; else plain",
+        ),
+        Column("truth", _bool, "the right answer; where one of several is picked, always true"),
+        Column(
+            "prediction",
+            _bool,
+            "the scorer's answer, or whether it picked right; null when it failed or says neither",
+        ),
         Column("probability", _f64, "probability of true, where the judge gives one"),
-        Column("quantile", _i32, "rank bin of the example; null when not activating"),
-        Column("failure", _text, "why there is no prediction; null when there is one"),
+        Column(
+            "value",
+            _f64,
+            "score of a scorer that says neither yes nor no; higher is more like the truth",
+        ),
+        Column(
+            "simulated",
+            pa.list_(_f32),
+            "simulation: activation expected on each token of the example",
+        ),
+        Column(
+            "quantile",
+            _i32,
+            "rank bin of the example; null when not activating; intruder: of the other windows",
+        ),
+        Column(
+            "chance",
+            _f64,
+            "where one of several is picked: share of right picks by a judge that knows nothing",
+        ),
+        Column("failure", _text, "why there is no answer; null when there is one"),
         Column("request", _text, "completion that gave it; null without an LLM"),
         _written,
     ),
@@ -476,11 +518,118 @@ TABLES: dict[str, Table] = {
 INTERMEDIATE: dict[str, Table] = {CAPTURED.name: CAPTURED}
 """What one stage writes and the next takes away: without a view, not in the table reference."""
 
+_judged = (
+    _run,
+    _hookpoint,
+    Column("latent", _i32, "the latent that the windows are of"),
+    Column("explanation_id", _text, "the explanation that was judged"),
+    _selection,
+    Column("scorer", _text, "scorer, as in predictions"),
+    Column("model", _text, "the judge"),
+    Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
+    Column("control", _text, "none, shuffled or empty, as in predictions"),
+)
+_asked = (
+    Column("n_examples", _i64, "answers asked for"),
+    Column("n_failed", _i64, "of these, answers that failed; they count in nothing below"),
+    Column("failed_share", _f64, "n_failed / n_examples"),
+)
+
+
+def _estimate(name: str, doc: str, interval: str) -> tuple[Column, ...]:
+    return (
+        Column(name, _f64, doc),
+        Column(f"{name}_low", _f64, f"lower end of its 95% interval: {interval}"),
+        Column(f"{name}_high", _f64, "upper end"),
+    )
+
+
+_accuracy = _estimate(
+    "accuracy", "right answers / answers of yes or no; of picks, the share of right ones", "Wilson"
+)
+_chance = Column(
+    "chance",
+    _f64,
+    "of picks, the accuracy of a judge that knows nothing, over those answered; null elsewhere",
+)
+_correlation = _estimate(
+    "correlation",
+    "simulation: Pearson's, over all tokens of all windows laid end to end; null when either side "
+    "is constant",
+    "Fisher's z, from the variance between windows (Liang and Zeger 1986), Student's quantile",
+)
+
+SCORES = Table(
+    "scores",
+    "One explanation, judged by one scorer and judge. A view of predictions "
+    "(`sql/scores/scores.sql`). What is undefined is null: precision, f1, balanced_accuracy, auroc "
+    "and auprc need true and false examples, auroc and auprc a probability or value for each.",
+    (),
+    (
+        *_judged,
+        *_asked,
+        Column("true_positives", _i64, "true examples answered with yes"),
+        Column("false_positives", _i64, "false examples answered with yes"),
+        Column("true_negatives", _i64, "false examples answered with no"),
+        Column("false_negatives", _i64, "true examples answered with no"),
+        *_estimate("precision", "true_positives / answers of yes", "Wilson"),
+        *_estimate("recall", "true_positives / true examples answered", "Wilson"),
+        *_estimate("specificity", "true_negatives / false examples answered", "Wilson"),
+        *_estimate(
+            "f1",
+            "harmonic mean of precision and recall, 2 j / (1 + j) with "
+            "j = true_positives / (true_positives + false_positives + false_negatives)",
+            "Wilson's of j, transformed alike (Lam, Gopal and Qian 2023, indirect)",
+        ),
+        *_accuracy,
+        _chance,
+        *_estimate(
+            "balanced_accuracy",
+            "mean of recall and specificity",
+            "of a sum, from their Wilson intervals (Newcombe 1998, method 10; Zou and Donner 2008)",
+        ),
+        *_estimate(
+            "auroc",
+            "how often a true example is ranked above a false one, ties half; by probability, by "
+            "value where there is none",
+            "Wilson's with the effective sample size auroc (1 - auroc) / variance, the variance "
+            "DeLong's (1988), at most the number of answers; null with one true or false example",
+        ),
+        *_estimate(
+            "auprc",
+            "average precision: precision at each distinct answer, weighted by the recall it adds",
+            "Wilson's with the number of true examples (binomial: Boyd, Eng and Page 2013)",
+        ),
+        *_correlation,
+    ),
+    tuple(column.name for column in _judged),
+)
+
+QUANTILE_SCORES = Table(
+    "quantile_scores",
+    "The same for one rank bin of windows. A view of predictions "
+    "(`sql/scores/quantile_scores.sql`).",
+    (),
+    (
+        *_judged,
+        Column("quantile", _i32, "rank bin, 0 the strongest; null when not activating"),
+        *_asked,
+        Column("n_right", _i64, "right answers of yes or no"),
+        *_accuracy,
+        _chance,
+        *_correlation,
+    ),
+    (*(column.name for column in _judged), "quantile"),
+)
+
+VIEWS: dict[str, Table] = {view.name: view for view in (SCORES, QUANTILE_SCORES)}
+"""What is computed from the tables when it is asked for, see `sql/scores/`."""
+
 
 def markdown() -> str:
     """The table reference of the README."""
     parts = []
-    for table in TABLES.values():
+    for table in (*TABLES.values(), *VIEWS.values()):
         lines = [
             f"### {table.name}",
             "",

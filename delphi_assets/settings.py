@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Literal, NamedTuple, Self, TypeVar, get_args
+from typing import Literal, NamedTuple, Self, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from delphi_assets.errors import SettingError
+from delphi_assets.scorers import registry
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
 LAKE_VARIABLE = "DELPHI_ASSETS_LAKE"
@@ -35,9 +36,8 @@ EMBEDDED_ENCODER = "embedded"
 
 Sampler = Literal["top", "random", "quantiles", "mix"]
 NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
+Control = Literal["shuffled", "empty"]
 NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "semantic"]
-Explainer = Literal["default", "lexical"]
-Scorer = Literal["detection", "fuzz"]
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -246,22 +246,38 @@ class ExplainSettings(_Section):
     """Who explains, and how."""
 
     latents: str = Field("all", description="latents to explain, e.g. '0-4, 17', or all")
-    explainer: Explainer = Field("default", description="default (an LLM) or lexical (counting)")
+    explainer: str = Field(
+        "default",
+        description="default, contrastive, single_token or best_of_k (an LLM), lexical (counting), "
+        "none (what is stored), or one of your own, as 'package.module:function'",
+    )
     explainer_model: str = Field("lexical", description="LiteLLM model string of the explainer")
     threshold: float = Field(
         0.3, ge=0, lt=1, description="share of the maximum above which a token is highlighted"
     )
     show_activations: bool = Field(True, description="list (token, 0-10) pairs under a window")
     cot: bool = Field(False, description="ask for chain of thought before the explanation")
+    prompts: str | None = Field(
+        None, description="folder of prompt files that stand in for shipped ones of the same name"
+    )
+    candidates_by: str = Field("default", description="best_of_k: explainer of the candidates")
+    k: int = Field(5, ge=1, description="best_of_k: candidates a latent")
+    candidate_temperature: float = Field(
+        0.7, gt=0, description="best_of_k: sampling temperature of the candidates"
+    )
+    quick_windows: int = Field(
+        5,
+        ge=1,
+        description="best_of_k: train windows of each kind, firing and silent, held out of the "
+        "prompt to choose by",
+    )
 
     @model_validator(mode="after")
-    def _model_fits(self) -> Self:
-        if (self.explainer == "lexical") != (self.explainer_model == "lexical"):
-            raise ValueError(
-                f"explainer = {self.explainer!r} with explainer_model = {self.explainer_model!r}: "
-                "the lexical explainer goes with explainer_model = 'lexical', every other one "
-                "with a LiteLLM model string"
-            )
+    def _can_explain(self) -> Self:
+        from delphi_assets.explainers.checks import problem_of
+
+        if problem := problem_of(self):
+            raise ValueError(problem)
         return self
 
 
@@ -269,17 +285,84 @@ class ScoreSettings(_Section):
     """Who scores, and how."""
 
     latents: str = Field("all", description="latents to score, e.g. '0-4, 17', or all")
-    scorers: tuple[Scorer, ...] = Field(
-        ("detection", "fuzz"), strict=False, min_length=1, description="scorers to run"
+    scorers: tuple[str, ...] = Field(
+        ("detection", "fuzz"),
+        strict=False,
+        min_length=1,
+        description="scorers to run, by name, or package.module:function for one of your own",
     )
     scorer_model: str = Field(
         "lexical", description="LiteLLM model string of the judge, or lexical"
     )
     num_examples_per_scorer_prompt: int = Field(5, gt=0, description="examples a prompt")
     log_prob: bool = Field(False, description="ask for log-probabilities, giving probabilities")
-    shuffled: bool = Field(
-        False, description="also judge every latent by another latent's explanation, as a floor"
+    controls: tuple[Control, ...] = Field(
+        (),
+        strict=False,
+        description="floors, beside a latent's own explanation: shuffled (judge it by another "
+        "latent's) and empty (by none)",
     )
+    prompts: str | None = Field(
+        None,
+        description="folder of texts such as detection.txt that stand in for the shipped prompts",
+    )
+    fuzz_type: Literal["default", "active"] = Field(
+        "default",
+        description="fuzz: where wrong marks are put, in non-activating windows or (active) in "
+        "activating ones",
+    )
+    intruder_type: Literal["default", "internal"] = Field(
+        "default",
+        description="intruder: a non-activating window, or (internal) one from another quantile",
+    )
+    intruder_windows: int = Field(
+        5, ge=3, description="intruder: windows in a question, the odd one among them"
+    )
+    discrimination_alternatives: int = Field(
+        4, ge=1, description="discrimination: explanations of neighbours beside the own one"
+    )
+    embedding_model: str = Field(
+        EMBEDDED_ENCODER,
+        description="embedding, example_embedding: embedded (all-MiniLM-L6-v2), or a "
+        "sentence-transformers model by folder or hub name",
+    )
+    simulation_type: Literal["logprobs", "json"] = Field(
+        "logprobs",
+        description="simulation: activations expected by the causal model's log-probabilities, or "
+        "(json) written down by the judge",
+    )
+    causal_model: str = Field(
+        "embedded:gemma-3-270m",
+        description="surprisal, simulation by logprobs: causal language model by folder or hub "
+        "name, or embedded:gemma-3-270m; runs on model.device",
+    )
+    causal_dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="surprisal, simulation by logprobs: precision of the causal model"
+    )
+
+    @field_validator("scorers")
+    @classmethod
+    def _scorers_exist(cls, scorers: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in scorers if not registry.is_known(name)]:
+            raise ValueError(
+                f"score.scorers holds {unknown[0]!r}; expected some of {registry.known()}, or "
+                f"'package.module:function'{_nearest(unknown[0], registry.known())}"
+            )
+        return scorers
+
+    @property
+    def asks_llm(self) -> bool:
+        """Whether the judge may be an LLM."""
+        return self.scorer_model != "lexical"
+
+
+class ServerSettings(_Section):
+    """Where one model is and how much of it may be asked; what is not given is as in [llm]."""
+
+    api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
+    max_concurrent: int | None = Field(None, gt=0, description="requests in flight")
+    requests_per_minute: float | None = Field(None, gt=0, description="most requests a minute")
+    tokens_per_minute: float | None = Field(None, gt=0, description="most tokens a minute")
 
 
 class LLMSettings(_Section):
@@ -287,6 +370,12 @@ class LLMSettings(_Section):
 
     api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
     max_concurrent: int = Field(10, gt=0, description="requests in flight")
+    requests_per_minute: float | None = Field(
+        None, gt=0, description="most requests a minute to a model, retries among them"
+    )
+    tokens_per_minute: float | None = Field(
+        None, gt=0, description="most tokens a minute to and from a model"
+    )
     timeout: float = Field(120.0, gt=0, description="seconds until a request is given up")
     max_retries: int = Field(5, ge=0, description="retries of what can be retried")
     max_tokens: int = Field(1_000, gt=0, description="longest answer in tokens")
@@ -294,6 +383,40 @@ class LLMSettings(_Section):
     json_schema: bool = Field(
         False, description="ask the server to hold answers to a JSON schema, where it can"
     )
+    repair: bool = Field(
+        True, description="ask once more, saying what was wrong, when an answer does not parse"
+    )
+    budget_dollars: float | None = Field(
+        None, ge=0, description="US dollars that all calls of the run may cost, earlier ones too"
+    )
+    budget_tokens: int | None = Field(
+        None, ge=0, description="tokens that all calls of the run may take, earlier ones too"
+    )
+    budget_calls: int | None = Field(
+        None, ge=0, description="calls that the run may make, earlier ones too"
+    )
+    batch: bool = Field(
+        False, description="ask through the provider's batch endpoint: half price, within a day"
+    )
+    batch_size: int = Field(
+        5_000, gt=0, le=50_000, description="batch: requests in a batch, held in memory until then"
+    )
+    batch_poll: float = Field(60.0, gt=0, description="batch: seconds between looks at a batch")
+    models: dict[str, ServerSettings] = Field(
+        {}, description="what differs for a model, by its LiteLLM model string"
+    )
+
+    def of(self, model: str) -> Self:
+        """These settings with what `models` says about one model."""
+        if model not in self.models:
+            return self
+        given = self.models[model].model_dump(exclude_none=True)
+        return self.model_copy(update=given)
+
+    @property
+    def workers(self) -> int:
+        """Questions that a stage should have open: enough to fill the places, or a batch."""
+        return self.batch_size if self.batch else 2 * self.max_concurrent
 
 
 class Profile(_Section):
@@ -306,7 +429,10 @@ class Profile(_Section):
     coder: CoderSettings
     neighbours: NeighbourSettings = NeighbourSettings()
     selection: SelectionSettings = SelectionSettings()
-    explain: ExplainSettings = ExplainSettings(explainer="lexical")
+    explain: ExplainSettings = Field(
+        default_factory=lambda: ExplainSettings(explainer="lexical"),
+        description="who explains, and how",
+    )
     score: ScoreSettings = ScoreSettings()
     llm: LLMSettings = LLMSettings()
 
@@ -574,10 +700,15 @@ def _problem(model: type[BaseModel], problem: object) -> str:
 
 def _section(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
     for part in path:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        field = model.model_fields.get(str(part))
+        if field is None:
+            # The name of one of several sections, such as llm.models."openai/my-model".
+            continue
+        of_each = get_args(field.annotation)[1:] if get_origin(field.annotation) is dict else ()
+        inner = of_each[0] if of_each else field.annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             return model
-        model = annotation
+        model = inner
     return model
 
 

@@ -1,6 +1,9 @@
 -- A DuckDB shell over a lake, from the project's folder: duckdb -init sql/lake.sql
--- Another lake: set variable lake = '<folder>'; the views follow.
+-- Another lake: set variable lake = '<folder>'; the macros and views follow.
 set variable lake = 'lake';
+.read sql/macros/normal95.sql
+.read sql/macros/student95.sql
+.read sql/macros/wilson.sql
 .read sql/views/activations.sql
 .read sql/views/completions.sql
 .read sql/views/contexts.sql
@@ -10,8 +13,10 @@ set variable lake = 'lake';
 .read sql/views/latents.sql
 .read sql/views/neighbours.sql
 .read sql/views/predictions.sql
-.read sql/views/scores.sql
 .read sql/views/shortfalls.sql
 .read sql/views/vocabulary.sql
 .read sql/views/weights.sql
 .read sql/views/windows.sql
+.read sql/scores/correlations.sql
+.read sql/scores/quantile_scores.sql
+.read sql/scores/scores.sql

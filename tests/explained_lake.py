@@ -6,10 +6,12 @@ Latent i fires on the token " word<i>" and nowhere else.
 from pathlib import Path
 from typing import NamedTuple
 
+from delphi_assets.explainers.terms import Terms
 from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.prompts import Prompts
 from delphi_assets.records import Example, LatentRecord
 from delphi_assets.schema import CONTEXTS, EXAMPLES, VOCABULARY
-from delphi_assets.settings import Profile, parse_profile
+from delphi_assets.settings import ExplainSettings, Profile, parse_profile
 
 RUN, HOOKPOINT, SELECTION = "tiny", "layers.3", "default"
 KEYS: dict[str, str | int] = {"run": RUN, "hookpoint": HOOKPOINT, "selection": SELECTION}
@@ -23,6 +25,7 @@ class Sizes(NamedTuple):
     train: int
     test: int
     silent: int
+    train_silent: int = 0
 
 
 USUAL = Sizes(N_TRAIN, N_TEST, N_SILENT)
@@ -63,6 +66,7 @@ def record(latent: int, sizes: Sizes = USUAL) -> LatentRecord:
         *[("train", True)] * sizes.train,
         *[("test", True)] * sizes.test,
         *[("test", False)] * sizes.silent,
+        *[("train", False)] * sizes.train_silent,
     ]
     return LatentRecord(
         latent,
@@ -100,6 +104,14 @@ def make_lake(root: Path, n_latents: int = 6, sizes: Sizes = USUAL) -> Lake:
     ]
     lake.publish(Unit("vocabulary", run), [File(VOCABULARY.from_rows(words))], config={})
     return lake
+
+
+def terms(**settings: object) -> Terms:
+    """What an explainer is given, with these settings of the section [explain]."""
+    explain = ExplainSettings.model_validate({"explainer_model": "openai/m", **settings})
+    return Terms(
+        profile(), Lake("nowhere"), HOOKPOINT, SELECTION, explain, Prompts(explain.prompts)
+    )
 
 
 def profile(**llm: object) -> Profile:

@@ -7,6 +7,7 @@ body and headers, and returns a `Reply`. The server counts what it was sent.
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +45,7 @@ class Reply:
     drop: bool = False
     cut: bool = False
     error: str = "planted failure"
+    error_type: str = "planted"
 
 
 class FaultServer:
@@ -52,6 +54,7 @@ class FaultServer:
     def __init__(self, answer: Callable[[Asked], Reply]) -> None:
         self.asked: list[Asked] = []
         self.most_open = 0
+        self._times: Counter[str] = Counter()
         self._open = 0
         self._lock = threading.Lock()
         self._answer = answer
@@ -73,9 +76,9 @@ class FaultServer:
     def take(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
         """Count a request and decide on its reply."""
         with self._lock:
-            prompt = body["messages"]
-            before = sum(other.body["messages"] == prompt for other in self.asked)
-            asked = Asked(body, headers, len(self.asked), before)
+            prompt = json.dumps(body["messages"])
+            asked = Asked(body, headers, len(self.asked), self._times[prompt])
+            self._times[prompt] += 1
             self.asked.append(asked)
             self._open += 1
             self.most_open = max(self.most_open, self._open)
@@ -110,7 +113,7 @@ def _handler(owner: FaultServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            data = json.dumps(_body(reply, body)).encode()
+            data = json.dumps(body_of(reply, body)).encode()
             if reply.cut:
                 data = data[: len(data) // 2]
             self.send_response(reply.status)
@@ -127,9 +130,10 @@ def _handler(owner: FaultServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _body(reply: Reply, asked: dict[str, Any]) -> dict[str, Any]:
+def body_of(reply: Reply, asked: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of a reply."""
     if reply.status != 200:
-        return {"error": {"message": reply.error, "type": "planted", "code": reply.status}}
+        return {"error": {"message": reply.error, "type": reply.error_type, "code": reply.status}}
     choice: dict[str, Any] = {
         "index": 0,
         "finish_reason": reply.finish_reason,

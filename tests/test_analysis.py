@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pytest
+from scipy import stats
 
 from delphi_assets.database import connect, query, sql_folder, statement
 from delphi_assets.lake import Lake
@@ -59,7 +61,7 @@ EXPLANATIONS = [
     explanation("e1", 1, "fires on def"),
     explanation("e2", 2, None, failure="no windows"),
     explanation("g0", 0, "Python definitions", "gpt", request="r1"),
-    explanation("g1", 1, None, "gpt", failure="unparseable", request="r2"),
+    explanation("g1", 1, None, "gpt", failure="unparseable", request="r2", candidate=0),
 ]
 TRUTHS = (True, True, False, False)
 
@@ -135,13 +137,13 @@ def rows(
 
 
 def test_best_explained(con: duckdb.DuckDBPyConnection) -> None:
-    """Ties by balanced accuracy go to the one with an AUC; shuffled explanations are left out."""
+    """Ties by balanced accuracy go to the one with an AUROC; shuffled explanations are left out."""
     columns = (
         "latent",
         "judge",
         "explainer_model",
         "balanced_accuracy",
-        "auc",
+        "auroc",
         "top_token",
         "n_activations",
     )
@@ -155,7 +157,7 @@ def test_best_explained(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_worst_explained(con: duckdb.DuckDBPyConnection) -> None:
     """The other end of the same list."""
-    columns = ("latent", "judge", "explanation", "balanced_accuracy", "auc", "top_token_share")
+    columns = ("latent", "judge", "explanation", "balanced_accuracy", "auroc", "top_token_share")
     assert rows(con, "worst_explained", *columns, **PLACE, scorer="detection", n_rows=2) == [
         (1, "lexical", "fires on def", 0.5, 0.75, 0.5),
         (0, "gpt", "fires on def", 0.75, None, pytest.approx(0.9)),
@@ -173,7 +175,7 @@ def test_score_by_density(con: duckdb.DuckDBPyConnection) -> None:
         "lower_quartile",
         "median_balanced_accuracy",
         "upper_quartile",
-        "mean_auc",
+        "mean_auroc",
     )
     upper = pytest.approx(10**-1.5)
     assert rows(con, "score_by_density", *columns, **PLACE, scorer="detection") == [
@@ -199,31 +201,143 @@ def test_llm_against_lexical(con: duckdb.DuckDBPyConnection) -> None:
     ]
 
 
-OWN_AGAINST_SHUFFLED = (
-    "explainer_model", "judge", "n_latents", "own_balanced_accuracy", "shuffled_balanced_accuracy",
-    "own_auc", "shuffled_auc", "n_failed",
+OWN_AGAINST_FLOORS = (
+    "explainer_model", "judge", "metric", "n_latents", "own", "n_shuffled", "shuffled",
+    "above_shuffled", "n_empty",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("most_tokens", "lexical"),
     [
-        (None, ("lexical", "lexical", 2, 0.75, 0.375, 0.875, 0.375, 0)),
-        (1, ("lexical", "lexical", 1, 1.0, 0.5, 1.0, 0.5, 0)),
+        (None, [("auroc", 2, 0.875, 2, 0.375, 0.5, 0), ("recall", 2, 0.75, 2, 0.25, 0.5, 0)]),
+        (1, [("auroc", 1, 1.0, 1, 0.5, 0.5, 0), ("recall", 1, 1.0, 1, 0.0, 1.0, 0)]),
     ],
 )
-def test_own_against_shuffled(
-    con: duckdb.DuckDBPyConnection, most_tokens: int | None, lexical: tuple[object, ...]
+def test_own_against_floors(
+    con: duckdb.DuckDBPyConnection, most_tokens: int | None, lexical: list[tuple[object, ...]]
 ) -> None:
     """Means over latents, and over latents that fire on one token: latent 0 alone."""
-    found = rows(
-        con, "own_against_shuffled", *OWN_AGAINST_SHUFFLED, **PLACE, most_tokens=most_tokens
-    )
-    assert found == [
-        ("gpt", "gpt", 1, 1.0, None, None, None, 1),
-        ("lexical", "gpt", 1, 0.75, None, None, None, 0),
-        lexical,
+    found = rows(con, "own_against_floors", *OWN_AGAINST_FLOORS, **PLACE, most_tokens=most_tokens)
+    shown = [row for row in found if row[2] in ("auroc", "recall")]  # type: ignore[index]
+    assert shown == [
+        ("gpt", "gpt", "recall", 1, 1.0, 0, None, None, 0),
+        ("lexical", "gpt", "recall", 1, 0.5, 0, None, None, 0),
+        *(("lexical", "lexical", *row) for row in lexical),
     ]
+
+
+def floored(tmp_path: Path) -> Lake:
+    """Four latents with recall 1, 1, 0.5, 0.5, firing 100, 200, 4 and 0 times, and their floors.
+
+    Shuffled: 0.5 each, of latent 3 none. Empty: 0 each, under no explanation.
+    """
+    lake = Lake(tmp_path)
+    publish(lake, "latents", LATENTS)
+    add(lake, "explanations", [explanation(f"x{i}", i, f"text {i}", "gpt") for i in range(4)])
+    one, half, nothing = (True, True), (True, False), (False, False)
+    rest = (False, False)
+    given = [
+        *answers("x0", 0, four(*one, *rest), model="gpt"),
+        *answers("x1", 1, four(*one, *rest), model="gpt"),
+        *answers("x2", 2, four(*half, *rest), model="gpt"),
+        *answers("x3", 3, four(*half, *rest), model="gpt"),
+        *(
+            row
+            for i in range(3)
+            for row in answers(f"x{i + 1}", i, four(*half, *rest), model="gpt", control="shuffled")
+        ),
+        *(
+            row
+            for i in range(4)
+            for row in answers(
+                "none", i, four(*nothing, "late", False), "detection", "gpt", "empty"
+            )
+        ),
+    ]
+    add(lake, "predictions", given)
+    return lake
+
+
+def test_own_against_floors_are_paired(tmp_path: Path) -> None:
+    """Above shuffled 0.5, 0.5, 0: 1/3, half 4.303 (here 6% short) standard errors of 1/6."""
+    columns = (
+        "n_shuffled", "above_shuffled", "above_shuffled_low", "n_empty", "empty", "above_empty",
+    )  # fmt: skip
+    with connect(floored(tmp_path)) as con:
+        found = query(con, "analysis/own_against_floors", **PLACE, most_tokens=None).to_pylist()
+    (recall,) = [row for row in found if row["metric"] == "recall"]
+    assert [recall[name] for name in columns] == [
+        3,
+        pytest.approx(1 / 3),
+        pytest.approx(1 / 3 - 4.303 / 6, abs=0.05),
+        4,
+        0.0,
+        0.75,
+    ]
+
+
+def test_hookpoint_scores(tmp_path: Path) -> None:
+    """Recall 1, 1, 0.5, 0.5 of latents firing 100, 200, 4 and 0 times; checked with numpy too."""
+    with connect(floored(tmp_path)) as con:
+        found = query(con, "analysis/hookpoint_scores", **PLACE).to_pylist()
+    by = {(row["control"], row["metric"]): row for row in found}
+    recall = by["none", "recall"]
+    assert (recall["explainer"], recall["n_latents"], recall["mean"]) == ("default", 4, 0.75)
+    error = np.std([1, 1, 0.5, 0.5], ddof=1) / 2
+    assert recall["mean_high"] == pytest.approx(0.75 + stats.t.ppf(0.975, 3) * error, rel=0.01)
+    assert recall["weighted_mean"] == pytest.approx(302 / 304)
+    # Two latents carry the weight: an effective sample of 1.8 gives no interval.
+    assert recall["weighted_mean_low"] is None
+    empty = by["empty", "recall"]
+    assert (empty["explainer"], empty["n_examples"], empty["n_failed"]) == ("none", 16, 4)
+    assert (empty["failed_share"], empty["mean"]) == (0.25, 0.0)
+
+
+def test_weighted_mean_agrees_with_numpy(tmp_path: Path) -> None:
+    """Forty latents of random weight and recall; the variance of a ratio from its definition."""
+    rng = np.random.default_rng(5)
+    weights, hits = rng.integers(1, 1_000, 40), rng.integers(0, 11, 40)
+    lake = Lake(tmp_path)
+    publish(lake, "latents", [latent(i, {}, n_activations=int(w)) for i, w in enumerate(weights)])
+    given = [
+        row
+        for i, right in enumerate(hits)
+        for row in answers("x", i, [(True, place < right) for place in range(10)])
+    ]
+    add(lake, "predictions", given)
+    with connect(lake) as con:
+        found = query(con, "analysis/hookpoint_scores", **PLACE).to_pylist()
+    (recall,) = [row for row in found if row["metric"] == "recall"]
+    shares = weights / weights.sum()
+    mean = float(shares @ (hits / 10))
+    error = np.sqrt(40 / 39 * np.sum(shares**2 * (hits / 10 - mean) ** 2))
+    half = stats.t.ppf(0.975, 1 / np.sum(shares**2) - 1) * error
+    ends = (recall["weighted_mean_low"], recall["weighted_mean_high"])
+    assert recall["weighted_mean"] == pytest.approx(mean)
+    assert ends == pytest.approx((mean - half, mean + half), rel=1e-3)
+
+
+def test_latent_scores(tmp_path: Path) -> None:
+    """A row a latent and scorer: its floors beside it, and counting judged by counting."""
+    lake = floored(tmp_path)
+    add(lake, "explanations", [explanation("l0", 0, "counted")])
+    picks = answers("x0", 0, [(True, True), (True, False)], "intruder", "gpt")
+    add(lake, "predictions", [*answers("l0", 0, four(0.9, 0.8, 0.1, 0.9)), *picks])
+    columns = ("latent", "scorer", "explainer", "metric", "own", "shuffled", "empty", "lexical")
+    with connect(lake) as con:
+        found = query(con, "analysis/latent_scores", **PLACE).to_pylist()
+    assert [tuple(row[name] for name in columns) for row in found] == [
+        (0, "detection", "default", "balanced_accuracy", 1.0, 0.75, 0.5, 0.75),
+        (0, "detection", "lexical", "balanced_accuracy", 0.75, None, None, 0.75),
+        (0, "intruder", "default", "accuracy", 0.5, None, None, None),
+        (1, "detection", "default", "balanced_accuracy", 1.0, 0.75, 0.5, None),
+        (2, "detection", "default", "balanced_accuracy", 0.75, 0.75, 0.5, None),
+        (3, "detection", "default", "balanced_accuracy", 0.75, None, 0.5, None),
+    ]
+    for row in found:
+        assert row["own_low"] < row["own"] + 1e-9
+        assert (row["shuffled"] is None) == (row["shuffled_low"] is None)
 
 
 def test_selections_compared(tmp_path: Path) -> None:
@@ -246,10 +360,10 @@ def test_selections_compared(tmp_path: Path) -> None:
         "selection",
         "n_latents",
         "balanced_accuracy",
-        "auc",
+        "auroc",
         "n_shared",
         "gained_balanced_accuracy",
-        "gained_auc",
+        "gained_auroc",
     )
     with connect(lake) as con:
         found = rows(con, "selections_compared", *columns, **PLACE, selection="default")
@@ -306,10 +420,12 @@ def test_answers_are_compared_within_a_way_to_ask(tmp_path: Path) -> None:
         *answers("g0", 0, good, model="gpt", judge_hash="other"),
     ]
     add(lake, "predictions", given)
-    columns = ("judge_hash", "own_auc", "shuffled_auc")
+    columns = ("metric", "judge_hash", "own", "shuffled")
     with connect(lake) as con:
-        found = rows(con, "own_against_shuffled", *columns, **PLACE, most_tokens=None)
-        assert found == [("other", 1.0, None), ("asked", 1.0, 0.0), ("other", 0.0, None)]
+        found = rows(con, "own_against_floors", *columns, **PLACE, most_tokens=None)
+        assert [row[1:] for row in found if row[0] == "auroc"] == [  # type: ignore[index]
+            ("other", 1.0, None), ("asked", 1.0, 0.0), ("other", 0.0, None),
+        ]  # fmt: skip
         compared = rows(con, "llm_against_lexical", "gained", **PLACE, scorer="detection")
         assert compared == [(1.0,)]
 
@@ -331,6 +447,65 @@ def test_windows_behind_explanation(con: duckdb.DuckDBPyConnection) -> None:
         (1, 0, 5.0, "<<a>>b<<c>>", "Python definitions"),
         (0, 1, 2.0, "a<<b>>c", "Python definitions"),
     ]
+
+
+def test_candidates_of_latent(tmp_path: Path) -> None:
+    """In order of the candidates; explanations without candidates are left out."""
+    lake = Lake(tmp_path)
+    texts = [
+        explanation("b1", 0, "b", "gpt", candidate=1, quick_score=0.75, chosen=True),
+        explanation("b0", 0, "a", "gpt", candidate=0, quick_score=0.5, chosen=False),
+        explanation("other", 1, "c", "gpt", candidate=0, quick_score=0.5, chosen=True),
+        explanation("only", 0, "d", "gpt", chosen=True),
+    ]
+    add(lake, "explanations", texts)
+    columns = ("candidate", "quick_score", "chosen", "explanation")
+    with connect(lake) as con:
+        assert rows(con, "candidates_of_latent", *columns, **PLACE, latent=0) == [
+            (0, 0.5, False, "a"),
+            (1, 0.75, True, "b"),
+        ]
+
+
+def test_candidates_that_lost_count_nowhere(tmp_path: Path) -> None:
+    """Latent 0 and 1 have the same text, but it is the chosen one of neither."""
+    lake = Lake(tmp_path)
+    publish(lake, "latents", LATENTS)
+    lost = {"candidate": 0, "chosen": False}
+    texts = [explanation(f"b{n}", n, "same", "gpt", **lost) for n in range(2)]
+    add(lake, "explanations", [*texts, explanation("c", 0, "best", "gpt", chosen=True)])
+    with connect(lake) as con:
+        assert rows(con, "shared_explanations", "latents", **PLACE, n_rows=10) == []
+        assert rows(con, "latent_census", "n_explained", **PLACE) == [(1,)]
+        found = rows(con, "latents_of_token", "explanations", **PLACE, str_token=" a", n_rows=9)
+        assert found == [(None,)]
+        exported = query(
+            con, "delphi/explanations", **PLACE, selection=None, explainer=None, model=None
+        )
+        assert exported["explanation"].to_pylist() == ["best"]
+
+
+def test_explainer_prompts(tmp_path: Path) -> None:
+    """One row a prompt, with the messages of the first latent that was asked about with it."""
+    lake = Lake(tmp_path)
+    texts = [
+        explanation("e0", 0, "a", "gpt", prompt_hash="p", request="r0"),
+        explanation("e1", 1, None, "gpt", prompt_hash="p", request="r1", failure="empty"),
+        explanation("e2", 1, "b", "gpt", prompt_hash="q", request="r2"),
+        explanation("e3", 1, "c", prompt_hash="lexical"),
+    ]
+    add(lake, "explanations", texts)
+    asked = [
+        {"request": f"r{n}", "messages": f'[{{"role": "system", "content": "{text}"}}, {n}]'}
+        for n, text in enumerate(("say", "say", "tell"))
+    ]
+    add(lake, "completions", [{**row, "written_at": WRITTEN} for row in asked])
+    columns = ("prompt_hash", "n_explanations", "instructions", "messages")
+    with connect(lake) as con:
+        assert rows(con, "explainer_prompts", *columns, **PLACE) == [
+            ("p", 2, "say", '[{"role": "system", "content": "say"}, 0]'),
+            ("q", 1, "tell", '[{"role": "system", "content": "tell"}, 2]'),
+        ]
 
 
 def test_misjudged_windows(con: duckdb.DuckDBPyConnection) -> None:
@@ -359,13 +534,31 @@ def test_right_answers_by_quantile(tmp_path: Path) -> None:
     silent = answers("e", 0, [(False, 0.6)])
     every = [{**row, "example": i} for i, row in enumerate([*strong, *weak, *silent])]
     add(lake, "predictions", every)
-    columns = ("truth", "quantile", "n_answers", "n_failed", "share_right", "mean_probability")
+    columns = (
+        "truth", "quantile", "n_latents", "n_answers", "n_failed", "share_right", "share_right_low",
+        "mean_probability",
+    )  # fmt: skip
     with connect(lake) as con:
         assert rows(con, "right_answers_by_quantile", *columns, **PLACE) == [
-            (True, 0, 2, 0, 1.0, pytest.approx(0.8)),
-            (True, 4, 2, 1, 0.5, pytest.approx(0.35)),
-            (False, None, 1, 0, 0.0, pytest.approx(0.6)),
+            (True, 0, 1, 2, 0, 1.0, None, pytest.approx(0.8)),
+            (True, 4, 1, 2, 1, 0.5, None, pytest.approx(0.35)),
+            (False, None, 1, 1, 0, 0.0, None, pytest.approx(0.6)),
         ]
+
+
+def test_answers_about_one_latent_are_alike(tmp_path: Path) -> None:
+    """Eight latents, half all right, half all wrong: an interval of eight, not of eighty."""
+    lake = Lake(tmp_path)
+    add(lake, "explanations", [explanation("e", 0, "x")])
+    given = [answers("e", i, [(True, i % 2 == 0)] * 10, quantile=0) for i in range(8)]
+    add(lake, "predictions", [row for latent_rows in given for row in latent_rows])
+    with connect(lake) as con:
+        (row,) = query(con, "analysis/right_answers_by_quantile", **PLACE).to_pylist()
+    # Eight latents less the one degree of freedom of their mean.
+    low, high = stats.binomtest(4, 8).proportion_ci(method="wilson")
+    assert (row["n_latents"], row["n_answers"], row["share_right"]) == (8, 80, 0.5)
+    assert row["share_right_low"] == pytest.approx(low, abs=0.02)
+    assert row["share_right_high"] == pytest.approx(high, abs=0.02)
 
 
 def test_latents_of_token(con: duckdb.DuckDBPyConnection) -> None:
@@ -402,7 +595,7 @@ def test_score_distribution(con: duckdb.DuckDBPyConnection) -> None:
 
 BY_HAND = {
     "run": RUN, "hookpoint": HOOKPOINT, "scorer": "detection", "n_rows": 5, "explanation_id": "e1",
-    "str_token": " def", "most_tokens": 2, "selection": "default",
+    "str_token": " def", "most_tokens": 2, "latent": 1, "selection": "default",
 }  # fmt: skip
 
 

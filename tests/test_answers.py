@@ -33,51 +33,123 @@ def completion(
     )
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        '{"answers": [1, 0, 1]}',
-        "[1,0,1]",
-        "[1,\n0,\n1]",
-        "[true, False, TRUE]",
-        '["1", "0", "1"]',
-        "1,0,1",
-        "1, 0, 1.".rstrip("."),
-        '```json\n{"answers": [1, 0, 1]}\n```',
-        "```\n1, 0, 1\n```",
-        "Excerpt [1] matches, excerpt 2 does not.\n\nSo: [1, 0, 1]",
-        'I first thought {"answers": [0, 0, 0]}, but no: {"answers": [1, 0, 1]}',
-        "Both fit, I think.\n1, 0, 1",
-        "Answer: [1, 0, 1] and [0,0,0]",
-    ],
-)
-def test_answers_are_found(answer: str) -> None:
+THREE = (True, False, True)
+SHAPES: dict[str, tuple[bool, ...] | str] = {
+    # As asked for.
+    '{"answers": [1, 0, 1]}': THREE,
+    '{"answers":[1,0,1]}': THREE,
+    '{\n  "answers": [\n    1,\n    0,\n    1\n  ]\n}': THREE,
+    '{"answers": [true, false, true]}': THREE,
+    '{"answers": ["1", "0", "1"]}': THREE,
+    '{"answers": ["yes", "no", "yes"]}': THREE,
+    "{'answers': [1, 0, 1]}": THREE,
+    '{"answers": [1, 0, 1,]}': THREE,
+    # In a code fence, or with text around it.
+    '```json\n{"answers": [1, 0, 1]}\n```': THREE,
+    '```\n{"answers": [1, 0, 1]}\n```\nExcerpt 2 has no unit.': THREE,
+    'Here you are:\n\n{"answers": [1, 0, 1]}\n\nTell me if you need more.': THREE,
+    '{"reasoning": "1 and 3 fit, 2 does not", "answers": [1, 0, 1]}': THREE,
+    '<think>\nMaybe [0, 0, 1]? No: 1, 0, 1.\n</think>\n{"answers": [1, 0, 1]}': THREE,
+    'I first thought {"answers": [0, 0, 0]}, but no: {"answers": [1, 0, 1]}': THREE,
+    # A list alone.
+    "[1,0,1]": THREE,
+    "[1,\n0,\n1]": THREE,
+    "[true, False, TRUE]": THREE,
+    '["1", "0", "1"]': THREE,
+    '["Yes", "No", "Yes"]': THREE,
+    "Excerpt [1] matches, excerpt 2 does not.\n\nSo: [1, 0, 1]": THREE,
+    "Answer: [1, 0, 1] and [0,0,0]": THREE,
+    # Without brackets.
+    "1,0,1": THREE,
+    "1, 0, 1": THREE,
+    "1, 0, 1.": THREE,
+    "1 0 1": THREE,
+    "1\n0\n1": THREE,
+    "yes, no, yes": THREE,
+    "Answers: 1, 0, 1": THREE,
+    "```\n1, 0, 1\n```": THREE,
+    "Both fit, I think.\n1, 0, 1": THREE,
+    # Numbered.
+    "1. 1\n2. 0\n3. 1": THREE,
+    "1) yes\n2) no\n3) yes": THREE,
+    "1: true\n2: false\n3: true": THREE,
+    "Excerpt 1: 1\nExcerpt 2: 0\nExcerpt 3: 1": THREE,
+    "Excerpt 1 - yes, it names metres.\nExcerpt 2 - no.\nExcerpt 3 - yes (ml)": THREE,
+    "**Excerpt 1:** 1\n**Excerpt 2:** 0\n**Excerpt 3:** 1": THREE,
+    "1 -> 1, 2 -> 0, 3 -> 1": THREE,
+    '{"1": 1, "2": 0, "3": 1}': THREE,
+    '{"Excerpt 1": true, "Excerpt 2": false, "Excerpt 3": true}': THREE,
+    "1. no\n2. no\n\nOn second thought:\n1. yes\n2. no\n3. yes": THREE,
+    # Of another length.
+    "[1,0]": "wrong_count",
+    "[1,0,1,1]": "wrong_count",
+    '{"answers": [1, 0, 1, 1]}': "wrong_count",
+    '{"answers": [1, 0]} or [1, 0, 1]': "wrong_count",
+    "1, 0": "wrong_count",
+    "1": "wrong_count",
+    "1. 1\n2. 0": "wrong_count",
+    "1. yes\n2. no\n3. yes\n4. no": "wrong_count",
+    # No answer, or not one for each.
+    "101": "unparseable",
+    "[0.4,0,2]": "unparseable",
+    "[1.0, 0.0, 1.0]": "unparseable",
+    "1.0\n0.0\n1.0": "unparseable",
+    '{"answers": []}': "unparseable",
+    '{"answers": [1, null, 1]}': "unparseable",
+    "the first and the last": "unparseable",
+    "Excerpts 1 and 3 match.": "unparseable",
+    "10, 11, 12": "unparseable",
+    "1 of 3": "unparseable",
+    "I'm sorry, I can't judge that.": "refusal",
+    "": "empty",
+    " \n": "empty",
+}
+
+
+@pytest.mark.parametrize(("answer", "given"), SHAPES.items(), ids=repr)
+def test_what_each_shape_gives(answer: str, given: tuple[bool, ...] | str) -> None:
     parsed = parse(completion(answer), 3)
-    assert parsed.predictions == (True, False, True)
-    assert (parsed.probabilities, parsed.failure) == (None, None)
+    assert (parsed.failure if isinstance(given, str) else parsed.predictions) == given
+    assert parsed.probabilities is None
+    assert (parsed.predictions is None) == (parsed.failure is not None)
 
 
 @pytest.mark.parametrize(
     ("answer", "finish_reason", "failure"),
     [
-        ("[1,0]", "stop", "wrong_count"),
-        ("[1,0,1,1]", "stop", "wrong_count"),
-        ('{"answers": [1, 0, 1, 1]}', "stop", "wrong_count"),
-        ("[0.4,0,2]", "stop", "unparseable"),
-        ("the first and the last", "stop", "unparseable"),
-        ("I'm sorry, I can't judge that.", "stop", "refusal"),
-        ("", "stop", "empty"),
         (None, "stop", "empty"),
         ('{"answers": [1, 0', "length", "truncated"),
+        ("1. yes\n2. n", "length", "truncated"),
         (None, "length", "truncated"),
         ("no", "content_filter", "content_filter"),
         ("no", "refusal", "refusal"),
     ],
 )
-def test_what_is_no_answer_is_a_failure(
+def test_why_the_server_stopped_names_the_failure(
     answer: str | None, finish_reason: str, failure: str
 ) -> None:
     assert parse(completion(answer, finish_reason), 3) == (None, None, failure)
+
+
+def test_words_that_only_begin_like_an_answer_are_none() -> None:
+    assert parse(completion("1: yes\n2: no doubt it fits\n3: yes"), 3).predictions is None
+
+
+def test_one_item_may_be_answered_in_a_word() -> None:
+    for word, expected in {"Yes.": True, "no": False, "1": True, "Excerpt 1: 0": False}.items():
+        assert parse(completion(word), 1).predictions == (expected,)
+
+
+def test_numbered_answers_have_probabilities_too() -> None:
+    logprobs = tops(
+        ("1. ", {"1. ": 1.0}),
+        ("1", {"1": 0.8, "0": 0.2}),
+        ("\n2. ", {"\n2. ": 1.0}),
+        ("no", {"no": 0.6, "yes": 0.2, "No": 0.1}),
+    )
+    parsed = parse(completion("1. 1\n2. no", logprobs=logprobs), 2)
+    assert parsed.predictions == (True, False)
+    assert parsed.probabilities == pytest.approx((0.8, 0.2 / 0.9))
 
 
 def test_an_answer_that_is_whole_counts_even_when_the_rest_was_cut() -> None:

@@ -168,6 +168,15 @@ def test_imported_predictions_have_no_windows(
     assert [row["missing"] for row in rows] == found
 
 
+def test_what_is_judged_without_an_explanation_has_none_to_look_for(tmp_path: Path) -> None:
+    tables = sound()
+    tables["predictions"] += answers("none", 5, [(True, 0.9)], scorer="intruder")
+    assert violations(tmp_path / "sound", tables, "orphan_predictions") == []
+    tables["predictions"] += answers("none", 77, [(True, 0.9)], scorer="intruder")
+    (found,) = violations(tmp_path / "odd", tables, "orphan_predictions")
+    assert (found["missing"], found["latent"]) == ("example", 77)
+
+
 def test_imported_predictions_need_their_explanation(tmp_path: Path) -> None:
     tables = sound()
     tables["predictions"] += answers("gone", 5, [(True, 0.9)], judge_hash=DELPHI)

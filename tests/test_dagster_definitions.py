@@ -98,3 +98,12 @@ def test_a_bad_profile_fails_before_anything_runs(
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml"]
+
+
+def test_a_launch_of_explanations_may_change_every_setting() -> None:
+    """Fields under the names of the settings, and the selection that has its own section."""
+    from dagster_project.assets.explanations import ExplanationsConfig
+    from delphi_assets.settings import ExplainSettings
+
+    fields = set(ExplanationsConfig.model_fields)
+    assert fields == {*ExplainSettings.model_fields, "selection"}

@@ -118,7 +118,7 @@ def test_explain_then_score_are_one_launch_each(project: Path) -> None:
     score = ("--job", "score", "--partition", HOOKPOINT, "--config-json")
     ended = launch(project, "jobs", *explain, config("explanations", latents="0-4"))
     assert ended.returncode == 0, ended.stderr
-    settings = {"latents": "0-2", "scorers": ["detection"], "shuffled": False}
+    settings = {"latents": "0-2", "scorers": ["detection"], "controls": []}
     ended = launch(project, "jobs", *score, config("predictions", **settings))
     assert ended.returncode == 0, ended.stderr
     with connect(project / "jobs") as con:

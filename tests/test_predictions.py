@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,8 +13,9 @@ from delphi_assets import connect
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake, read_parquet
-from delphi_assets.llm import client as client_module
+from delphi_assets.llm import attempts
 from delphi_assets.predictions import score
+from delphi_assets.scorers import settled
 from delphi_assets.scorers.tasks import Explained, assign_others
 from delphi_assets.settings import (
     ExplainSettings,
@@ -34,7 +36,7 @@ ITEMS = N_TEST + N_SILENT
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -68,12 +70,12 @@ def test_explain_five_then_score_three(lake: Lake) -> None:
     more = run(lake, profile())
     assert more.new_rows == 2 * 2 * ITEMS
     assert more.facts["latents_without_explanation"] == 1
-    scores = rows(lake, "select scorer, accuracy, auc, n_failed from scores order by all")
+    scores = rows(lake, "select scorer, accuracy, auroc, n_failed from scores order by all")
     assert scores == [("detection", 1.0, 1.0, 0)] * 5 + [("fuzz", 1.0, 1.0, 0)] * 5
 
 
 def test_shuffled_judges_by_another_latents_explanation(lake: Lake) -> None:
-    settings = LEXICAL.model_copy(update={"shuffled": True})
+    settings = LEXICAL.model_copy(update={"controls": ("shuffled",)})
     run(lake, profile(), ALL, settings)
     wrong = """
         select count(*) from predictions join explanations using (explanation_id)
@@ -86,6 +88,25 @@ def test_shuffled_judges_by_another_latents_explanation(lake: Lake) -> None:
     assert rows(lake, donors) == [(5,)]
     recalls = rows(lake, "select distinct control, recall from scores order by all")
     assert recalls == [("none", 1.0), ("shuffled", 0.0)]
+
+
+def test_an_empty_explanation_tells_a_judge_nothing(lake: Lake) -> None:
+    """Once a latent, however many explanations it has, and without one of its own."""
+    settings = LEXICAL.model_copy(update={"controls": ("shuffled", "empty")})
+    run(lake, profile(), ALL, settings)
+    assert run(lake, profile(), ALL, settings).new_rows == 0
+    floor = "select distinct explanation_id, probability from predictions where control = 'empty'"
+    assert rows(lake, floor) == [("none", 0.5)]
+    counts = "select control, count(*) from scores group by all order by all"
+    assert rows(lake, counts) == [("empty", 10), ("none", 10), ("shuffled", 10)]
+
+
+def test_an_llm_is_told_that_there_is_no_explanation(lake: Lake) -> None:
+    settings = LLM.model_copy(update={"controls": ("empty",), "scorers": ("fuzz",)})
+    with FaultServer(lambda asked: Reply("[1, 1, 1, 1, 1]")) as server:
+        run(lake, profile(api_base=server.url, repair=False), parse_latents("3"), settings)
+        empty = [asked.prompt.startswith("Description: (none)\n\nExc") for asked in server.asked]
+    assert sorted(empty) == [False] * 3 + [True] * 3
 
 
 def explained(latent: int, explainer: str = "default") -> Explained:
@@ -149,7 +170,7 @@ def test_an_llm_judges_in_batches_and_a_short_last_one_counts(lake: Lake) -> Non
         assert len(server.asked) == 12
     assert report.new_rows == 2 * 2 * ITEMS
     assert report.facts["failed_predictions"] == 0
-    assert rows(lake, "select distinct accuracy, auc from scores") == [(1.0, None)]
+    assert rows(lake, "select distinct accuracy, auroc from scores") == [(1.0, None)]
 
 
 def test_log_probabilities_give_probabilities(lake: Lake) -> None:
@@ -195,7 +216,7 @@ def test_a_failed_batch_fails_its_items_and_only_some_are_asked_again(lake: Lake
         return bad[asked.number] if asked.number < len(bad) else judge(asked)
 
     with FaultServer(answer) as server:
-        given = profile(api_base=server.url, max_retries=0, max_concurrent=1)
+        given = profile(api_base=server.url, max_retries=0, max_concurrent=1, repair=False)
         report = run(lake, given, parse_latents("0"), LLM)
         assert len(server.asked) == 6
         reasons = rows(lake, "select failure, count(*) from predictions group by all order by all")
@@ -224,7 +245,7 @@ def test_more_tokens_repair_truncated_answers(lake: Lake) -> None:
         return judge(asked)
 
     with FaultServer(answer) as server:
-        short = profile(api_base=server.url, max_tokens=5)
+        short = profile(api_base=server.url, max_tokens=5, repair=False)
         report = run(lake, short, parse_latents("0"), LLM)
         assert report.facts["failed_predictions"] == 2 * ITEMS
         again = run(lake, short, parse_latents("0"), LLM)
@@ -233,6 +254,34 @@ def test_more_tokens_repair_truncated_answers(lake: Lake) -> None:
         assert (len(server.asked), longer.facts["failed_predictions"]) == (12, 0)
         assert longer.rows == 2 * ITEMS
         assert run(lake, short, parse_latents("0"), LLM).new_rows == 0
+
+
+def test_an_answer_that_does_not_parse_is_asked_for_once_more(lake: Lake) -> None:
+    """The first of three questions is mended, the second is not: it fails, for good."""
+    questions: list[str] = []
+
+    def answer(asked: Asked) -> Reply:
+        turns = asked.body["messages"]
+        is_second_try = turns[-2]["role"] == "assistant" and "hard" in turns[-2]["content"]
+        question = turns[-3 if is_second_try else -1]
+        if not is_second_try:
+            questions.append(question["content"])
+        place = questions.index(question["content"])
+        if place == 1 or (place == 0 and not is_second_try):
+            return Reply("hard to say")
+        return judge(replace(asked, body={"messages": [question]}))
+
+    only = LLM.model_copy(update={"scorers": ("detection",)})
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url, max_concurrent=1)
+        run(lake, given, parse_latents("0"), only)
+        assert len(server.asked) == 5
+        assert run(lake, given, parse_latents("0"), only).new_rows == 0
+        assert len(server.asked) == 5
+    failures = "select failure, count(distinct request) from predictions group by all"
+    assert sorted(rows(lake, failures), key=str) == [("unparseable", 1), (None, 2)]
+    joined = "select count(*) from predictions join completions using (request)"
+    assert rows(lake, joined) == [(ITEMS,)]
 
 
 def test_another_question_gives_other_rows_beside_the_first(lake: Lake) -> None:
@@ -298,6 +347,46 @@ def test_an_llm_judge_is_told_how_to_read_a_lexical_explanation(tmp_path: Path) 
     assert sum(prompt.startswith("Description: Words.\n\nExcerpt 1: ") for prompt in asked) == ITEMS
 
 
+def test_half_asked_latents_are_read_in_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every third question fails on the way; the second run asks those, and no other."""
+    monkeypatch.setattr(settled, "CHUNK", 2)
+    lake = make_lake(tmp_path, 9)
+    explain(profile(), lake, HOOKPOINT, ALL, ExplainSettings(explainer="lexical"), SELECTION)
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(status=500) if asked.number % 3 == 0 else judge(asked)
+
+    only = LLM.model_copy(update={"scorers": ("detection",)})
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url, max_retries=0)
+        run(lake, given, ALL, only)
+        lost = [asked.prompt for asked in server.asked if asked.number % 3 == 0]
+        assert (len(server.asked), len(lost)) == (27, 9)
+    with FaultServer(judge) as server:
+        again = run(lake, profile(api_base=server.url), ALL, only)
+        assert sorted(asked.prompt for asked in server.asked) == sorted(lost)
+    assert again.facts["failed_predictions"] == 0
+
+
+def test_a_replaced_prompt_asks_anew(lake: Lake, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    (prompts / "detection.txt").write_text("Does the description fit?", encoding="utf-8")
+    only = LLM.model_copy(update={"scorers": ("detection",)})
+    with FaultServer(judge) as server:
+        given = profile(api_base=server.url)
+        for folder in (None, str(prompts), None):
+            run(lake, given, parse_latents("0"), only.model_copy(update={"prompts": folder}))
+        systems = {asked.body["messages"][0]["content"].split("\n")[0] for asked in server.asked}
+    assert len(server.asked) == 2 * 3
+    assert "Does the description fit?" in systems
+    (prompts / "detektion.txt").touch()
+    with pytest.raises(SettingError, match=r"score\.prompts.*detektion\.txt"):
+        run(lake, given, ALL, only.model_copy(update={"prompts": str(prompts)}))
+
+
 def test_when_all_explanations_failed_the_reason_is_named(tmp_path: Path) -> None:
     lake = make_lake(tmp_path, 3)
 
@@ -340,7 +429,7 @@ def test_an_interrupted_run_sends_exactly_what_is_missing(lake: Lake) -> None:
     def answer(asked: Asked) -> Reply:
         return Reply(status=401) if asked.number == 17 else judge(asked)
 
-    settings = LLM.model_copy(update={"shuffled": True})
+    settings = LLM.model_copy(update={"controls": ("shuffled",)})
     with FaultServer(answer) as server:
         given = profile(api_base=server.url, max_concurrent=1)
         with pytest.raises(SettingError):

@@ -11,6 +11,7 @@ from delphi_assets import connect, load_profile
 from delphi_assets.database import sql_folder
 from delphi_assets.examples import select_examples
 from delphi_assets.latents import describe_latents
+from delphi_assets.neighbours import find_neighbours
 from delphi_assets.schema import TABLES, markdown
 from delphi_assets.settings import SelectionSettings, parse_profile
 from tests.random_lake import random_lake
@@ -40,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         min_examples=8, n_examples_train=4, n_examples_test=4, n_non_activating=4, n_quantiles=2
     )
     describe_latents(data.profile, data.lake, "layers.9")
+    near = data.profile.neighbours
+    find_neighbours(data.profile, data.lake, "layers.9", "co-occurrence", near)
     select_examples(data.profile, data.lake, "layers.9", selection)
     # From here on the lake passes for one that the demo's own profile made.
     (folder / "lake/manifests/runs/demo.json").unlink()
@@ -80,9 +83,10 @@ def test_table_reference_is_the_schema() -> None:
 
 def test_every_analysis_and_view_is_named() -> None:
     shell = (sql_folder() / "lake.sql").read_text(encoding="utf-8")
-    for path in (sql_folder() / "views").glob("*.sql"):
-        assert f".read sql/views/{path.name}\n" in shell
-        assert path.stem in [*TABLES, "scores"]
+    for folder in ("macros", "views", "scores"):
+        for path in (sql_folder() / folder).glob("*.sql"):
+            assert f".read sql/{folder}/{path.name}\n" in shell
+    assert {path.stem for path in (sql_folder() / "views").glob("*.sql")} == set(TABLES)
     for path in (sql_folder() / "analysis").glob("*.sql"):
         assert f"`{path.stem}`" in README, path.stem
 

@@ -207,6 +207,23 @@ def test_override_checks_like_a_profile() -> None:
         override(selection, "launch", train_type="best")
 
 
+def test_a_model_has_settings_of_its_own() -> None:
+    own = {"api_base": "http://host/v1", "tokens_per_minute": 400_000}
+    given = raw(llm={"max_concurrent": 64, "models": {"openai/own": own}})
+    llm = parse_profile(given).llm
+    mine, other = llm.of("openai/own"), llm.of("openai/other")
+    assert (mine.api_base, mine.tokens_per_minute, mine.max_concurrent) == (
+        "http://host/v1",
+        400_000,
+        64,
+    )
+    assert (other.api_base, other.tokens_per_minute) == (None, None)
+    with pytest.raises(SettingError) as caught:
+        parse_profile(raw(llm={"models": {"openai/own": {"api_bas": "x"}}}))
+    assert "did you mean 'api_base'?" in str(caught.value)
+    assert "budget" not in str(caught.value), "these cannot be set for a model"
+
+
 def test_the_demo_with_semantic_negatives_is_the_demo_on_another_selection() -> None:
     """All else is equal, so that run, latents and neighbours are not made again."""
     demo, semantic = load_profile("demo"), load_profile("demo-semantic")

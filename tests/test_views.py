@@ -4,9 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets.database import connect
+from delphi_assets.errors import ConflictError
 from delphi_assets.lake import Lake
 from tests.hand_built import WRITTEN, Row, add, answers, explanation
 
@@ -57,3 +59,12 @@ def test_the_last_success_wins_over_any_failure(tmp_path: Path, growing: Growing
         (names[1], "timeout", None),
         (names[2], None, "at 1"),
     ]
+
+
+def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.initialize()
+    (path,) = tmp_path.glob("predictions/**/*.parquet")
+    pq.write_table(pq.ParquetFile(path).read().drop_columns("simulated"), path)
+    with pytest.raises(ConflictError, match="not those of this version"):
+        connect(lake)

@@ -63,7 +63,7 @@ def make_project(
             "n_quantiles": 2,
         },
         "explain": {"explainer": "lexical", "explainer_model": "lexical"},
-        "score": {"scorer_model": "lexical", "shuffled": True},
+        "score": {"scorer_model": "lexical", "controls": ["shuffled"]},
     }
     lines = [
         line

@@ -5,10 +5,12 @@ from pydantic import Field
 
 from dagster_project.assets.examples import examples
 from dagster_project.assets.explanations import explanations
+from dagster_project.assets.neighbours import neighbours
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, given, open_lake
 from delphi_assets import schema
+from delphi_assets.scorers import registry
 from delphi_assets.settings import override, parse_latents
 
 
@@ -20,15 +22,20 @@ class PredictionsConfig(dg.Config):
     explainer: str | None = Field(
         None, description="whose explanations to judge: default, lexical, or all"
     )
-    scorers: list[str] = Field([], description="scorers to run: detection, fuzz")
+    scorers: list[str] = Field(
+        [], description=f"scorers to run: {', '.join(registry.known())}, or package.module:function"
+    )
     scorer_model: str | None = Field(
         None, description="LiteLLM model string of the judge, or lexical"
     )
     num_examples_per_scorer_prompt: int | None = Field(None, description="examples a prompt")
     log_prob: bool | None = Field(None, description="ask for log-probabilities")
-    shuffled: bool | None = Field(
-        None, description="also judge every latent by another latent's explanation, as a floor"
+    controls: list[str] | None = Field(
+        None, description="floors beside the own explanation: shuffled (another latent's), empty"
     )
+    fuzz_type: str | None = Field(None, description="fuzz: default or active")
+    intruder_type: str | None = Field(None, description="intruder: default or internal")
+    simulation_type: str | None = Field(None, description="simulation: logprobs or json")
 
 
 @dg.asset(
@@ -39,7 +46,7 @@ class PredictionsConfig(dg.Config):
     owners=OWNERS,
     code_version="1",
     partitions_def=HOOKPOINTS,
-    deps=[examples, explanations],
+    deps=[examples, explanations, neighbours],
     pool="llm",
     metadata=of_table(schema.PREDICTIONS),
 )
@@ -55,7 +62,10 @@ def predictions(
         scorer_model=given(config.scorer_model),
         num_examples_per_scorer_prompt=config.num_examples_per_scorer_prompt,
         log_prob=config.log_prob,
-        shuffled=config.shuffled,
+        controls=config.controls,
+        fuzz_type=config.fuzz_type,
+        intruder_type=config.intruder_type,
+        simulation_type=config.simulation_type,
     )
     wanted = parse_latents(settings.latents)
     selection = config.selection or PROFILE.selection.name

@@ -62,6 +62,7 @@ def explanation_row(identity: str, file: LatentFile, text: str, model: str) -> R
         "selection": DELPHI,
         "explainer": DELPHI,
         "model": model,
+        "chosen": True,
         "explanation": None if failed else text,
         "failure": failures.UNPARSEABLE if failed else None,
         "prompt_hash": DELPHI,

@@ -7,16 +7,23 @@ from the table: a failed call is a row too, and is asked again.
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
+
+import pyarrow.compute as pc
 
 from delphi_assets import database
 from delphi_assets.lake import Lake
 from delphi_assets.llm.group_commit import GroupCommit
 from delphi_assets.llm.requests import Request
+from delphi_assets.llm.tokens import Price
 from delphi_assets.schema import COMPLETIONS
+
+PAUSE = 0.05
+"""Seconds between two files. An answer takes that much longer at most, and whoever reads the table
+has fewer files to open."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,13 @@ class Completion:
         """Code of the failed call (see `llm.failures`); None when there is an answer."""
         return self.error.partition(":")[0] if self.error is not None else None
 
+    def costing(self, price: Price | None) -> Self:
+        """The same with its cost by `price`, where that is known."""
+        if price is None:
+            return self
+        cost = price.of(self.prompt_tokens or 0, self.completion_tokens or 0)
+        return replace(self, cost=cost)
+
 
 def failed(request: Request, code: str, error: str, latency: float, attempts: int) -> Completion:
     """The row of a call that failed for good; `error` must hold no secrets."""
@@ -65,6 +79,35 @@ def failed(request: Request, code: str, error: str, latency: float, attempts: in
     )
 
 
+class Spent(NamedTuple):
+    """What calls came to."""
+
+    dollars: float = 0.0
+    """As far as prices are known."""
+    tokens: int = 0
+    """Sent and received."""
+    calls: int = 0
+    """Answered or failed, however often sent."""
+
+    def plus(self, other: "Spent") -> "Spent":
+        """The sum."""
+        return Spent(
+            self.dollars + other.dollars, self.tokens + other.tokens, self.calls + other.calls
+        )
+
+    def minus(self, other: "Spent") -> "Spent":
+        """The difference."""
+        return Spent(
+            self.dollars - other.dollars, self.tokens - other.tokens, self.calls - other.calls
+        )
+
+
+def spent(completion: Completion) -> Spent:
+    """What one call came to."""
+    tokens = (completion.prompt_tokens or 0) + (completion.completion_tokens or 0)
+    return Spent(completion.cost or 0.0, tokens, calls=1)
+
+
 class CompletionLog:
     """The completions of one run. Use with `async with`.
 
@@ -74,11 +117,18 @@ class CompletionLog:
     def __init__(self, lake: Lake, run: str) -> None:
         self._lake, self._run = lake, run
         self._database = database.connect(lake)
-        answered = database.query(self._database, "completions/answered", run=run)
-        self._answered = {bytes.fromhex(request) for request in answered["request"].to_pylist()}
+        calls = database.query(self._database, "completions/calls", run=run)
+        answered = calls.filter(calls["answered"])["request"]
+        self._answered = {bytes.fromhex(request) for request in answered.to_pylist()}
+        self.spent = Spent(
+            pc.sum(calls["dollars"]).as_py() or 0.0,
+            pc.sum(calls["tokens"]).as_py() or 0,
+            calls.num_rows,
+        )
+        """What the run's calls had come to when the log was opened."""
         self._stack = AsyncExitStack()
         self._reads = GroupCommit(self._read)
-        self._writes = GroupCommit(self._write)
+        self._writes = GroupCommit(self._write, PAUSE)
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._reads)
@@ -94,9 +144,13 @@ class CompletionLog:
         await self._stack.aclose()
         self._database.close()
 
+    def answered(self, request: str) -> bool:
+        """Whether there is a stored answer to the request of this hash."""
+        return bytes.fromhex(request) in self._answered
+
     async def find(self, request: str) -> Completion | None:
         """The stored answer to the request of this hash, or None."""
-        if bytes.fromhex(request) not in self._answered:
+        if not self.answered(request):
             return None
         return await self._reads.submit(request)
 

@@ -5,11 +5,14 @@ A code is the same word in `completions.error` (before the colon), `explanations
 """
 
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 TIMEOUT, CONNECTION, RATE_LIMIT, SERVER = "timeout", "connection", "rate_limit", "server_error"
 REJECTED, CONTENT_FILTER, REFUSAL = "rejected", "content_filter", "refusal"
 EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable", "wrong_count"
+MISALIGNED = "misaligned"
 
 RETRYABLE = (TIMEOUT, CONNECTION, RATE_LIMIT, SERVER)
 """Failures of the way to the model: asked again, within a run and by the next one."""
@@ -17,8 +20,14 @@ OPEN = (*RETRYABLE, REJECTED)
 """Failures that the next run asks about again. A rejected request cost nothing, and the reason may
 be how the server was started. The others are what the model says to this request, and final."""
 
+REPAIRABLE = (UNPARSEABLE, WRONG_COUNT, MISALIGNED, TRUNCATED, EMPTY)
+"""Answers that a model may give better when it is told what was wrong."""
+
 
 _MODERATED = re.compile(r"moderat|flagged|content[ _-]?policy", re.IGNORECASE)
+_NO_MONEY = re.compile(r"insufficient_quota|credit balance is too low", re.IGNORECASE)
+"""OpenAI says so with 429, Anthropic with 400. Others speak of a quota that the next minute
+restores, so that word alone says nothing."""
 _REFUSALS = re.compile(
     r"^\W*(i['’]?m sorry|i am sorry|sorry[,.]|i (can['’]?t|cannot|can not|won['’]?t)\b"
     r"|i['’]?m (unable|not able)|i am (unable|not able)|as an ai\b)",
@@ -47,7 +56,9 @@ def diagnose(error: BaseException) -> Diagnosis:
     status = _status(error)
     code = _code(error, status)
     unknown_model = status == 404 and type(error).__name__ == "NotFoundError"
-    fatal = code != CONTENT_FILTER and (status in (401, 402, 403) or unknown_model)
+    told = f"{error} {getattr(error, 'body', None)}"
+    no_money = status in (400, 429) and _NO_MONEY.search(told) is not None
+    fatal = code != CONTENT_FILTER and (status in (401, 402, 403) or unknown_model or no_money)
     return Diagnosis(code, code in RETRYABLE, fatal, _retry_after(error))
 
 
@@ -76,7 +87,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _retry_after(error: BaseException) -> float | None:
-    """Seconds in the Retry-After header, where the server sent one as a number."""
+    """Seconds in the Retry-After header, where the server sent one."""
     response = getattr(error, "response", None)
     for headers in (
         getattr(response, "headers", None),
@@ -84,8 +95,24 @@ def _retry_after(error: BaseException) -> float | None:
         getattr(error, "headers", None),
     ):
         value = headers.get("retry-after") if headers is not None else None
-        try:
-            return max(0.0, float(value))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            continue
+        if value is not None and (seconds := seconds_until(str(value))) is not None:
+            return seconds
     return None
+
+
+def seconds_until(retry_after: str) -> float | None:
+    """Seconds that a Retry-After header means, a number or a date (RFC 9110, 10.2.3).
+
+    None for anything else.
+    """
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    # A date without a zone is in UTC.
+    aware = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+    return max(0.0, (aware - datetime.now(UTC)).total_seconds())

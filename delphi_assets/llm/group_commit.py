@@ -7,7 +7,8 @@ item is done.
 2. One worker takes everything in the line and runs the operation on it once, in a thread.
 3. All callers of that group continue with their results, or with the operation's error.
 
-While an operation runs, the line grows, so groups get larger exactly when operations are slow.
+While an operation runs, the line grows, so groups get larger exactly when operations are slow. With
+a `pause` the worker rests so long after each operation: fewer and larger groups.
 """
 
 import asyncio
@@ -22,8 +23,10 @@ Result = TypeVar("Result")
 class GroupCommit(Generic[Item, Result]):
     """Runs `operation(items)`, which returns a result an item, in groups. Use with `async with`."""
 
-    def __init__(self, operation: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        self._operation = operation
+    def __init__(
+        self, operation: Callable[[Sequence[Item]], Sequence[Result]], pause: float = 0.0
+    ) -> None:
+        self._operation, self._pause = operation, pause
         self._line: list[tuple[Item, asyncio.Future[Result]]] = []
         self._arrived = asyncio.Event()
         self._closing = False
@@ -59,6 +62,7 @@ class GroupCommit(Generic[Item, Result]):
             group, self._line = self._line, []
             if group:
                 await self._run(group)
+                await asyncio.sleep(0 if self._closing else self._pause)
 
     async def _run(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         futures = [future for _, future in group]

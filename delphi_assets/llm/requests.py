@@ -33,11 +33,13 @@ class Request:
     logprobs: bool = False
     schema: str | None = None
     """JSON schema, as JSON text, that the server shall hold the answer to."""
+    sample: int | None = None
+    """Which of several answers to one question, at a temperature above 0; the server's seed."""
 
     @cached_property
     def hash(self) -> str:
         """sha256, in hex, of everything that changes the answer."""
-        asked = {
+        asked: dict[str, object] = {
             "model": self.model,
             "messages": self.messages,
             "temperature": self.temperature,
@@ -45,6 +47,8 @@ class Request:
             "logprobs": self.logprobs,
             "schema": self.schema,
         }
+        if self.sample is not None:
+            asked["sample"] = self.sample
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -1,20 +1,49 @@
 """The prompts, as package data: instructions as .txt, worked examples as .toml.
 
-Everything fixed comes first in a prompt, so that the caches of providers apply from one latent to
-the next.
+In: optionally a folder whose files stand in for the shipped ones of the same name. Out: texts and
+worked examples. Everything fixed comes first in a prompt, so that the caches of providers apply
+from one latent to the next.
 """
 
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from delphi_assets.errors import SettingError
+
+Case = TypeVar("Case")
+
+
+class ShownWindow(NamedTuple):
+    """A window as an explainer's prompt shows it."""
+
+    text: str
+    """With its strong tokens between << and >>."""
+    pairs: tuple[tuple[str, int], ...]
+    """Those tokens, with their strength from 0 to 10."""
+
+
+class ShownToken(NamedTuple):
+    """A token as the single-token explainer's prompt shows it."""
+
+    token: str
+    windows: int
+    """Windows in which it is the strongest token."""
+    least: int
+    """Its smallest strength there, from 0 to 10."""
+    most: int
 
 
 class ExplainerCase(NamedTuple):
-    """A worked example for the explainer."""
+    """A worked example for an explainer."""
 
-    windows: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
-    """Highlighted text of each window, and its (token, 0-10) pairs."""
+    windows: tuple[ShownWindow, ...]
+    silent: tuple[str, ...]
+    """Windows in which the latent is silent."""
+    tokens: tuple[ShownToken, ...]
     reasoning: str
     explanation: str
 
@@ -25,40 +54,119 @@ class ScorerCase(NamedTuple):
     explanation: str
     windows: tuple[str, ...]
     answers: tuple[int, ...]
+    """One a window; intruder and discrimination: the number of the right option."""
+    descriptions: tuple[str, ...]
+    """Explanations to pick from; discrimination only."""
 
 
-@cache
+class Prompts:
+    """The shipped prompts, with the files of `folder` in place of those of the same name.
+
+    Explainers read `explainer*` and `excerpts.txt`. Files are read once. Raises `SettingError` for
+    a folder that is not there, a file of a name that no prompt has, or one that cannot be read.
+    """
+
+    def __init__(self, folder: str | None = None, setting: str = "explain.prompts") -> None:
+        self._replaced = _replacing(Path(folder), setting) if folder is not None else {}
+        for name in self._replaced:
+            if name.startswith("explainer") and name.endswith(".toml"):
+                self.explainer_cases(name.removesuffix(".toml"))
+
+    def text(self, name: str) -> str:
+        """Instructions `<name>.txt`."""
+        return self._read(f"{name}.txt").strip()
+
+    def explainer_cases(self, name: str = "explainer") -> tuple[ExplainerCase, ...]:
+        """Worked examples of `<name>.toml`."""
+        return self._cases(name, _explainer_case)
+
+    def scorer_cases(self, scorer: str) -> tuple[ScorerCase, ...]:
+        """Worked examples of `<scorer>.toml`."""
+        return self._cases(scorer, _scorer_case)
+
+    def _read(self, name: str) -> str:
+        replaced = self._replaced.get(name)
+        return _shipped(name) if replaced is None else replaced
+
+    def _cases(self, name: str, case: Callable[[dict[str, Any]], Case]) -> tuple[Case, ...]:
+        text = self._read(f"{name}.toml")
+        try:
+            return tuple(case(raw) for raw in tomllib.loads(text)["case"])
+        except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+            raise SettingError(
+                f"the prompt {name}.toml cannot be used ({type(error).__name__}: {error}); "
+                "expected [[case]] tables with the fields of the shipped file."
+            ) from error
+
+
+def known() -> list[str]:
+    """Names of the files that a folder of prompts may hold."""
+    shipped = (path.name for path in files(__package__).iterdir())
+    return sorted(name for name in shipped if name.endswith((".txt", ".toml")))
+
+
 def text(name: str) -> str:
-    """Instructions `<name>.txt`."""
-    return (files(__package__) / f"{name}.txt").read_text(encoding="utf-8").strip()
+    """Shipped instructions `<name>.txt`."""
+    return _SHIPPED.text(name)
 
 
-@cache
-def explainer_cases() -> tuple[ExplainerCase, ...]:
-    """Worked examples of `explainer.toml`."""
-    return tuple(
-        ExplainerCase(
-            tuple(
-                (window["text"], tuple((token, value) for token, value in window["activations"]))
-                for window in case["windows"]
-            ),
-            case["reasoning"].strip(),
-            case["explanation"],
-        )
-        for case in _toml("explainer")
-    )
-
-
-@cache
 def scorer_cases(scorer: str) -> tuple[ScorerCase, ...]:
-    """Worked examples of `<scorer>.toml`."""
-    return tuple(
-        ScorerCase(case["explanation"], tuple(case["windows"]), tuple(case["answers"]))
-        for case in _toml(scorer)
+    """Shipped worked examples of `<scorer>.toml`."""
+    return _SHIPPED.scorer_cases(scorer)
+
+
+def _replacing(folder: Path, setting: str) -> dict[str, str]:
+    if not folder.is_dir():
+        raise SettingError(
+            f"{setting} = {str(folder)!r} is no folder; expected one with files such as "
+            "explainer.txt, which stand in for the shipped ones."
+        )
+    found = {path.name: path for path in sorted(folder.iterdir()) if path.name[0] != "."}
+    if unknown := sorted(set(found) - set(known())):
+        raise SettingError(
+            f"{setting} = {str(folder)!r} holds {unknown}, which no prompt is called; "
+            f"expected some of {known()}."
+        )
+    try:
+        return {name: path.read_text(encoding="utf-8") for name, path in found.items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"{setting} = {str(folder)!r} holds a file that is not readable UTF-8 text: "
+            f"{error}; restore it."
+        ) from error
+
+
+@cache
+def _shipped(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _explainer_case(raw: dict[str, Any]) -> ExplainerCase:
+    return ExplainerCase(
+        tuple(
+            ShownWindow(
+                window["text"],
+                tuple((str(token), int(value)) for token, value in window["activations"]),
+            )
+            for window in raw.get("windows", ())
+        ),
+        tuple(raw.get("silent", ())),
+        tuple(
+            ShownToken(str(token), int(windows), int(least), int(most))
+            for token, windows, least, most in raw.get("tokens", ())
+        ),
+        raw["reasoning"].strip(),
+        raw["explanation"],
     )
 
 
-def _toml(name: str) -> list[dict[str, Any]]:
-    raw = (files(__package__) / f"{name}.toml").read_text(encoding="utf-8")
-    cases: list[dict[str, Any]] = tomllib.loads(raw)["case"]
-    return cases
+def _scorer_case(raw: dict[str, Any]) -> ScorerCase:
+    return ScorerCase(
+        raw.get("explanation", ""),
+        tuple(raw["windows"]),
+        tuple(raw["answers"]),
+        tuple(raw.get("descriptions", ())),
+    )
+
+
+_SHIPPED = Prompts()

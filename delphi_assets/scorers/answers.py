@@ -7,7 +7,9 @@ In: a completion and the number of items. Out: answers, or the reason why there 
    is nothing but `1, 0, 1` counts as well.
 2. A list under the asked-for name "answers" beats any other, the last one if there are several;
    else the first list with as many answers as items is taken.
-3. With log-probabilities, the token that holds each answer gives P(1) / (P(0) + P(1)), summed over
+3. Without any list, answers may be numbered from 1 on: `1. yes`, `Excerpt 2: 0`, `{"3": true}`. The
+   last such run counts. An answer that goes on in words is none: "2: no doubt" is no "no".
+4. With log-probabilities, the token that holds each answer gives P(1) / (P(0) + P(1)), summed over
    the spellings of 0 and 1 among its alternatives (" 1", "true").
 """
 
@@ -20,14 +22,21 @@ from typing import NamedTuple
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
 
-_ANSWER = r"(?:[01](?![\d.])|true\b|false\b|\"[01]\"|'[01]')"
+_WORD = r"(?:[01](?!\.?\d)|true\b|false\b|yes\b|no\b)"
+_ANSWER = rf"(?:{_WORD}|\"{_WORD}\"|'{_WORD}')"
 _SEQUENCE = rf"\s*{_ANSWER}\s*(?:,\s*{_ANSWER}\s*)*,?\s*"
+_SPACED = rf"\s*{_ANSWER}(?:(?:\s*,\s*|\s+){_ANSWER})*[\s,.]*"
 _NAMED = re.compile(rf"[\"']answers[\"']\s*:\s*\[({_SEQUENCE})\]", re.IGNORECASE)
 _LIST = re.compile(rf"\[({_SEQUENCE})\]", re.IGNORECASE)
-_BARE = re.compile(rf"\A(?:answers?\s*:)?({_SEQUENCE})\Z", re.IGNORECASE)
+_BARE = re.compile(rf"\A(?:answers?\s*:)?({_SPACED})\Z", re.IGNORECASE)
+_NUMBERED = re.compile(
+    rf"(?<![\w.])(\d+)[\"'*\])]*(?:\s*(?::|=|->|→|[–—-])\s*|[.)]\s+|\s+)[\"'*\[(]*\s*({_WORD})"
+    r"(?=[\"'*\])]*[ \t]*(?:$|[,.;:)}\](*\n–—-]))",
+    re.IGNORECASE,
+)
 _ONE = re.compile(_ANSWER, re.IGNORECASE)
 _FENCE = re.compile(r"```[a-z]*", re.IGNORECASE)
-_SPELLINGS = {"0": False, "false": False, "1": True, "true": True}
+_SPELLINGS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
 class Answers(NamedTuple):
@@ -47,17 +56,24 @@ class _Found(NamedTuple):
 
 def parse(completion: Completion, count: int) -> Answers:
     """The answers to `count` items, or why there are none. Nothing is made up."""
-    if completion.failure is not None:
-        return Answers(None, None, completion.failure)
-    text, finish = completion.answer or "", completion.finish_reason
-    if finish in (failures.CONTENT_FILTER, failures.REFUSAL):
-        return Answers(None, None, finish)
-    if not text.strip():
-        return Answers(None, None, failures.TRUNCATED if finish == "length" else failures.EMPTY)
-    found = _find(text, count)
+    failure = no_text(completion)
+    if failure is not None:
+        return Answers(None, None, failure)
+    found = _find(completion.answer or "", count)
     if isinstance(found, str):
-        return Answers(None, None, failures.TRUNCATED if finish == "length" else found)
+        cut = completion.finish_reason == "length"
+        return Answers(None, None, failures.TRUNCATED if cut else found)
     return Answers(found.predictions, _probabilities(completion.logprobs, found), None)
+
+
+def no_text(completion: Completion) -> str | None:
+    """Why there is no text to read at all; None where there is."""
+    finish = completion.finish_reason
+    if completion.failure is not None or finish in (failures.CONTENT_FILTER, failures.REFUSAL):
+        return completion.failure or finish
+    if (completion.answer or "").strip():
+        return None
+    return failures.TRUNCATED if finish == "length" else failures.EMPTY
 
 
 def _find(text: str, count: int) -> _Found | str:
@@ -65,7 +81,7 @@ def _find(text: str, count: int) -> _Found | str:
     named = [_found(match) for match in _NAMED.finditer(text)]
     if named:
         return named[-1] if len(named[-1].predictions) == count else failures.WRONG_COUNT
-    lists = [_found(match) for match in _LIST.finditer(text)] or _bare(text)
+    lists = [_found(match) for match in _LIST.finditer(text)] or _bare(text) or _numbered(text)
     fitting = [found for found in lists if len(found.predictions) == count]
     if fitting:
         return fitting[0]
@@ -92,6 +108,20 @@ def _bare(text: str) -> list[_Found]:
         if match := _BARE.match(blank):
             return [_found(match)]
     return []
+
+
+def _numbered(text: str) -> list[_Found]:
+    """The last run of answers numbered from 1 on."""
+    run: list[re.Match[str]] = []
+    for match in _NUMBERED.finditer(text):
+        if int(match[1]) == 1:
+            run = []
+        if int(match[1]) == len(run) + 1:
+            run.append(match)
+    if not run:
+        return []
+    answers = tuple(_SPELLINGS[match[2].lower()] for match in run)
+    return [_Found(answers, tuple(match.start(2) for match in run))]
 
 
 def _probabilities(logprobs: str | None, found: _Found) -> tuple[float | None, ...] | None:

@@ -1,13 +1,26 @@
 """Detection: which of these windows does the explanation match?
 
-In: a record. Out: its test windows (the latent fires: true) and its non-activating windows (false),
-as plain text, in a seeded order.
+The items are a latent's test windows (it fires: true) and its non-activating windows (false), as
+plain text, in a seeded order.
 """
 
 from delphi_assets.records import LatentRecord
 from delphi_assets.scorers.items import Item, shuffled
+from delphi_assets.scorers.judging import judge_of
+from delphi_assets.scorers.scorer import Scorer
+from delphi_assets.scorers.scoring import Scoring
 
-PLAIN = "plain"
+NAME, PLAIN = "detection", "plain"
+
+
+def detection(scoring: Scoring) -> Scorer[Item]:
+    """The scorer, with the judge that the settings name."""
+    return Scorer(
+        name=NAME,
+        items=lambda record, _: items(record, scoring.latent_seed(record.latent)),
+        n_items=sum,
+        judge=judge_of(NAME, scoring),
+    )
 
 
 def items(record: LatentRecord, seed: str) -> list[Item]:
@@ -23,5 +36,5 @@ def items(record: LatentRecord, seed: str) -> list[Item]:
             )
             for example in (*record.test, *record.non_activating)
         ),
-        f"{seed}|detection",
+        f"{seed}|{NAME}",
     )

@@ -1,7 +1,7 @@
 """Fuzzing: are the highlighted tokens the ones the explanation speaks of?
 
-In: a record. Out: its test windows with the tokens highlighted on which the latent fires (true),
-and its non-activating windows with the highlighting of a test window laid over them (false).
+The items are a latent's test windows with the tokens highlighted on which it fires (true), and its
+non-activating windows with the highlighting of a test window laid over them (false).
 
 The layout of the highlighting must not tell the two apart, so it is the same on both sides:
 
@@ -11,6 +11,11 @@ The layout of the highlighting must not tell the two apart, so it is the same on
    special tokens: the latent does not fire on those, so a mark there would say "false". Windows
    that hold special tokens choose first, while there is a choice.
 3. A window that no layout fits is left out.
+
+That is the type `default`. With `active`, the false items are the test windows once more, with the
+layout of another one laid over them that touches no token on which the latent fires. The judge has
+to know where in a window the pattern is, not only whether it is there. (Where all windows fire in
+the same places, as with `selection.center_examples`, no layout fits.)
 """
 
 from collections.abc import Collection
@@ -18,12 +23,49 @@ from collections.abc import Collection
 from delphi_assets.highlighting import mark
 from delphi_assets.records import Example, LatentRecord
 from delphi_assets.scorers.items import Item, order_of, shuffled
+from delphi_assets.scorers.judging import judge_of
+from delphi_assets.scorers.scorer import Scorer, Windows
+from delphi_assets.scorers.scoring import Scoring
 
+NAME = "fuzz"
 TRUE, FALSE = "true", "false"
 
 
+def fuzz(scoring: Scoring) -> Scorer[Item]:
+    """The scorer, with the judge that the settings name."""
+    threshold = scoring.profile.explain.threshold
+    active = scoring.settings.fuzz_type == "active"
+    return Scorer(
+        name=NAME,
+        items=lambda record, _: items(
+            record,
+            threshold,
+            scoring.latent_seed(record.latent),
+            scoring.special_tokens,
+            active=active,
+        ),
+        n_items=_n_active if active else _n_default,
+        judge=judge_of(
+            NAME, scoring, threshold=threshold, **({"type": "active"} if active else {})
+        ),
+    )
+
+
+def _n_default(windows: Windows) -> int:
+    return sum(windows) if windows.n_test else 0
+
+
+def _n_active(windows: Windows) -> int:
+    return 2 * windows.n_test
+
+
 def items(
-    record: LatentRecord, threshold: float, seed: str, special: Collection[str] = frozenset()
+    record: LatentRecord,
+    threshold: float,
+    seed: str,
+    special: Collection[str] = frozenset(),
+    *,
+    active: bool = False,
 ) -> list[Item]:
     """The record's items; `seed` names run, hookpoint, latent and seed.
 
@@ -31,9 +73,10 @@ def items(
     as text, on which no latent fires. Without test windows there is nothing to lay over the others,
     hence no item.
     """
-    seed = f"{seed}|fuzz"
+    seed = f"{seed}|{NAME}"
     true = [_true(example, record.max_activation, threshold) for example in record.test]
-    return shuffled([*true, *_false(true, record.non_activating, seed, special)], seed)
+    wrongly_marked = record.test if active else record.non_activating
+    return shuffled([*true, *_false(true, wrongly_marked, seed, special)], seed)
 
 
 def _true(example: Example, maximum: float, threshold: float) -> Item:
@@ -49,18 +92,18 @@ def _true(example: Example, maximum: float, threshold: float) -> Item:
 
 
 def _false(
-    true: list[Item], silent: list[Example], seed: str, special: Collection[str]
+    true: list[Item], examples: list[Example], seed: str, special: Collection[str]
 ) -> list[Item]:
     layouts = [
         item.marked
         for item in sorted(true, key=lambda item: order_of(seed, "match", item.example))
         if item.marked is not None
     ]
-    has_special = {example.example for example in silent if _special(example, special)}
+    constrained = {example.example for example in examples if _taboo(example, special)}
     in_turn = sorted(
-        silent,
+        examples,
         key=lambda example: (
-            example.example not in has_special,
+            example.example not in constrained,
             order_of(seed, "silent", example.example),
         ),
     )
@@ -68,7 +111,7 @@ def _false(
     found = []
     for example in in_turn:
         queue = queue or list(layouts)
-        taboo = _special(example, special)
+        taboo = _taboo(example, special)
         for marked in (*queue, *layouts):
             if not any(marked[place] for place in taboo):
                 found.append(_laid_over(example, marked))
@@ -78,8 +121,15 @@ def _false(
     return found
 
 
-def _special(example: Example, special: Collection[str]) -> list[int]:
-    return [place for place, token in enumerate(example.str_tokens) if token in special]
+def _taboo(example: Example, special: Collection[str]) -> list[int]:
+    """Places in which a mark would not be wrong, or would show that it is."""
+    return [
+        place
+        for place, (token, activation) in enumerate(
+            zip(example.str_tokens, example.activations, strict=True)
+        )
+        if activation or token in special
+    ]
 
 
 def _laid_over(example: Example, marked: tuple[bool, ...]) -> Item:
@@ -87,7 +137,7 @@ def _laid_over(example: Example, marked: tuple[bool, ...]) -> Item:
         example=example.example,
         variant=FALSE,
         truth=False,
-        quantile=None,
+        quantile=example.quantile,
         str_tokens=tuple(example.str_tokens),
         marked=marked,
     )

@@ -11,17 +11,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Item:
-    """One window put to a judge, with the right answer."""
+    """One window put to a judge, with the right answer. Scorers that ask for more subclass it."""
 
     example: int
     """Index of the example in its record."""
     variant: str
-    """detection: plain. fuzz: true or false, as its highlighting is."""
+    """What is asked about it, where a scorer asks several things: see the table predictions."""
     truth: bool
     quantile: int | None
     str_tokens: tuple[str, ...]
     marked: tuple[bool, ...] | None = None
     """Which tokens are highlighted; None where the scorer highlights none."""
+    chance: float | None = None
+    """Share of right picks by a judge that knows nothing, where one of several is to be picked."""
+
+
+AnItem = TypeVar("AnItem", bound=Item)
 
 
 def order_of(seed: str, *parts: object) -> str:
@@ -29,7 +34,7 @@ def order_of(seed: str, *parts: object) -> str:
     return hashlib.sha256("|".join([seed, *map(str, parts)]).encode()).hexdigest()
 
 
-def shuffled(items: Iterable[Item], seed: str) -> list[Item]:
+def shuffled(items: Iterable[AnItem], seed: str) -> list[AnItem]:
     """The items ordered by a hash of seed, example and variant."""
     return sorted(items, key=lambda item: order_of(seed, item.example, item.variant))
 

@@ -1,50 +1,101 @@
-"""The question that an LLM judge is asked: an explanation and a batch of items.
+"""Judges of single windows: does the explanation fit this one, yes or no?
 
-Instructions and worked examples come first and are the same for all latents. Windows are shown as
-`highlighting` shows them. A lexical explanation comes with a sentence on how to read it.
+`YesNo` asks an LLM about a few windows at a time; `LexicalYesNo` reads lexical explanations without
+one. Both serve every scorer whose items are windows, marked or not.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 
-from delphi_assets import prompts
-from delphi_assets.highlighting import FORMAT, highlight, show
-from delphi_assets.llm.requests import Message
+from delphi_assets import lexical
+from delphi_assets.llm.completions import Completion
+from delphi_assets.llm.requests import Message, Request
+from delphi_assets.scorers import answers
+from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.tasks import Explained
-from delphi_assets.settings import LLMSettings, ScoreSettings
+from delphi_assets.scorers.prompted import Prompted, window
+from delphi_assets.scorers.scorer import Answer, Asked, Computed, I, failures_of
+from delphi_assets.scorers.scoring import Scoring
 
 
-def messages(scorer: str, explained: Explained, items: Sequence[Item]) -> tuple[Message, ...]:
-    """The prompt of `scorer` for these items."""
-    description = explained.explanation
-    if explained.explainer == "lexical":
-        description = f"{_legend()}\n{description}"
-    asked = _question(description, [_text(item) for item in items])
-    return (*_instructions(scorer), Message("user", asked))
+def judge_of(role: str, scoring: Scoring, **shown: object) -> Asked[Item] | Computed[Item]:
+    """The judge that the settings name; `shown` are settings that change what a question shows."""
+    if scoring.settings.scorer_model == "lexical":
+        return LexicalYesNo(**shown)
+    return YesNo(role, scoring, **shown)
 
 
-def judge_hash(settings: ScoreSettings, llm: LLMSettings, scorer: str, threshold: float) -> str:
-    """Names how the judge is asked: answers to other questions are not to be mixed with its own.
+class YesNo(Prompted[Item]):
+    """An LLM that answers 1 or 0 to each of a few windows."""
 
-    Hash of the instructions and of every setting that changes the question or how it is answered,
-    but for `max_tokens`. The lexical judge has no settings; `threshold` changes what fuzzing shows.
-    """
-    shown = {"threshold": threshold} if scorer == "fuzz" else {}
-    if settings.scorer_model == "lexical":
-        return " ".join(["lexical", *(f"{name} {value}" for name, value in shown.items())])
-    asked = {
-        "format": FORMAT,
-        "instructions": _instructions(scorer),
-        "legend": _legend(),
-        "temperature": llm.temperature,
-        "json_schema": llm.json_schema,
-        "log_prob": settings.log_prob,
-        "num_examples_per_scorer_prompt": settings.num_examples_per_scorer_prompt,
-        **shown,
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    def __init__(self, role: str, scoring: Scoring, **shown: object) -> None:
+        self._batch_size = scoring.settings.num_examples_per_scorer_prompt
+        super().__init__(role, scoring, num_examples_per_scorer_prompt=self._batch_size, **shown)
+
+    @property
+    def batch_size(self) -> int:
+        """Windows in a prompt."""
+        return self._batch_size
+
+    @property
+    def instructions(self) -> tuple[Message, ...]:
+        """`<role>.txt` and the worked examples of `<role>.toml`."""
+        turns = [self.system(self.role)]
+        for case in self.scoring.prompts.scorer_cases(self.role):
+            turns.append(Message("user", _question(case.explanation, case.windows)))
+            turns.append(Message("assistant", json.dumps({"answers": case.answers})))
+        return tuple(turns)
+
+    def request(self, explained: Explained, items: Sequence[Item]) -> Request:
+        """The numbered windows under the explanation."""
+        windows = [window(item) for item in items]
+        return self.ask(_question(self.description(explained), windows), schema(len(items)))
+
+    def read(self, completion: Completion, items: Sequence[Item]) -> Sequence[Answer]:
+        """A yes or no an item, with its probability where the log-probabilities tell."""
+        parsed = answers.parse(completion, len(items))
+        if parsed.predictions is None:
+            return failures_of(parsed.failure or "", items)
+        probabilities = parsed.probabilities or [None] * len(items)
+        return [Answer(*pair) for pair in zip(parsed.predictions, probabilities, strict=True)]
+
+
+class Lexical(Computed[I]):
+    """What judges by counting have in common: they read lexical explanations, without an LLM."""
+
+    def __init__(self, **shown: object) -> None:
+        self._shown = shown
+
+    @property
+    def model(self) -> str:
+        """Always `lexical`."""
+        return "lexical"
+
+    @property
+    def judge_hash(self) -> str:
+        """The judge has no settings; those that change what it is shown are named."""
+        return " ".join(["lexical", *(f"{name} {value}" for name, value in self._shown.items())])
+
+    def reads(self, explained: Explained) -> bool:
+        """Only what the lexical explainer wrote."""
+        return explained.explainer == "lexical"
+
+
+class LexicalYesNo(Lexical[Item]):
+    """Even odds and more are a yes."""
+
+    def answer(self, explained: Explained, items: Sequence[Item]) -> Sequence[Answer]:
+        """A probability an item."""
+        probabilities = [fit(explained.explanation, item) for item in items]
+        return [Answer(probability >= 0.5, probability) for probability in probabilities]
+
+
+def fit(explanation: str, item: Item) -> float:
+    """Probability that a lexical explanation fits the window, or its marks where it has any."""
+    text = explanation or lexical.EMPTY
+    if item.marked is None:
+        return lexical.judge_detection(text, item.str_tokens)
+    return lexical.judge_fuzz(text, item.str_tokens, item.marked)
 
 
 def schema(count: int) -> str:
@@ -66,25 +117,6 @@ def schema(count: int) -> str:
     )
 
 
-def _instructions(scorer: str) -> tuple[Message, ...]:
-    system = "\n\n".join([prompts.text(scorer), prompts.text("excerpts")])
-    turns = [Message("system", system)]
-    for case in prompts.scorer_cases(scorer):
-        turns.append(Message("user", _question(case.explanation, case.windows)))
-        turns.append(Message("assistant", json.dumps({"answers": case.answers})))
-    return tuple(turns)
-
-
-def _legend() -> str:
-    return prompts.text("lexical")
-
-
-def _text(item: Item) -> str:
-    if item.marked is None:
-        return show("".join(item.str_tokens))
-    return highlight(item.str_tokens, item.marked)
-
-
-def _question(description: str, windows: Sequence[str]) -> str:
+def _question(described: str, windows: Sequence[str]) -> str:
     numbered = [f"Excerpt {number}: {text}" for number, text in enumerate(windows, start=1)]
-    return "\n\n".join([f"Description: {description}", *numbered])
+    return "\n\n".join([f"Description: {described}", *numbered])

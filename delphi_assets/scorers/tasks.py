@@ -1,40 +1,20 @@
 """What is to be judged: tasks, made of explanations, scorers and controls.
 
-In: stored explanations. Out: a `Task` a scorer and explanation, on the latent it was written for
-(control `none`) and, as a floor, on one other latent (control `shuffled`).
+In: latents, their stored explanations, scorers. Out: a `Task` a scorer and explanation, on the
+latent it was written for (control `none`), and the floors that are asked for: the same latent
+judged by the explanation of another one (control `shuffled`) and by an empty one (control `empty`,
+once a latent, whatever the number of its explanations). A scorer that needs no explanation has one
+task a latent.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
+from delphi_assets.scorers.explained import Explained, unexplained
 from delphi_assets.scorers.items import order_of
-from delphi_assets.settings import Scorer, ScoreSettings
+from delphi_assets.scorers.scorer import EMPTY, SHUFFLED, Scorer
 
-NONE, SHUFFLED = "none", "shuffled"
-
-
-class Explained(NamedTuple):
-    """A stored explanation."""
-
-    latent: int
-    explanation_id: str
-    explainer: str
-    model: str
-    prompt_hash: str | None
-    explanation: str
-
-
-class Windows(NamedTuple):
-    """How many windows a latent has for the scorers."""
-
-    n_test: int
-    n_non_activating: int
-
-    def items(self, scorer: str) -> int:
-        """Items that `scorer` makes of them."""
-        if scorer == "fuzz" and not self.n_test:
-            return 0
-        return self.n_test + self.n_non_activating
+NONE = "none"
 
 
 class Task(NamedTuple):
@@ -42,20 +22,35 @@ class Task(NamedTuple):
 
     latent: int
     explained: Explained
-    scorer: Scorer
+    scorer: Scorer[Any]
     control: str
 
 
 def plan(
-    mine: Iterable[Explained], judged: Iterable[Explained], settings: ScoreSettings, seed: str
+    latents: Collection[int],
+    stored: Iterable[Explained],
+    scorers: Iterable[Scorer[Any]],
+    controls: Collection[str],
+    seed: str,
 ) -> Iterator[Task]:
-    """Tasks for the explanations in `mine`; controls are drawn from all that are `judged`."""
-    others = assign_others(judged, seed) if settings.shuffled else {}
-    for one in mine:
-        for scorer in settings.scorers:
-            yield Task(one.latent, one, scorer, NONE)
-            if one.explanation_id in others:
-                yield Task(one.latent, others[one.explanation_id], scorer, SHUFFLED)
+    """Tasks for `latents`, by scorer; `shuffled` draws from all that are `stored`."""
+    stored = list(stored)
+    others = assign_others(stored, seed) if SHUFFLED in controls else {}
+    for scorer in scorers:
+        if not scorer.needs_explanation:
+            yield from (Task(latent, unexplained(latent), scorer, NONE) for latent in latents)
+            continue
+        mine = [one for one in stored if one.latent in latents and scorer.judge.reads(one)]
+        yield from (Task(one.latent, one, scorer, NONE) for one in mine)
+        if SHUFFLED in scorer.controls:
+            yield from (
+                Task(one.latent, others[one.explanation_id], scorer, SHUFFLED)
+                for one in mine
+                if one.explanation_id in others
+            )
+        if EMPTY in controls and EMPTY in scorer.controls:
+            for latent in dict.fromkeys(one.latent for one in mine):
+                yield Task(latent, unexplained(latent), scorer, EMPTY)
 
 
 def assign_others(explained: Iterable[Explained], seed: str) -> dict[str, Explained]:

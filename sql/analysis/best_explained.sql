@@ -1,10 +1,11 @@
 -- Which explanations predict their latent best?
--- Parameters: $run, $hookpoint, $scorer (detection or fuzz), $n_rows (most rows shown).
+-- Parameters: $run, $hookpoint, $scorer (one that says yes or no, such as
+--   detection), $n_rows (most rows shown).
 -- Columns: latent, its score by that scorer, its explanation, and what is known of the latent.
 select
     scores.latent,
     scores.balanced_accuracy,
-    scores.auc,
+    scores.auroc,
     scores.f1,
     scores.model as judge,
     explanations.explainer,
@@ -20,7 +21,9 @@ select
     scores.explanation_id
 from scores
 inner join explanations
-    on scores.explanation_id = explanations.explanation_id
+    on scores.run = explanations.run
+    and scores.hookpoint = explanations.hookpoint
+    and scores.explanation_id = explanations.explanation_id
 inner join latents
     on scores.run = latents.run
     and scores.hookpoint = latents.hookpoint
@@ -33,7 +36,7 @@ where
     and scores.balanced_accuracy is not null
 order by
     scores.balanced_accuracy desc,
-    scores.auc desc nulls last,
+    scores.auroc desc nulls last,
     scores.latent,
     scores.explanation_id,
     scores.selection,

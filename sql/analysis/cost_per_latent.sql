@@ -13,6 +13,14 @@ with used as (
     where run = $run and hookpoint = $hookpoint and request is not null
     union all
     select distinct
+        'explanation' as stage,
+        explainer as method,
+        latent,
+        quick_request as request
+    from explanations
+    where run = $run and hookpoint = $hookpoint and quick_request is not null
+    union all
+    select distinct
         'prediction' as stage,
         scorer as method,
         latent,

@@ -5,7 +5,11 @@
 with explained as (
     select distinct latent
     from explanations
-    where run = $run and hookpoint = $hookpoint and explanation is not null
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and explanation is not null
+        and coalesce(chosen, true)
 ),
 
 scored as (

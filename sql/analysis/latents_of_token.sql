@@ -1,7 +1,7 @@
 -- Which latents does a token activate most?
 -- Parameters: $run, $hookpoint, $str_token (the token as text, with its leading space), $n_rows.
 -- Columns: latent, the token's share of its activation mass and rank among its top tokens, firing
---   density, largest activation, and its explanations.
+--   density, largest activation, and its explanations, without candidates that were not chosen.
 with firing as (
     select
         latent,
@@ -18,7 +18,11 @@ texts as (
         latent,
         list(explanation order by explainer, model, explanation_id) as explanations
     from explanations
-    where run = $run and hookpoint = $hookpoint and explanation is not null
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and explanation is not null
+        and coalesce(chosen, true)
     group by latent
 )
 

@@ -1,5 +1,5 @@
 -- Where does an LLM's explanation beat counting on the same latent, by the same judge?
--- Parameters: $run, $hookpoint, $scorer (detection or fuzz).
+-- Parameters: $run, $hookpoint, $scorer (one that says yes or no, such as detection).
 -- Columns: latent, judge, both explanations, both scores, and what the LLM gained. Only latents
 --   that both explained and the judge, asked in the same way, scored on the same selection of
 --   examples.
@@ -16,7 +16,9 @@ with scored as (
         scores.balanced_accuracy
     from scores
     inner join explanations
-        on scores.explanation_id = explanations.explanation_id
+        on scores.run = explanations.run
+        and scores.hookpoint = explanations.hookpoint
+        and scores.explanation_id = explanations.explanation_id
     where
         scores.run = $run
         and scores.hookpoint = $hookpoint

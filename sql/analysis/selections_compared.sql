@@ -1,12 +1,13 @@
 -- How do the scores of several selections compare, for example of random and of semantic negatives?
 -- Parameters: $run, $hookpoint, $selection (the one that the others are compared with).
--- Columns: explainer, scorer, judge, how it was asked (judge_hash), control, the selection; the
---   latents scored there with means of balanced accuracy and AUC; and over the latents scored under
---   $selection too (n_shared) by how much their means are above those of $selection.
+-- Columns: explainer ('none' where none was asked), scorer, judge, how it was asked (judge_hash),
+--   control, the selection; the latents scored there with means of balanced accuracy and AUROC; and
+--   over the latents scored under $selection too (n_shared) by how much their means are above those
+--   of $selection.
 with by_latent as (
     select
-        explanations.explainer,
-        explanations.model as explainer_model,
+        coalesce(explanations.explainer, 'none') as explainer,
+        coalesce(explanations.model, 'none') as explainer_model,
         scores.scorer,
         scores.model as judge,
         scores.judge_hash,
@@ -14,10 +15,12 @@ with by_latent as (
         scores.selection,
         scores.latent,
         avg(scores.balanced_accuracy) as balanced_accuracy,
-        avg(scores.auc) as auc
+        avg(scores.auroc) as auroc
     from scores
-    inner join explanations
-        on scores.explanation_id = explanations.explanation_id
+    left join explanations
+        on scores.run = explanations.run
+        and scores.hookpoint = explanations.hookpoint
+        and scores.explanation_id = explanations.explanation_id
     where scores.run = $run and scores.hookpoint = $hookpoint
     group by all
 ),
@@ -27,7 +30,7 @@ compared as (
         by_latent.*,
         others.latent is not null as shared,
         by_latent.balanced_accuracy - others.balanced_accuracy as gained_balanced_accuracy,
-        by_latent.auc - others.auc as gained_auc
+        by_latent.auroc - others.auroc as gained_auroc
     from by_latent
     left join by_latent as others
         on others.selection = $selection
@@ -50,10 +53,10 @@ select
     selection,
     count(*) as n_latents,
     avg(balanced_accuracy) as balanced_accuracy,
-    avg(auc) as auc,
+    avg(auroc) as auroc,
     count(*) filter (shared) as n_shared,
     avg(gained_balanced_accuracy) as gained_balanced_accuracy,
-    avg(gained_auc) as gained_auc
+    avg(gained_auroc) as gained_auroc
 from compared
 group by
     explainer,

@@ -8,7 +8,11 @@ select
     count(distinct latent) as n_latents,
     list_sort(list(distinct latent)) as latents
 from explanations
-where run = $run and hookpoint = $hookpoint and explanation is not null
+where
+    run = $run
+    and hookpoint = $hookpoint
+    and explanation is not null
+    and coalesce(chosen, true)
 group by explainer, model, explanation
 having count(distinct latent) > 1
 order by n_latents desc, explainer, model, explanation

@@ -1,7 +1,8 @@
 -- In which windows did the explainer see the latent fire?
 -- Parameters: $explanation_id.
 -- Columns: example, rank bin (0 the strongest), largest activation, the window as text with
---   <<tokens on which the latent fires>>, position of its first token, the explanation.
+--   <<tokens on which the latent fires>>, position of its first token, the explanation. Windows in
+--   which the latent is silent are left out; those that best_of_k held out are not.
 select
     examples.example,
     examples.quantile,

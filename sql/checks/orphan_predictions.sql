@@ -2,6 +2,7 @@
 -- Parameters: $run, $hookpoint, $n_rows (most rows shown).
 -- Columns: what is missing (explanation or example), explanation_id, latent, selection, scorer,
 --   model, control, and the number of such predictions.
+-- What is judged without an explanation has the explanation_id 'none', and none to look for.
 -- An imported prediction (judge_hash 'delphi', where real ones have a hash) has no window to look
 --   for: Delphi does not store where in the corpus its judged windows lie.
 with of_hookpoint as (
@@ -19,6 +20,7 @@ without_explanation as (
         on of_hookpoint.run = explanations.run
         and of_hookpoint.hookpoint = explanations.hookpoint
         and of_hookpoint.explanation_id = explanations.explanation_id
+    where of_hookpoint.explanation_id <> 'none'
 ),
 
 without_example as (

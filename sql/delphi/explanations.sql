@@ -3,7 +3,7 @@
 -- Needs: the view explanations.
 -- Columns: latent, explanation_id, selection, explainer, model, explanation, failure, in order of
 --   latent, selection, explainer and model: of those equal in these the one written last. Of
---   failures only 'unparseable', which Delphi has a text for.
+--   failures only 'unparseable', which Delphi has a text for; of candidates only the chosen ones.
 -- `lag(...) is null` keeps the first row, see sql/views/explanations.sql.
 select
     latent,
@@ -18,6 +18,7 @@ where
     run = $run
     and hookpoint = $hookpoint
     and (failure is null or failure = 'unparseable')
+    and coalesce(chosen, true)
     and ($selection::varchar is null or selection = $selection::varchar)
     and ($explainer::varchar is null or explainer = $explainer::varchar)
     and ($model::varchar is null or model = $model::varchar)

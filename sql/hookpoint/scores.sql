@@ -16,7 +16,7 @@ select
     f1,
     accuracy,
     balanced_accuracy,
-    auc
+    auroc
 from scores
 where run = $run and hookpoint = $hookpoint and latent = $latent
 order by control, scorer, model, selection, explanation_id, judge_hash;

@@ -15,5 +15,6 @@ where
     and hookpoint = $hookpoint
     and selection = $selection
     and explanation is not null
+    and coalesce(chosen, true)
     and ($explainer::varchar is null or explainer = $explainer::varchar)
 order by latent, explanation_id;

@@ -1,0 +1,103 @@
+"""The form in which an explanation is asked for, and the explanation in an answer.
+
+In: a completion. Out: a text, or the reason why there is none. As text, the explanation stands
+behind `MARKER`; as JSON, in the field `explanation`. Chain of thought may come before either.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from delphi_assets.llm import failures
+from delphi_assets.llm.completions import Completion
+from delphi_assets.llm.requests import Message
+from delphi_assets.prompts import ExplainerCase, Prompts
+
+MARKER = "[EXPLANATION]:"
+
+
+class Explanation(NamedTuple):
+    """A text, or the code of the reason why there is none (see `llm.failures`)."""
+
+    text: str | None
+    failure: str | None
+
+    def failure_of(self) -> str | None:
+        """The failure, as `llm.repair` asks for it."""
+        return self.failure
+
+
+def schema(cot: bool) -> str:
+    """JSON schema of the answer, as JSON text."""
+    fields = ["reasoning", "explanation"] if cot else ["explanation"]
+    return json.dumps(
+        {
+            "type": "object",
+            "properties": {field: {"type": "string"} for field in fields},
+            "required": fields,
+            "additionalProperties": False,
+        }
+    )
+
+
+def parse(completion: Completion) -> Explanation:
+    """The explanation in an answer, or why there is none. Nothing is made up."""
+    if completion.failure is not None:
+        return Explanation(None, completion.failure)
+    answer, finish = (completion.answer or "").strip(), completion.finish_reason
+    if finish in (failures.CONTENT_FILTER, failures.REFUSAL):
+        return Explanation(None, finish)
+    if finish == "length":
+        return Explanation(None, failures.TRUNCATED)
+    if not answer:
+        return Explanation(None, failures.EMPTY)
+    text = _explanation(answer)
+    if text is None:
+        code = failures.REFUSAL if failures.is_refusal(answer) else failures.UNPARSEABLE
+        return Explanation(None, code)
+    return Explanation(text, None) if text else Explanation(None, failures.EMPTY)
+
+
+def worked(
+    questions: Sequence[str], cases: Sequence[ExplainerCase], cot: bool, json_schema: bool
+) -> list[Message]:
+    """Worked examples as earlier turns: a question, and the answer that is wanted."""
+    return [
+        message
+        for question, case in zip(questions, cases, strict=True)
+        for message in (
+            Message("user", question),
+            Message("assistant", _reply(case, cot, json_schema)),
+        )
+    ]
+
+
+def form(prompts: Prompts, cot: bool, json_schema: bool) -> str:
+    """The instruction on the form of the answer."""
+    name = "json" if json_schema else "text"
+    reasoning = "_reasoning" if json_schema and cot else ""
+    return prompts.text(f"explainer_answer_{name}{reasoning}")
+
+
+def _reply(case: ExplainerCase, cot: bool, json_schema: bool) -> str:
+    if json_schema:
+        thought = {"reasoning": " ".join(case.reasoning.split())} if cot else {}
+        return json.dumps({**thought, "explanation": case.explanation})
+    thoughts = f"{case.reasoning}\n" if cot else ""
+    return f"{thoughts}{MARKER} {case.explanation}"
+
+
+def _explanation(answer: str) -> str | None:
+    """The text behind the last marker or in the last JSON object; None without either."""
+    _, marker, text = answer.rpartition(MARKER)
+    if marker:
+        return " ".join(text.replace("```", " ").split()).strip("*_ ")
+    for start in [match.start() for match in re.finditer(r"\{", answer)][::-1]:
+        try:
+            found, _ = json.JSONDecoder().raw_decode(answer[start:])
+        except json.JSONDecodeError:
+            continue
+        if isinstance(found, dict) and isinstance(found.get("explanation"), str):
+            return " ".join(found["explanation"].split())
+    return None

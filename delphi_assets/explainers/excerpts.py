@@ -1,0 +1,54 @@
+"""Windows as the prompts of explainers show them: numbered excerpts with their strong tokens.
+
+In: train windows. Out: text, an excerpt a paragraph, as `highlighting` shows windows. Tokens whose
+activation is above `threshold` times the latent's maximum are highlighted, and listed below with
+their activation, normalized to 0-10, where `show_activations` asks for it.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from delphi_assets.highlighting import highlight, mark, show
+from delphi_assets.prompts import ShownWindow
+from delphi_assets.records import Example
+from delphi_assets.settings import ExplainSettings
+
+
+def shown(
+    examples: Iterable[Example], maximum: float, settings: ExplainSettings
+) -> list[ShownWindow]:
+    """Windows with their strong tokens marked; `maximum` is the latent's largest activation."""
+    return [_shown(example, maximum, settings.threshold) for example in examples]
+
+
+def _shown(example: Example, maximum: float, threshold: float) -> ShownWindow:
+    marked = mark(example.activations, threshold, maximum, inclusive=False)
+    pairs = [
+        (show(token), value)
+        for token, value, is_marked in zip(
+            example.str_tokens, example.normalized, marked, strict=True
+        )
+        if is_marked
+    ]
+    return ShownWindow(highlight(example.str_tokens, marked), tuple(pairs))
+
+
+def active(windows: Sequence[ShownWindow], show_activations: bool) -> str:
+    """Numbered windows, with the activations of their marked tokens where asked for."""
+    parts = []
+    for number, (text, pairs) in enumerate(windows, start=1):
+        part = f"Excerpt {number}: {text}"
+        if show_activations:
+            part += "\nActivations: " + ", ".join(f"({quoted(t)}, {v})" for t, v in pairs)
+        parts.append(part)
+    return "\n\n".join(parts)
+
+
+def silent(texts: Iterable[str]) -> str:
+    """Numbered windows in which the latent is silent."""
+    return "\n\n".join(f"Silent excerpt {n}: {text}" for n, text in enumerate(texts, start=1))
+
+
+def quoted(token: str) -> str:
+    """A token between quotes, so that its spaces show."""
+    return json.dumps(token, ensure_ascii=False)

@@ -1,0 +1,158 @@
+"""What is stored of a hookpoint's explanations, and which rows would be news.
+
+In: the table explanations, an explainer and its terms. Out: which latents have a text, which
+questions failed for good, and rows for candidates, without those that are there already.
+
+An `explanation_id` is the hash of all that makes an explanation what it is: latent, selection,
+explainer, model, prompt, the settings that count (`Explainer.made_by`), and which candidate it is.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import NamedTuple
+
+from delphi_assets import database
+from delphi_assets.explainers.explainer import Candidate, Explainer
+from delphi_assets.explainers.terms import Terms
+from delphi_assets.llm import failures
+from delphi_assets.llm.rows import Row
+
+
+class Outcome(NamedTuple):
+    """What is stored for an explanation."""
+
+    latent: int
+    selection: str
+    failure: str | None
+    request: str | None
+    quick_score: float | None
+    chosen: bool
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is a text for the scorers."""
+        return self.chosen and self.failure is None
+
+
+class Outcomes:
+    """The stored explanations of a hookpoint, as `explainer` sees them under `terms`."""
+
+    def __init__(self, explainer: Explainer, terms: Terms) -> None:
+        self._explainer, self._terms = explainer, terms
+        self._stored = self._read()
+
+    def __len__(self) -> int:
+        """Explanations of the hookpoint, by whatever explainer."""
+        return len(self._stored)
+
+    @property
+    def of_selection(self) -> list[Outcome]:
+        """Those of the selection, by whatever explainer."""
+        return [one for one in self._stored.values() if one.selection == self._terms.selection]
+
+    def has_text(self, latent: int) -> bool:
+        """Whether this explainer's text for the latent is there."""
+        return any(outcome.has_text for outcome in self._of(latent))
+
+    def is_tried(self, latent: int) -> bool:
+        """Whether a text, or a reason why there is none, is there."""
+        return any(True for _ in self._of(latent))
+
+    @cached_property
+    def final(self) -> dict[str, str]:
+        """Failures that asking again cannot mend, by request."""
+        return {
+            one.request: one.failure
+            for one in self._stored.values()
+            if one.request and one.failure and one.failure not in failures.OPEN
+        }
+
+    def news(self, latent: int, candidates: Sequence[Candidate]) -> list[Row]:
+        """Rows of the candidates that say something else than is stored."""
+        return [
+            self._row(identity, latent, candidate)
+            for candidate in candidates
+            if _differs(
+                self._stored.get(identity := self._identity(latent, candidate.number)), candidate
+            )
+        ]
+
+    def _read(self) -> dict[str, Outcome]:
+        with database.connect(self._terms.lake) as con:
+            rows = database.query(con, "explanations/outcomes", **self._terms.keys).to_pylist()
+        return {row.pop("explanation_id"): Outcome(**row) for row in rows}
+
+    @cached_property
+    def _numbers(self) -> tuple[int | None, ...]:
+        return tuple(self._explainer.candidates(self._terms.settings))
+
+    @cached_property
+    def _model(self) -> str:
+        settings = self._terms.settings
+        return settings.explainer_model if self._explainer.needs_model else settings.explainer
+
+    @cached_property
+    def _prompt_hash(self) -> str:
+        return self._explainer.prompt_hash(self._terms)
+
+    @cached_property
+    def _made_by(self) -> dict[str, object]:
+        return {
+            "run": self._terms.run,
+            "hookpoint": self._terms.hookpoint,
+            "selection": self._terms.selection,
+            "explainer": self._terms.settings.explainer,
+            "model": self._model,
+            "prompt": self._prompt_hash,
+            **self._explainer.made_by(self._terms),
+        }
+
+    def _identity(self, latent: int, number: int | None) -> str:
+        which = {} if number is None else {"candidate": number}
+        made_by = json.dumps({**self._made_by, "latent": latent, **which}, sort_keys=True)
+        return hashlib.sha256(made_by.encode()).hexdigest()[:32]
+
+    def _of(self, latent: int) -> Iterator[Outcome]:
+        for number in self._numbers:
+            outcome = self._stored.get(self._identity(latent, number))
+            if outcome is not None:
+                yield outcome
+
+    def _row(self, identity: str, latent: int, candidate: Candidate) -> Row:
+        text, failure = candidate.explanation
+        completion = candidate.completion
+        return {
+            "explanation_id": identity,
+            "latent": latent,
+            "selection": self._terms.selection,
+            "explainer": self._terms.settings.explainer,
+            "model": self._model,
+            "candidate": candidate.number,
+            "quick_score": candidate.quick_score,
+            "chosen": candidate.chosen,
+            "explanation": text,
+            "failure": failure,
+            "prompt_hash": self._prompt_hash,
+            "request": completion and completion.request,
+            "quick_request": candidate.quick_request,
+            "n_examples": candidate.n_examples,
+            "prompt_tokens": completion and completion.prompt_tokens,
+            "completion_tokens": completion and completion.completion_tokens,
+            "cost": completion and completion.cost,
+            "latency": completion and completion.latency,
+            "written_at": datetime.now(UTC),
+        }
+
+
+def _differs(stored: Outcome | None, candidate: Candidate) -> bool:
+    if stored is None:
+        return True
+    return (stored.failure, stored.request, stored.quick_score, stored.chosen) != (
+        candidate.explanation.failure,
+        candidate.completion and candidate.completion.request,
+        candidate.quick_score,
+        candidate.chosen,
+    )

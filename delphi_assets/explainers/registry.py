@@ -1,0 +1,90 @@
+"""Explainers by name. In: a name. Out: the `Explainer`.
+
+To add one's own, write a function from a latent's record to a text and call
+`register("my_explainer", my_function)` before the stage runs; or give its place,
+`"my_package.my_module:my_function"`, wherever an explainer's name is expected, in a profile or in
+the Launchpad. The record holds train windows only. An explainer that asks an LLM is a
+`functions.PromptExplainer` of a function that returns the messages. Rows carry the name under which
+the explainer was called, and its version: a function that was changed is asked again when it is
+registered as another version.
+
+Explainers are imported when they are used.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias
+
+from delphi_assets.errors import SettingError
+
+if TYPE_CHECKING:
+    # The settings check names against this module.
+    from delphi_assets.explainers.explainer import Explainer
+    from delphi_assets.records import LatentRecord
+
+    Explains: TypeAlias = Explainer | Callable[[LatentRecord], str]
+
+_PLACES = {
+    "default": "delphi_assets.explainers.default:DEFAULT",
+    "contrastive": "delphi_assets.explainers.contrastive:CONTRASTIVE",
+    "single_token": "delphi_assets.explainers.single_token:SINGLE_TOKEN",
+    "best_of_k": "delphi_assets.explainers.best_of_k:BEST_OF_K",
+    "lexical": "delphi_assets.explainers.counting:LEXICAL",
+    "none": "delphi_assets.explainers.stored:NONE",
+}
+_REGISTERED: "dict[str, Explainer]" = {}
+
+
+def register(name: str, explains: "Explains", version: str = "1") -> None:
+    """Make an explainer known as `name`; one registered before under that name is replaced.
+
+    `version` goes with a function: another one makes its explanations others. Raises `SettingError`
+    for the name of a shipped explainer.
+    """
+    if name in _PLACES:
+        raise SettingError(
+            f"an explainer {name!r} comes with delphi-assets; expected a name other than {known()}."
+        )
+    _REGISTERED[name] = _explainer(name, explains, version)
+
+
+def known() -> list[str]:
+    """Names of the explainers there are."""
+    return sorted({*_PLACES, *_REGISTERED})
+
+
+def make(name: str) -> "Explainer":
+    """The explainer `name`.
+
+    Raises `SettingError` for an unknown name, or a place where there is no explainer.
+    """
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    module, colon, attribute = _PLACES.get(name, name).partition(":")
+    if not colon:
+        raise SettingError(
+            f"there is no explainer {name!r}; expected one of {known()}, or "
+            "'package.module:function' for one of your own."
+        )
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingError(
+            f"the explainer {name!r} cannot be imported: {error}; expected "
+            "'package.module:function', of a module that this Python finds."
+        ) from error
+    return _explainer(name, found, "1")
+
+
+def _explainer(name: str, explains: "Explains", version: str) -> "Explainer":
+    from delphi_assets.explainers.explainer import Explainer
+    from delphi_assets.explainers.functions import FunctionExplainer
+
+    if isinstance(explains, Explainer):
+        return explains
+    if not callable(explains):
+        raise SettingError(
+            f"the explainer {name!r} is a {type(explains).__name__}; expected an Explainer, or a "
+            "function from a LatentRecord to a text."
+        )
+    return FunctionExplainer(explains, version)

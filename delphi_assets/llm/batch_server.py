@@ -1,0 +1,202 @@
+"""A provider's batch endpoint, through LiteLLM.
+
+In: the questions of a batch. Out: the provider's id; later the completions.
+
+1. The questions are uploaded as one JSON object a line, in the form of OpenAI's batch interface,
+   each under its hash; then the batch is created, with its name in the metadata.
+2. A batch that has ended has a file of answers, a file of errors, or both, in any order. A question
+   that is in neither was not dealt with in time and may be asked again.
+"""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+from delphi_assets.errors import DataError, SettingError
+from delphi_assets.llm import failures
+from delphi_assets.llm.attempts import Attempts
+from delphi_assets.llm.batch_store import Pending
+from delphi_assets.llm.completions import Completion, failed
+from delphi_assets.llm.litellm_calls import address, import_litellm, messages, sampling, served
+from delphi_assets.llm.reading import read_response
+from delphi_assets.llm.requests import Request
+from delphi_assets.llm.secrets import Endpoint, Scrubber
+from delphi_assets.llm.tokens import price
+from delphi_assets.settings import LLMSettings
+
+PROVIDERS = ("openai", "azure", "hosted_vllm", "litellm_proxy")
+"""Providers whose batches LiteLLM takes in OpenAI's form, without a bucket to store them in."""
+ENDED = ("completed", "failed", "expired", "cancelled")
+NAME = "delphi_assets"
+"""Key of the metadata that holds the name of a batch."""
+PAGE = 100
+
+
+class BatchServer:
+    """Raises `SettingError` for a provider without a batch endpoint."""
+
+    def __init__(
+        self,
+        settings: LLMSettings,
+        model: str,
+        endpoint: Endpoint,
+        attempts: Attempts,
+        scrub: Scrubber,
+    ) -> None:
+        self._litellm, self._attempts, self._scrub = import_litellm(), attempts, scrub
+        check_provider(model)
+        self._name, provider = served(model)
+        self._to = {
+            "custom_llm_provider": provider,
+            **address(provider, endpoint, settings.timeout),
+        }
+        self._provider = provider
+        self._price = price(model, batch=True)
+
+    async def submit(self, pending: Pending) -> str:
+        """The id of a batch of these questions."""
+        lines = "\n".join(json.dumps(self._line(one)) for one in pending.requests)
+        uploaded = await self._call(
+            f"upload|{pending.name}",
+            lambda: self._send(
+                "create_file", file=("questions.jsonl", lines.encode()), purpose="batch"
+            ),
+        )
+        created = await self._call(
+            f"create|{pending.name}", lambda: self._find_or_create(pending, uploaded.id)
+        )
+        return str(created)
+
+    async def _find_or_create(self, pending: Pending, uploaded: str) -> str:
+        # An attempt whose answer was lost may have created it.
+        found = await self._look_for(pending.name)
+        if found is not None:
+            return found
+        created = await self._send(
+            "create_batch",
+            completion_window="24h",
+            endpoint="/v1/chat/completions",
+            input_file_id=uploaded,
+            metadata={NAME: pending.name},
+        )
+        return str(created.id)
+
+    async def find(self, pending: Pending) -> str | None:
+        """The id of the batch if it was submitted."""
+        found: str | None = await self._call(
+            f"find|{pending.name}", lambda: self._look_for(pending.name)
+        )
+        return found
+
+    async def _look_for(self, name: str) -> str | None:
+        after = None
+        while True:
+            page = await self._send("list_batches", after=after, limit=PAGE)
+            for batch in page.data:
+                if (batch.metadata or {}).get(NAME) == name:
+                    return str(batch.id)
+            if not getattr(page, "has_more", False) or not page.data:
+                return None
+            after = page.data[-1].id
+
+    async def ended(self, batch: str) -> Any | None:
+        """The batch, if it has ended."""
+        found = await self._call(
+            f"look|{batch}", lambda: self._send("retrieve_batch", batch_id=batch)
+        )
+        return found if found.status in ENDED else None
+
+    async def completions(self, pending: Pending, ended: Any) -> list[Completion]:
+        """A completion a question."""
+        seconds = max(0.0, time.time() - (ended.created_at or time.time()))
+        lines: dict[str, dict[str, Any]] = {}
+        for file in (ended.error_file_id, ended.output_file_id):
+            if file:
+                lines |= {line["custom_id"]: line for line in await self._read(file)}
+        reason = self._reason(ended)
+        return [
+            self._completion(one, lines.get(one.hash), seconds, reason) for one in pending.requests
+        ]
+
+    def _reason(self, ended: Any) -> tuple[str, str]:
+        """Code and message for questions that the batch says nothing about."""
+        errors = getattr(ended.errors, "data", None) or []
+        told = "; ".join(str(error.message) for error in errors)
+        code = failures.REJECTED if ended.status == "failed" else failures.TIMEOUT
+        return code, self._scrub(f"batch {ended.id} has {ended.status} without an answer. {told}")
+
+    def _completion(
+        self,
+        request: Request,
+        line: dict[str, Any] | None,
+        seconds: float,
+        reason: tuple[str, str],
+    ) -> Completion:
+        if line is None:
+            return failed(request, *reason, seconds, 1)
+        response = line.get("response") or {}
+        if response.get("status_code") == 200:
+            answer = self._litellm.ModelResponse(**response["body"])
+            completion = read_response(request, answer, seconds, 1)
+            return completion.costing(self._price)
+        error = BatchedError(line, response)
+        return failed(request, failures.diagnose(error).code, self._scrub(str(error)), seconds, 1)
+
+    def _line(self, request: Request) -> dict[str, Any]:
+        asked = self._litellm.utils.get_optional_params(
+            model=self._name, custom_llm_provider=self._provider, **sampling(request)
+        )
+        asked.pop("extra_body", None)
+        asked.pop("stream", None)
+        body = {"model": self._name, "messages": messages(request, self._provider), **asked}
+        return {
+            "custom_id": request.hash,
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": body,
+        }
+
+    async def _read(self, file: str) -> Sequence[dict[str, Any]]:
+        content = await self._call(f"read|{file}", lambda: self._send("file_content", file_id=file))
+        return list(_objects(content.content))
+
+    async def _send(self, function: str, **arguments: Any) -> Any:
+        # LiteLLM's asynchronous functions leave a client open for each call.
+        send = getattr(self._litellm, function)
+        return await asyncio.to_thread(send, **arguments, **self._to)
+
+    async def _call(self, jitter: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        attempted = await self._attempts.make(call, random.Random(jitter))
+        if attempted.failure is not None:
+            raise DataError(
+                f"the batch endpoint failed with {attempted.failure.code}: "
+                f"{attempted.failure.message[:500]} - what was submitted is stored; start again to "
+                "continue, or set llm.batch = false."
+            )
+        return attempted.result
+
+
+def check_provider(model: str) -> None:
+    """Raises `SettingError` for a model of a provider without a batch endpoint."""
+    if served(model).provider not in PROVIDERS:
+        raise SettingError(
+            f"llm.batch = true with model = {model!r}: expected a model of one of "
+            f"{list(PROVIDERS)}, or llm.batch = false."
+        )
+
+
+class BatchedError(Exception):
+    """A question of a batch that has no answer, with the status of its own response."""
+
+    def __init__(self, line: dict[str, Any], response: dict[str, Any]) -> None:
+        super().__init__(json.dumps(line.get("error") or response.get("body")))
+        self.status_code = response.get("status_code")
+
+
+def _objects(content: bytes) -> Iterator[dict[str, Any]]:
+    for line in content.splitlines():
+        if line.strip():
+            yield json.loads(line)

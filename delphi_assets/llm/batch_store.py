@@ -1,0 +1,114 @@
+"""Batches on their way, in the lake, so that a run that is killed neither loses nor repeats one.
+
+    batches/run=<run>/<name>.json            the questions, written before they are submitted
+    batches/run=<run>/<name>.submitted.json  the provider's id of the batch, once it is known
+
+Both are removed when every answer is in the table completions. Questions without an id may have
+been submitted or not: `name` is in the batch's metadata, so that the provider can be asked. While a
+process submits, it holds a lock, so that another one that finds the questions waits for it; a lake
+at a URL has no locks, so only one process at a time should work on a run there.
+"""
+
+import fcntl
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+from delphi_assets.lake import Lake
+from delphi_assets.llm.requests import Message, Request
+from delphi_assets.manifests import folder_of
+
+
+class Pending(NamedTuple):
+    """A batch whose answers are not stored yet."""
+
+    name: str
+    requests: tuple[Request, ...]
+    batch: str | None
+    """The provider's id; None when it is not known whether the batch was submitted."""
+
+
+class BatchStore:
+    """Batches of one run and model."""
+
+    def __init__(self, lake: Lake, run: str, model: str) -> None:
+        self._lake, self._model = lake, model
+        self._folder = folder_of("batches", {"run": run})
+
+    def read(self) -> list[Pending]:
+        """All batches that are on their way, by name."""
+        root = f"{self._lake.root}/{self._folder}/"
+        names = sorted(path.rsplit("/", 1)[-1] for path in self._lake.fs.glob(f"{root}*.json"))
+        found = []
+        for name in names:
+            if name.endswith(".submitted.json"):
+                continue
+            stored = self._lake.read_json(f"{self._folder}/{name}")
+            if stored is not None and stored["model"] == self._model:
+                requests = tuple(_request(one) for one in stored["requests"])
+                found.append(self.with_id(Pending(name.removesuffix(".json"), requests, None)))
+        return found
+
+    def with_id(self, pending: Pending) -> Pending:
+        """The same with the provider's id, if it is stored by now."""
+        stored = self._lake.read_json(self._id_path(pending.name))
+        return pending if stored is None else pending._replace(batch=str(stored["batch"]))
+
+    @contextmanager
+    def submitting(self, pending: Pending) -> Iterator[bool]:
+        """Whether nobody else submits the batch; nobody does while the block is open."""
+        if not self._lake.local:
+            yield True
+            return
+        path = Path(self._lake.root, self._lock_path(pending.name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="ascii") as lock:
+            try:
+                # The system frees the lock of a process that is killed.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def draft(self, requests: Sequence[Request]) -> Pending:
+        """A batch of these questions, with a name of its own, not stored yet."""
+        return Pending(uuid.uuid4().hex, tuple(requests), None)
+
+    def write(self, pending: Pending) -> None:
+        """Store questions that are about to be submitted."""
+        requests = [asdict(request) for request in pending.requests]
+        stored = {"model": self._model, "requests": requests}
+        self._lake.write_text(self.path(pending), json.dumps(stored, ensure_ascii=False))
+
+    def submitted(self, pending: Pending, batch: str) -> Pending:
+        """Store the provider's id."""
+        self._lake.write_text(self._id_path(pending.name), json.dumps({"batch": batch}))
+        return pending._replace(batch=batch)
+
+    def remove(self, pending: Pending) -> None:
+        """Forget a batch whose answers are stored."""
+        self._lake.discard(self.path(pending))
+        self._lake.discard(self._id_path(pending.name))
+        self._lake.discard(self._lock_path(pending.name))
+
+    def path(self, pending: Pending) -> str:
+        """Where the questions are."""
+        return f"{self._folder}/{pending.name}.json"
+
+    def _id_path(self, name: str) -> str:
+        return f"{self._folder}/{name}.submitted.json"
+
+    def _lock_path(self, name: str) -> str:
+        return f"{self._folder}/{name}.lock"
+
+
+def _request(stored: dict[str, object]) -> Request:
+    messages = stored.pop("messages")
+    assert isinstance(messages, list)
+    turns = tuple(Message(*turn) for turn in messages)
+    return Request(messages=turns, **stored)  # type: ignore[arg-type]

@@ -1,0 +1,119 @@
+"""Budgets of a run in US dollars, tokens and calls, kept over all its stages and restarts.
+
+In: what the run's calls came to so far (the table completions), and each call before it is made.
+Out: leave to make it, or a `BudgetError`.
+
+1. Before a call, the most it can take is set aside: one call, its prompt (guessed from the
+   characters) and its longest answer (`max_tokens`), and their price.
+2. If that does not fit while other calls are open, the caller waits for one of them: an answer
+   takes mostly less than was set aside for it. If it does not fit and none is open, the budget is
+   at its end.
+3. The answer's own numbers replace what was set aside.
+
+So the calls are never exceeded. Tokens and dollars are exceeded at most by what the guesses of the
+prompts that are open at the time (`llm.max_concurrent`, or a batch) are too low together. Calls
+that fail have no count of tokens and are taken for free, as providers bill answers.
+Two processes that work on one run see each other's calls only when they start.
+"""
+
+import asyncio
+
+from delphi_assets.errors import BudgetError, SettingError
+from delphi_assets.llm.completions import Completion, Spent, spent
+from delphi_assets.llm.requests import Request
+from delphi_assets.llm.stopping import Stop
+from delphi_assets.llm.tokens import Price, guess, price
+from delphi_assets.settings import LLMSettings
+
+
+class Budget:
+    """The budgets of one run for calls of one model.
+
+    Raises `SettingError` for a budget in dollars when the model's price is unknown.
+    """
+
+    def __init__(self, settings: LLMSettings, model: str, before: Spent, stop: Stop) -> None:
+        self._limits = {
+            "llm.budget_dollars": settings.budget_dollars,
+            "llm.budget_tokens": settings.budget_tokens,
+            "llm.budget_calls": settings.budget_calls,
+        }
+        self._any = any(limit is not None for limit in self._limits.values())
+        self._price = price_of(settings, model)
+        self._spent, self._aside, self._stop = before, Spent(), stop
+        self._settled = asyncio.Condition()
+
+    async def reserve(self, request: Request) -> Spent:
+        """Set aside what the call can take at most; raises `BudgetError` when that is not left.
+
+        Raises the reason to stop when the stage stops meanwhile (see `wake`).
+        """
+        if not self._any:
+            return Spent()
+        call = self._most(request)
+        async with self._settled:
+            while (over := self._exceeded(call)) and self._aside.calls:
+                await self._settled.wait()
+                self._stop.check()
+            if over:
+                raise BudgetError(self._message(over, call))
+            self._aside = self._aside.plus(call)
+        return call
+
+    def paid(self, request: Request) -> Spent:
+        """Set aside what a call takes that an earlier process made."""
+        call = self._most(request) if self._any else Spent()
+        self._aside = self._aside.plus(call)
+        return call
+
+    async def settle(self, aside: Spent, completion: Completion | None) -> None:
+        """Replace what was set aside by what the call came to; None when it was not made."""
+        if not aside.calls:
+            return
+        async with self._settled:
+            self._aside = self._aside.minus(aside)
+            if completion is not None:
+                self._spent = self._spent.plus(spent(completion))
+            self._settled.notify_all()
+
+    async def wake(self) -> None:
+        """Tell those who wait that the stage has stopped."""
+        async with self._settled:
+            self._settled.notify_all()
+
+    def _most(self, request: Request) -> Spent:
+        prompt, answer = guess(request), request.max_tokens
+        return Spent(self._price.of(prompt, answer), prompt + answer, calls=1)
+
+    def _exceeded(self, call: Spent) -> str | None:
+        """The setting that the call would exceed, together with what is set aside."""
+        total = self._spent.plus(self._aside).plus(call)
+        for (setting, limit), value in zip(self._limits.items(), total, strict=True):
+            if limit is not None and value > limit:
+                return setting
+        return None
+
+    def _message(self, setting: str, call: Spent) -> str:
+        so_far = self._spent
+        return (
+            f"{setting} = {self._limits[setting]} is at its end: the run's calls came to "
+            f"{so_far.calls} calls, {so_far.tokens} tokens and ${so_far.dollars:.4f}, and the next "
+            f"one may take {call.tokens} tokens and ${call.dollars:.4f}. Raise {setting} and "
+            "start again: every answer is stored, and none is paid for twice."
+        )
+
+
+def price_of(settings: LLMSettings, model: str) -> Price:
+    """The price that a budget in dollars is kept with; nothing without one.
+
+    Raises `SettingError` when it is unknown.
+    """
+    if settings.budget_dollars is None:
+        return Price(0.0, 0.0)
+    known = price(model, settings.batch)
+    if known is None:
+        raise SettingError(
+            f"llm.budget_dollars = {settings.budget_dollars} cannot be kept: LiteLLM knows no "
+            f"price of model = {model!r}; expected llm.budget_tokens or llm.budget_calls instead."
+        )
+    return known

@@ -1,0 +1,96 @@
+"""Judges that are LLMs with a prompt: instructions, worked examples, then the question.
+
+Instructions and worked examples come first and are the same for all latents. A lexical explanation
+comes with a sentence on how to read it.
+"""
+
+from abc import abstractmethod
+
+from delphi_assets.errors import SettingError
+from delphi_assets.highlighting import FORMAT, highlight, show
+from delphi_assets.llm.requests import Message, Request
+from delphi_assets.scorers.explained import Explained
+from delphi_assets.scorers.items import Item
+from delphi_assets.scorers.scorer import Asked, I, hash_of
+from delphi_assets.scorers.scoring import Scoring
+
+
+class Prompted(Asked[I]):
+    """What such judges have in common."""
+
+    def __init__(self, role: str, scoring: Scoring, **shown: object) -> None:
+        """`role` is the scorer's name, `shown` settings that change what its questions show.
+
+        Raises `SettingError` when the settings name no LLM.
+        """
+        self.role, self.scoring, self._shown = role, scoring, shown
+        if self.model == "lexical":
+            raise SettingError(
+                f"score.scorers holds {role!r} and score.scorer_model = 'lexical'; expected a "
+                "LiteLLM model string, for this scorer has no lexical judge."
+            )
+
+    @property
+    def model(self) -> str:
+        """The LLM of the settings."""
+        return self.scoring.settings.scorer_model
+
+    @property
+    @abstractmethod
+    def instructions(self) -> tuple[Message, ...]:
+        """What is the same in all questions, to begin with."""
+
+    @property
+    def legend(self) -> str:
+        """How a lexical explanation is to be read."""
+        return self.scoring.prompts.text("lexical")
+
+    def description(self, explained: Explained) -> str:
+        """An explanation as the LLM is shown it."""
+        return described(explained, self.legend)
+
+    @property
+    def judge_hash(self) -> str:
+        """Hash of the instructions and the settings, but for `max_tokens`."""
+        llm = self.scoring.profile.llm
+        return hash_of(
+            format=FORMAT,
+            instructions=self.instructions,
+            legend=self.legend,
+            temperature=llm.temperature,
+            json_schema=llm.json_schema,
+            log_prob=self.scoring.settings.log_prob,
+            **self._shown,
+        )
+
+    def system(self, name: str) -> Message:
+        """The instructions `<name>.txt`, and how excerpts are shown."""
+        texts = self.scoring.prompts
+        return Message("system", "\n\n".join([texts.text(name), texts.text("excerpts")]))
+
+    def ask(self, question: str, schema: str) -> Request:
+        """The request for a question; `schema` (JSON text) is sent where the settings want it."""
+        llm = self.scoring.profile.llm
+        return Request(
+            role=self.role,
+            model=self.model,
+            messages=(*self.instructions, Message("user", question)),
+            temperature=llm.temperature,
+            max_tokens=llm.max_tokens,
+            logprobs=self.scoring.settings.log_prob,
+            schema=schema if llm.json_schema else None,
+        )
+
+
+def described(explained: Explained, legend: str) -> str:
+    """An explanation as a model is shown it, a lexical one under its legend; "(none)" for none."""
+    if explained.explainer == "lexical":
+        return f"{legend}\n{explained.explanation}"
+    return explained.explanation or "(none)"
+
+
+def window(item: Item) -> str:
+    """An item's window on one line, its marked tokens between << and >>."""
+    if item.marked is None:
+        return show("".join(item.str_tokens))
+    return highlight(item.str_tokens, item.marked)

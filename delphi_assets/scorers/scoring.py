@@ -1,0 +1,98 @@
+"""What one call of the stage predictions is about: a run's hookpoint, a selection, settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from delphi_assets import database
+from delphi_assets.lake import Lake
+from delphi_assets.prompts import Prompts
+from delphi_assets.settings import Profile, ScoreSettings
+
+if TYPE_CHECKING:
+    from delphi_assets.causal_model import CausalModel
+    from delphi_assets.sentence_encoder import SentenceEncoder
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """All that a scorer may need to know; every scorer is made from it (see `registry`)."""
+
+    profile: Profile
+    lake: Lake
+    hookpoint: str
+    selection: str
+    settings: ScoreSettings
+
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+        return self.profile.run.name
+
+    @property
+    def keys(self) -> dict[str, str | int]:
+        """Path keys of the table predictions."""
+        return {"run": self.run, "hookpoint": self.hookpoint}
+
+    @property
+    def seed(self) -> str:
+        """Seed of what is drawn among latents."""
+        return f"{self.profile.run.seed}|{self.run}|{self.hookpoint}"
+
+    def latent_seed(self, latent: int) -> str:
+        """Seed of the order and highlighting of a latent's items."""
+        return f"{self.seed}|{latent}"
+
+    @property
+    def place(self) -> str:
+        """Where the rows are, for a message."""
+        return (
+            f"{self.hookpoint!r} in run {self.run!r} for the selection {self.selection!r} in "
+            f"{self.lake!r}"
+        )
+
+    def query(self, name: str, **parameters: database.Parameter) -> list[dict[str, object]]:
+        """Rows of `sql/<name>.sql`, given run, hookpoint and selection beside `parameters`."""
+        con = database.connect(self.lake)
+        rows = database.query(
+            con, name, **{**self.keys, "selection": self.selection}, **parameters
+        ).to_pylist()
+        con.close()
+        return rows  # type: ignore[no-any-return]
+
+    @cached_property
+    def prompts(self) -> Prompts:
+        """The prompts, those that the settings replace among them."""
+        return Prompts(self.settings.prompts, "score.prompts")
+
+    @cached_property
+    def special_tokens(self) -> frozenset[str]:
+        """Tokens, as text, on which no latent can fire."""
+        if not self.profile.cache.filter_bos:
+            return frozenset()
+        con = database.connect(self.lake)
+        rows = database.query(con, "predictions/special_tokens", run=self.run).to_pylist()
+        con.close()
+        return frozenset(row["str_token"] for row in rows)
+
+    def text(self, str_tokens: Sequence[str]) -> str:
+        """The text of a window, without `special_tokens`."""
+        return "".join(token for token in str_tokens if token not in self.special_tokens)
+
+    @cached_property
+    def causal_model(self) -> "CausalModel":
+        """The model of `score.causal_model`, loaded when first asked for."""
+        from delphi_assets.causal_model import load_causal_model
+
+        settings = self.settings
+        return load_causal_model(
+            settings.causal_model, settings.causal_dtype, self.profile.model.device
+        )
+
+    @cached_property
+    def sentence_encoder(self) -> "SentenceEncoder":
+        """The encoder of `score.embedding_model`, loaded when first asked for."""
+        from delphi_assets.sentence_encoder import load_sentence_encoder
+
+        return load_sentence_encoder(self.settings.embedding_model, self.profile.model.device)

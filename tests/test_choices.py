@@ -1,0 +1,84 @@
+"""Reading which of several options a judge picked."""
+
+import json
+import math
+
+import pytest
+
+from delphi_assets.scorers.choices import parse
+from tests.test_answers import completion, tops
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"answer": 3}',
+        '{"answer": "3"}',
+        '```json\n{"answer": 3}\n```',
+        "3",
+        "[3]",
+        "3.",
+        "**3**",
+        "Excerpt 3",
+        "Excerpt 3 does not belong.",
+        "Answer: 3",
+        "answer: excerpt 3",
+        "**Answer:** 3",
+        "The answer is 3.",
+        "The answer is excerpt 3, because 1, 2 and 4 are about food.",
+        'Excerpts 1, 2 and 4 are about food.\n{"answer": 3}',
+        "Excerpts 1, 2 and 4 are about food.\n3",
+        "Excerpts 1, 2 and 4 are about food.\n\nSo: excerpt 3.",
+        'First I thought {"answer": 2}, but no: {"answer": 3}',
+        '{"reasoning": "1 and 2 go together", "answer": 3}',
+        "<think>1 or 2? 2.5 of them.</think>\n3",
+    ],
+)
+def test_picks_are_found(answer: str) -> None:
+    assert parse(completion(answer), 5) == (2, None, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "finish_reason", "failure"),
+    [
+        ("0", "stop", "unparseable"),
+        ("6", "stop", "unparseable"),
+        ('{"answer": 6}', "stop", "unparseable"),
+        ('{"answer": 2.5}', "stop", "unparseable"),
+        ("3.5", "stop", "unparseable"),
+        ("1 or 3", "stop", "unparseable"),
+        ("[1, 0, 1]", "stop", "unparseable"),
+        ("the last", "stop", "unparseable"),
+        ("I'm sorry, I can't judge that.", "stop", "refusal"),
+        ("", "stop", "empty"),
+        (None, "stop", "empty"),
+        ("Excerpt 1 and excerpt 2", "length", "truncated"),
+        (None, "length", "truncated"),
+        ("no", "content_filter", "content_filter"),
+    ],
+)
+def test_what_is_no_pick_is_a_failure(answer: str | None, finish_reason: str, failure: str) -> None:
+    assert parse(completion(answer, finish_reason), 5) == (None, None, failure)
+
+
+def test_a_failed_call_keeps_its_reason() -> None:
+    assert parse(completion(None, error="timeout: too slow"), 2).failure == "timeout"
+
+
+def test_the_token_with_the_number_gives_each_options_share() -> None:
+    """0.6 and 0.2 of what is told about options 1 to 3; 7 is no option."""
+    logprobs = tops(
+        ('1 and 2 differ. {"answer":', {'1 and 2 differ. {"answer":': 1.0}),
+        (" 3", {" 3": 0.6, "1": 0.2, "7": 0.1, "x": 0.1}),
+        ("}", {"}": 1.0}),
+    )
+    pick = parse(completion('1 and 2 differ. {"answer": 3}', logprobs=logprobs), 3)
+    assert pick.option == 2
+    assert pick.probabilities == pytest.approx((0.25, 0.0, 0.75))
+
+
+def test_without_an_option_among_the_alternatives_there_is_no_probability() -> None:
+    logprobs = json.dumps([{"token": "3}", "top": [["3}", math.log(0.9)], ["x", -3.0]]}])
+    assert parse(completion("3}", logprobs=logprobs), 3).probabilities == (0.0, 0.0, 1.0)
+    odd = json.dumps([{"token": "it is 3", "top": [["it is 3", -0.1]]}])
+    assert parse(completion("it is 3", logprobs=odd), 3) == (2, None, None)

@@ -1,0 +1,152 @@
+"""The view `quantile_scores` and the correlation of simulated activations."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats
+
+from tests.computed_scores import computed
+from tests.hand_built import Row, answers, window
+
+Floats = npt.NDArray[np.float64]
+
+
+def simulated(
+    latent: int, given: list[tuple[int | None, Floats, Floats]]
+) -> tuple[list[Row], list[Row]]:
+    """Predictions and examples of one latent, from (rank bin, simulated, real) a window."""
+    rows = answers("e", latent, [(quantile is not None, True) for quantile, _, _ in given])
+    for row, (quantile, expected, _) in zip(rows, given, strict=True):
+        row |= {"scorer": "simulation", "prediction": None, "quantile": quantile}
+        row["simulated"] = expected.tolist()
+    windows = [
+        window(latent, example, "test", example * 100, real.tolist())
+        for example, (_, _, real) in enumerate(given)
+    ]
+    return rows, windows
+
+
+def draw(rng: np.random.Generator, n_windows: int, n_tokens: int) -> tuple[Floats, Floats]:
+    """Real activations, and a simulation that errs by window and by token."""
+    real = np.maximum(rng.normal(0, 1, (n_windows, n_tokens)) + rng.normal(0, 1, (n_windows, 1)), 0)
+    shared = rng.normal(0, 1, (n_windows, 1))
+    expected = real + shared + rng.normal(0, 0.5, (n_windows, n_tokens))
+    return expected.astype(np.float32).astype(float), real.astype(np.float32).astype(float)
+
+
+def test_accuracy_by_rank_bin() -> None:
+    """Two of three right in bin 0, one failed in bin 3, one silent window wrong."""
+    rows = [
+        *answers("e", 0, [(True, 0.9), (True, 0.8), (True, 0.2)], quantile=0),
+        *answers("e", 0, [(True, "timeout"), (True, 0.7)], quantile=3),
+        *answers("e", 0, [(False, 0.6)]),
+    ]
+    with computed([{**row, "example": i} for i, row in enumerate(rows)]) as con:
+        found = con.sql(
+            "select quantile, n_examples, n_failed, failed_share, n_right, accuracy, accuracy_low, "
+            "accuracy_high from quantile_scores order by quantile nulls last"
+        ).fetchall()
+    assert [row[:6] for row in found] == [
+        (0, 3, 0, 0.0, 2, pytest.approx(2 / 3)),
+        (3, 2, 1, 0.5, 1, 1.0),
+        (None, 1, 0, 0.0, 0, 0.0),
+    ]
+    for row, asked in zip(found, (3, 1, 1), strict=True):
+        expected = stats.binomtest(row[4], asked).proportion_ci(method="wilson")
+        assert row[6:] == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_correlation_by_hand() -> None:
+    """Bin 0 exactly alike, bin 1 exactly opposite; laid end to end, 0."""
+    up, down = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
+    rows, windows = simulated(0, [(0, up, up), (1, down, up)])
+    with computed(rows, windows) as con:
+        (row,) = con.table("scores").to_arrow_table().to_pylist()
+        bins = con.sql("select correlation from quantile_scores order by quantile").fetchall()
+    assert row["correlation"] == pytest.approx(0.0)
+    assert row["correlation_low"] is None
+    assert (row["balanced_accuracy"], row["auroc"], row["accuracy"]) == (None, None, None)
+    assert bins == [(pytest.approx(1.0),), (pytest.approx(-1.0),)]
+
+
+def test_constant_and_failed_simulations_have_no_correlation() -> None:
+    """A judge that always says the same cannot be correlated; a failure adds no tokens."""
+    up = np.array([1.0, 2.0, 4.0])
+    rows, windows = simulated(0, [(0, np.full(3, 0.1), up), (0, np.full(3, 0.1), 2 * up)])
+    more, others = simulated(1, [(0, up, up), (0, -up, up)])
+    more[1] |= {"simulated": None, "failure": "timeout"}
+    with computed(rows + more, windows + others) as con:
+        found = con.sql("select correlation, n_failed from scores order by latent").fetchall()
+    assert found == [(None, 0), (pytest.approx(1.0), 1)]
+
+
+def test_perfect_simulations_correlate_by_one_at_most() -> None:
+    """Rounding can lead a correlation beyond 1, and its interval with it to no number."""
+    rng = np.random.default_rng(5)
+    rows: list[Row] = []
+    windows: list[Row] = []
+    for latent in range(50):
+        drawn = rng.integers(0, 50, (4, 7)).astype(float)
+        more = simulated(latent, [(0, 3 * real, real) for real in drawn])
+        rows += more[0]
+        windows += more[1]
+    with computed(rows, windows) as con:
+        found = con.sql("select correlation from scores").fetchall()
+    assert len(found) == 50
+    assert all(1 - 1e-6 < correlation <= 1 for (correlation,) in found)
+
+
+def test_chance_is_that_of_the_picks_answered() -> None:
+    """One of four, one of two, and one of ten that failed; a verdict has none."""
+    rows = answers("e", 0, [(True, True), (True, False), (True, "timeout")], "discrimination")
+    for row, chance in zip(rows, (0.25, 0.5, 0.1), strict=True):
+        row["chance"] = chance
+    with computed(rows + answers("e", 0, [(True, True)])) as con:
+        for view in ("scores", "quantile_scores"):
+            found = con.sql(f"select scorer, chance from {view} order by scorer").fetchall()
+            assert found == [("detection", None), ("discrimination", 0.375)], view
+
+
+def test_correlation_agrees_with_scipy() -> None:
+    """Overall and by rank bin, several latents at once, over all tokens laid end to end."""
+    rng = np.random.default_rng(3)
+    rows: list[Row] = []
+    windows: list[Row] = []
+    drawn = {}
+    for latent in range(4):
+        expected, real = drawn[latent] = draw(rng, 12, 5)
+        bins = [number % 3 for number in range(12)]
+        more = simulated(latent, list(zip(bins, expected, real, strict=True)))
+        rows += more[0]
+        windows += more[1]
+    with computed(rows, windows) as con:
+        overall = con.sql("select latent, correlation from scores").fetchall()
+        by_bin = con.sql("select latent, quantile, correlation from quantile_scores").fetchall()
+    assert (len(overall), len(by_bin)) == (4, 12)
+    for latent, correlation in overall:
+        expected, real = drawn[latent]
+        assert correlation == pytest.approx(stats.pearsonr(expected.ravel(), real.ravel())[0])
+    for latent, number, correlation in by_bin:
+        expected, real = (side[number::3].ravel() for side in drawn[latent])
+        assert correlation == pytest.approx(stats.pearsonr(expected, real)[0])
+
+
+def test_correlation_interval_holds_the_truth() -> None:
+    """Tokens of a window share an error: Fisher's interval over tokens would hold it far less."""
+    rng = np.random.default_rng(4)
+    truth = float(np.corrcoef(*(side.ravel() for side in draw(rng, 200_000, 8)))[0, 1])
+    rows: list[Row] = []
+    windows: list[Row] = []
+    naive = []
+    for latent in range(300):
+        expected, real = draw(rng, 30, 8)
+        more = simulated(latent, [(0, *pair) for pair in zip(expected, real, strict=True)])
+        rows += more[0]
+        windows += more[1]
+        ends = stats.pearsonr(expected.ravel(), real.ravel()).confidence_interval()
+        naive.append(ends.low <= truth <= ends.high)
+    with computed(rows, windows) as con:
+        ends = con.sql("select correlation_low, correlation_high from scores").fetchall()
+    held = np.mean([low <= truth <= high for low, high in ends])
+    assert np.mean(naive) < 0.85
+    assert 0.9 <= held <= 0.99
