@@ -1,0 +1,105 @@
+"""How many tokens a latent's prompts have, at Delphi's default counts.
+
+    python -m benchmarks.prompts [--profile demo] [--latents 0-99]
+
+Needs the lake of the profile, as `make demo` leaves it, with its activations.
+
+1. Choose 40 train, 50 test and 50 non-activating windows of 32 tokens for the latents named, under
+   the selection `benchmark-prompts`.
+2. Make the questions that explainer and scorers would ask about them, and ask nobody. One sentence
+   stands in for the explanations.
+3. Count the tokens of all messages with the subject model's tokenizer, and print means a latent as
+   JSON. Chat templates add a few tokens a message, which are not counted.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from delphi_assets.embedded import GEMMA, gemma_folder
+from delphi_assets.examples import select_examples
+from delphi_assets.explanations import requests_to_explain
+from delphi_assets.lake import Lake
+from delphi_assets.llm.estimates import Planned
+from delphi_assets.predictions import requests_to_score
+from delphi_assets.settings import Profile, load_profile, override, parse_latents
+
+SELECTION, ANY_MODEL = "benchmark-prompts", "openai/any"
+COUNTS = {
+    "n_examples_train": 40,
+    "n_examples_test": 50,
+    "n_non_activating": 50,
+    "n_quantiles": 10,
+    "min_examples": 200,
+    "example_ctx_len": 32,
+}
+ASKED_AT_ONCE = (5, 10, 20)
+"""Windows a question; Delphi's default is the first."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Choose, count and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prompts", description=__doc__)
+    parser.add_argument("--profile", default="demo")
+    parser.add_argument("--latents", default="0-99")
+    given = parser.parse_args(arguments)
+    json.dump(measure(load_profile(given.profile), given.latents), sys.stdout, indent=1)
+    sys.stdout.write("\n")
+
+
+def measure(profile: Profile, latents: str) -> dict[str, object]:
+    """Everything the benchmark prints."""
+    lake, hookpoint = Lake(profile.run.lake), profile.cache.hookpoints[0]
+    named = profile.model.name
+    tokenizer = AutoTokenizer.from_pretrained(gemma_folder() if named == GEMMA else named)
+    counts = {**COUNTS, "name": SELECTION, "latents": latents}
+    selection = override(profile.selection, "benchmark", **counts)
+    select_examples(profile, lake, hookpoint, selection)
+    asked = parse_latents(latents)
+    explain = override(profile.explain, "benchmark", explainer="default", explainer_model=ANY_MODEL)
+    said: dict[str, object] = {
+        "tokenizer": named,
+        "explain": tokens(
+            requests_to_explain(profile, lake, hookpoint, asked, explain, SELECTION, 100), tokenizer
+        ),
+    }
+    for at_once in ASKED_AT_ONCE:
+        for scorer in ("detection", "fuzz"):
+            score = override(
+                profile.score,
+                "benchmark",
+                scorers=(scorer,),
+                controls=(),
+                scorer_model=ANY_MODEL,
+                num_examples_per_scorer_prompt=at_once,
+            )
+            planned = requests_to_score(profile, lake, hookpoint, asked, score, SELECTION, 100)
+            said[f"{scorer}, {at_once} windows a question"] = tokens(planned, tokenizer)
+    return said
+
+
+def tokens(planned: Planned | None, tokenizer: Any) -> dict[str, float]:
+    """Calls and prompt tokens a latent."""
+    assert planned is not None, "an LLM is asked"
+    lengths = [
+        sum(
+            len(tokenizer(message.content, add_special_tokens=False)["input_ids"])
+            for message in request.messages
+        )
+        for request in planned.requests
+    ]
+    return {
+        "latents": planned.n_sampled,
+        "calls": round(len(lengths) / planned.n_sampled, 1),
+        "prompt_tokens": round(sum(lengths) / planned.n_sampled),
+        "prompt_tokens_a_call": round(statistics.mean(lengths)),
+    }
+
+
+if __name__ == "__main__":
+    main()
