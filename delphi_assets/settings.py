@@ -401,6 +401,7 @@ class LLMSettings(_Section):
     batch_size: int = Field(
         5_000, gt=0, le=50_000, description="batch: requests in a batch, held in memory until then"
     )
+    batches: int = Field(4, gt=0, description="batch: batches that are open at a time")
     batch_poll: float = Field(60.0, gt=0, description="batch: seconds between looks at a batch")
     models: dict[str, ServerSettings] = Field(
         {}, description="what differs for a model, by its LiteLLM model string"
@@ -415,8 +416,8 @@ class LLMSettings(_Section):
 
     @property
     def workers(self) -> int:
-        """Questions that a stage should have open: enough to fill the places, or a batch."""
-        return self.batch_size if self.batch else 2 * self.max_concurrent
+        """Questions that a stage should have open: enough to fill the places, or the batches."""
+        return self.batch_size * self.batches if self.batch else 2 * self.max_concurrent
 
 
 class Profile(_Section):

@@ -55,6 +55,33 @@ def test_answers_come_through_full_batches_and_a_last_one(tmp_path: Path) -> Non
     assert all(row["prompt_tokens"] == 10 and row["latency"] >= 4 for row in rows)  # type: ignore[operator]
 
 
+def test_as_many_batches_are_open_as_asked_for(tmp_path: Path) -> None:
+    """A stage of 20 questions, while no batch ends: two batches of four, and the rest waits."""
+    asked = [str(number) for number in range(20)]
+
+    async def stage(server: BatchServer) -> int:
+        settings = settings_of(server.url, **BATCH, batches=2)
+        async with Client(settings, MODEL, made(tmp_path), "run") as client:
+
+            async def one(prompt: str) -> None:
+                await client.complete(ask(prompt))
+
+            working = asyncio.create_task(loop.for_each(asked, one, client.workers))
+            while len(server.batches) < 2:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
+            open_batches = len(server.batches)
+            server.hanging = False
+            await working
+        return open_batches
+
+    with BatchServer(echo) as server:
+        server.hanging = True
+        assert loop.run(stage(server)) == 2
+        assert len(server.batches) == 5
+    assert len(stored(tmp_path)) == 20
+
+
 def test_a_batch_costs_half(tmp_path: Path) -> None:
     model = "openai/gpt-4o-mini"
     with BatchServer(echo) as server:
