@@ -31,7 +31,6 @@ _RANGE_START, _RANGE_END = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
 )
-_REPORTED = ("new_rows", "bytes", "seconds")
 
 
 class Stage(NamedTuple):

@@ -12,7 +12,6 @@ near does not depend on threads, blocks or devices once the table is there. The 
 within (sqrt(d) + 1) / 2,048 of the exact one: 0.01 for d = 384, in practice 0.001.
 """
 
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from delphi_assets.contexts import published_contexts
 from delphi_assets.errors import ConflictError
+from delphi_assets.flat_file import FlatFile
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.latents import HookpointTables
 from delphi_assets.settings import Profile
@@ -126,15 +126,11 @@ def _rows(vectors: Array, first: int, length: int) -> pa.Table:
 
 def _mapped(lake: Lake, shards: list[Manifest]) -> Array:
     width = 1
-    # The mapping keeps the file; without a name it is gone with it.
-    with tempfile.TemporaryFile() as flat:
+    with FlatFile(np.int16) as flat:
         for shard in shards:
             for location in lake.checked("embeddings", shard.files):
                 rows = read_parquet(lake, [location], ["embedding"])["embedding"].combine_chunks()
                 if len(rows):
                     width = len(rows[0])
-                flat.write(rows.flatten().to_numpy().tobytes())
-        flat.flush()
-        if not flat.tell():
-            return np.empty((0, width), np.int16)
-        return np.memmap(flat, dtype=np.int16, mode="r").reshape(-1, width)
+                flat.append(rows.flatten().to_numpy())
+        return flat.mapped().reshape(-1, width)

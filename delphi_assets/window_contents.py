@@ -11,7 +11,6 @@ and first position. Out: the columns tokens, str_tokens, activations and normali
 Both are arithmetic on positions, where a join would look up every token of every window.
 """
 
-import tempfile
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numpy.lib.stride_tricks import sliding_window_view
 
+from delphi_assets.flat_file import FlatFile
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.settings import Latents
 
@@ -35,13 +35,11 @@ class Corpus(NamedTuple):
 
 def read_corpus(lake: Lake, contexts: list[str], vocabulary: list[str]) -> Corpus:
     """The corpus of a run, from the files of these tables."""
-    # The mapping keeps the file; without a name it is gone with it.
-    with tempfile.TemporaryFile() as flat:
+    with FlatFile(np.int32) as flat:
         for location in contexts:
             rows = read_parquet(lake, [location], ["tokens"])
-            flat.write(rows["tokens"].combine_chunks().flatten().to_numpy().tobytes())
-        flat.flush()
-        tokens = np.memmap(flat, dtype=np.int32, mode="r")
+            flat.append(rows["tokens"].combine_chunks().flatten().to_numpy())
+        tokens = flat.mapped()
     texts = read_parquet(lake, vocabulary, ["token", "str_token"])
     return Corpus(tokens, texts.sort_by("token")["str_token"].combine_chunks())
 

@@ -5,12 +5,12 @@ without a name in the system's temporary folder, mapped into memory: 12 bytes an
 a number a latent in memory.
 """
 
-import tempfile
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from delphi_assets.flat_file import FlatFile
 from delphi_assets.lake import Lake, Manifest, read_parquet
 
 Array = NDArray[Any]
@@ -41,22 +41,12 @@ class Firings(NamedTuple):
 def read_firings(lake: Lake, buckets: list[Manifest], num_latents: int) -> Firings:
     """The firings of a hookpoint; raises `DataError` naming a damaged file."""
     counts = np.zeros(num_latents, np.int64)
-    # The mappings keep the files; without a name they are gone with them.
-    with tempfile.TemporaryFile() as places, tempfile.TemporaryFile() as values:
+    with FlatFile(np.int64) as places, FlatFile(np.float32) as values:
         for bucket in buckets:
             files = lake.checked("activations", bucket.files)
             rows = read_parquet(lake, files, ["latent", "position", "activation"])
             counts += np.bincount(rows["latent"].to_numpy(), minlength=num_latents)
-            places.write(rows["position"].to_numpy().tobytes())
-            values.write(rows["activation"].to_numpy().tobytes())
-        places.flush()
-        values.flush()
+            places.append(rows["position"].to_numpy())
+            values.append(rows["activation"].to_numpy())
         first = np.concatenate([[0], np.cumsum(counts)])
-        if not first[-1]:
-            return Firings(np.empty(0, np.int64), np.empty(0, np.float32), first)
-        # Plain arrays over the mappings: a slice of a memmap costs ten times as much.
-        return Firings(
-            np.asarray(np.memmap(places, dtype=np.int64, mode="r")),
-            np.asarray(np.memmap(values, dtype=np.float32, mode="r")),
-            first,
-        )
+        return Firings(places.mapped(), values.mapped(), first)
