@@ -75,7 +75,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.setattr(registry._SCORERS, "_registered", {})
     registry.register("mine", overlap)
 
 

@@ -12,10 +12,10 @@ Explainers are imported when they are used.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
 
 from delphi_assets.errors import SettingError
+from delphi_assets.registry import Registry
 
 if TYPE_CHECKING:
     # The settings check names against this module.
@@ -24,15 +24,20 @@ if TYPE_CHECKING:
 
     Explains: TypeAlias = Explainer | Callable[[LatentRecord], str]
 
-_PLACES = {
-    "default": "delphi_assets.explainers.default:DEFAULT",
-    "contrastive": "delphi_assets.explainers.contrastive:CONTRASTIVE",
-    "single_token": "delphi_assets.explainers.single_token:SINGLE_TOKEN",
-    "best_of_k": "delphi_assets.explainers.best_of_k:BEST_OF_K",
-    "lexical": "delphi_assets.explainers.counting:LEXICAL",
-    "none": "delphi_assets.explainers.stored:NONE",
-}
-_REGISTERED: "dict[str, Explainer]" = {}
+_EXPLAINERS = Registry(
+    "explainer",
+    "an",
+    {
+        "default": "delphi_assets.explainers.default:DEFAULT",
+        "contrastive": "delphi_assets.explainers.contrastive:CONTRASTIVE",
+        "single_token": "delphi_assets.explainers.single_token:SINGLE_TOKEN",
+        "best_of_k": "delphi_assets.explainers.best_of_k:BEST_OF_K",
+        "lexical": "delphi_assets.explainers.counting:LEXICAL",
+        "none": "delphi_assets.explainers.stored:NONE",
+    },
+)
+
+known = _EXPLAINERS.known
 
 
 def register(name: str, explains: "Explains", version: str = "1") -> None:
@@ -41,16 +46,7 @@ def register(name: str, explains: "Explains", version: str = "1") -> None:
     `version` goes with a function: another one makes its explanations others. Raises `SettingError`
     for the name of a shipped explainer.
     """
-    if name in _PLACES:
-        raise SettingError(
-            f"an explainer {name!r} comes with delphi-assets; expected a name other than {known()}."
-        )
-    _REGISTERED[name] = _explainer(name, explains, version)
-
-
-def known() -> list[str]:
-    """Names of the explainers there are."""
-    return sorted({*_PLACES, *_REGISTERED})
+    _EXPLAINERS.register(name, _explainer(name, explains, version))
 
 
 def make(name: str) -> "Explainer":
@@ -58,22 +54,7 @@ def make(name: str) -> "Explainer":
 
     Raises `SettingError` for an unknown name, or a place where there is no explainer.
     """
-    if name in _REGISTERED:
-        return _REGISTERED[name]
-    module, colon, attribute = _PLACES.get(name, name).partition(":")
-    if not colon:
-        raise SettingError(
-            f"there is no explainer {name!r}; expected one of {known()}, or "
-            "'package.module:function' for one of your own."
-        )
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SettingError(
-            f"the explainer {name!r} cannot be imported: {error}; expected "
-            "'package.module:function', of a module that this Python finds."
-        ) from error
-    return _explainer(name, found, "1")
+    return _explainer(name, _EXPLAINERS.find(name), "1")
 
 
 def _explainer(name: str, explains: "Explains", version: str) -> "Explainer":
