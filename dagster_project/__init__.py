@@ -4,5 +4,10 @@ import warnings
 
 import dagster as dg
 
-# `backfill_policy` is in beta; it is what lets one run load the model once for many shards.
-warnings.filterwarnings("ignore", message=".*backfill_policy", category=dg.BetaWarning)
+# Both are in beta. The one lets a run load the model once for many shards; the other says which
+# hookpoint a captured shard is of.
+warnings.filterwarnings(
+    "ignore",
+    message=".*(backfill_policy|MultiToSingleDimensionPartitionMapping)",
+    category=dg.BetaWarning,
+)

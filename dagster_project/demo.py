@@ -115,12 +115,12 @@ def _materialize_everything() -> int:
 
 def stages() -> Iterator[Stage]:
     """Every stage of the profile, in the order of the data's way."""
-    from dagster_project.partitions import HOOKPOINTS, SHARDS
+    from dagster_project.partitions import CAPTURES, HOOKPOINTS
 
     hookpoints = HOOKPOINTS.get_partition_keys()
     yield Stage("contexts")
     yield from (Stage("sparse_coder", (hookpoint,)) for hookpoint in hookpoints)
-    yield Stage("captured", tuple(SHARDS.get_partition_keys()))
+    yield Stage("captured", tuple(CAPTURES.get_partition_keys()))
     for asset in (
         "activations",
         "neighbours",

@@ -2,24 +2,37 @@
 
 `of_table` is known before anything runs: columns, name, place. `materialized` turns a stage's
 report into a `MaterializeResult` under the names that the UI draws (`dagster/row_count`, ...).
+Numbers become time series there: over the partitions, and over the launches of each.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
+from dagster_project.lineage import COLUMNS, column_lineage
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets.schema import Table
-from delphi_assets.stage import StageReport
+from delphi_assets.manifests import folder_of
+from delphi_assets.schema import Column, Table
+from delphi_assets.stage import Fact, StageReport
 
 OWNERS = ["team:interpretability"]
+COST_POINTS, LATENTS_SHOWN = 100, 20
+_RATE = "_per_second"
 
 
 def columns_of(table: Table) -> dg.TableSchema:
-    """The columns of a table or view, as the UI shows them."""
+    """The columns of a table or view, as the UI shows them, with the columns that make them."""
+    made_of = COLUMNS.get(table.name, {})
+
+    def described(column: Column) -> str:
+        sources = made_of.get(column.name)
+        return column.doc if sources is None else f"{column.doc} (from {', '.join(sources)})"
+
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(column.name, str(column.type), column.doc)
+            dg.TableColumn(column.name, str(column.type), described(column))
             for column in (*table.keys, *table.columns)
         ]
     )
@@ -35,18 +48,60 @@ def of_table(table: Table) -> dict[str, object]:
 
 
 def materialized(
+    asset: str,
     report: StageReport,
     *,
     rows_as: str = "dagster/partition_row_count",
-    **extra: dg.MetadataValue[Any] | None,
+    **extra: dg.MetadataValue[Any] | Fact | None,
 ) -> dg.MaterializeResult[None]:
-    """`report` as a result; `extra` (plots, tables) is left out where it is None."""
+    """`report` as a result; `extra` (plots, tables, numbers) is left out where it is None.
+
+    What is looked at comes first, numbers after it. A launch that added nothing has no rates: they
+    would draw a fall to zero.
+    """
     metadata: dict[str, Any] = {
+        name: value for name, value in extra.items() if isinstance(value, dg.MetadataValue | str)
+    }
+    metadata |= {
         rows_as: report.rows,
         "new_rows": report.new_rows,
-        "bytes": report.bytes,
         "seconds": round(report.seconds, 2),
-        **report.facts,
-        **{name: value for name, value in extra.items() if value is not None},
     }
+    if report.bytes:
+        metadata["bytes"] = report.bytes
+    if report.new_rows and report.seconds:
+        metadata[f"rows{_RATE}"] = round(report.new_rows / report.seconds, 1)
+    metadata |= {
+        name: value
+        for name, value in {**report.facts, **extra}.items()
+        if value is not None and (report.new_rows or not name.endswith(_RATE))
+    }
+    if lineage := column_lineage(asset):
+        metadata["dagster/column_lineage"] = lineage
     return dg.MaterializeResult(metadata=metadata)
+
+
+def stored_bytes(table: Table, hookpoint: str) -> int:
+    """Bytes of a growing table at a hookpoint, of rows that later ones replace too."""
+    lake = open_lake()
+    folder = folder_of(table.name, {"run": PROFILE.run.name, "hookpoint": hookpoint})
+    path = f"{lake.root}/{folder}"
+    return int(lake.fs.du(path)) if lake.fs.exists(path) else 0
+
+
+def with_cost(report: StageReport, points: pa.Table) -> StageReport:
+    """The report of a stage that may ask an LLM, with tokens a second and the run's cost so far.
+
+    `points` are the rows of `ui/cost_so_far`.
+    """
+    tokens = sum(int(report.facts.get(name, 0)) for name in ("prompt_tokens", "completion_tokens"))
+    facts = dict(report.facts)
+    if tokens:
+        facts[f"llm_tokens{_RATE}"] = round(tokens / report.seconds, 1)
+    so_far = {row["model"]: row for row in points.to_pylist()}.values()
+    facts |= {
+        "run_dollars_so_far": round(sum(row["cost"] for row in so_far), 6),
+        "run_calls_so_far": sum(row["n_calls"] for row in so_far),
+        "run_llm_tokens_so_far": sum(row["n_tokens"] for row in so_far),
+    }
+    return replace(report, facts=facts)

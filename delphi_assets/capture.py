@@ -87,8 +87,13 @@ class Pass(NamedTuple):
     seconds: float
 
 
-def capture(profile: Profile, lake: Lake, shards: Sequence[int]) -> StageReport:
-    """Write what fires in `shards` at all hookpoints, as far as it is not there.
+def capture(
+    profile: Profile,
+    lake: Lake,
+    shards: Sequence[int],
+    hookpoints: Sequence[str] | None = None,
+) -> StageReport:
+    """Write what fires in `shards` at `hookpoints`, all unless given, as far as it is not there.
 
     Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
     activations that `cache.activation_dtype` cannot hold, `SettingError` for a shard that the run
@@ -97,10 +102,11 @@ def capture(profile: Profile, lake: Lake, shards: Sequence[int]) -> StageReport:
     """
     started = time.perf_counter()
     _check_shards(profile, lake, shards)
-    missing = _missing(profile, lake, shards)
+    chosen = profile.cache.hookpoints if hookpoints is None else hookpoints
+    missing = _missing(profile, lake, shards, chosen)
     if any(missing.values()):
         _capture(profile, lake, {shard: names for shard, names in missing.items() if names})
-    return _report(profile, lake, missing, time.perf_counter() - started)
+    return _report(profile, lake, missing, chosen, time.perf_counter() - started)
 
 
 def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
@@ -114,12 +120,12 @@ def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
         published_contexts(profile, lake, shard)
 
 
-def _missing(profile: Profile, lake: Lake, shards: Sequence[int]) -> dict[int, list[str]]:
-    """The hookpoints of every shard that are neither merged nor captured."""
+def _missing(
+    profile: Profile, lake: Lake, shards: Sequence[int], hookpoints: Sequence[str]
+) -> dict[int, list[str]]:
+    """Of the given hookpoints those of every shard that are neither merged nor captured."""
     open_hookpoints = [
-        hookpoint
-        for hookpoint in profile.cache.hookpoints
-        if not is_merged(profile, lake, hookpoint)
+        hookpoint for hookpoint in hookpoints if not is_merged(profile, lake, hookpoint)
     ]
     return {
         shard: [
@@ -259,11 +265,15 @@ def _facts(subject: Subject, made: Capturing, done: Pass) -> dict[str, Any]:
 
 
 def _report(
-    profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]], seconds: float
+    profile: Profile,
+    lake: Lake,
+    missing: Mapping[int, Sequence[str]],
+    hookpoints: Sequence[str],
+    seconds: float,
 ) -> StageReport:
     rows = new_rows = size = tokens = new_positions = 0
     for shard, made in missing.items():
-        for hookpoint in profile.cache.hookpoints:
+        for hookpoint in hookpoints:
             # An imported run has activations, and no shards that they were captured in.
             if manifest := lake.manifest(captured_unit(profile, hookpoint, shard)):
                 rows, size = rows + manifest.rows, size + manifest.bytes
@@ -276,7 +286,7 @@ def _report(
         seconds=seconds,
         bytes=size,
         facts={
-            "tokens": tokens // len(profile.cache.hookpoints),
+            "tokens": tokens // max(len(hookpoints), 1),
             "tokens_per_second": round(new_positions / seconds, 1),
             "activations_per_token": round(rows / max(tokens, 1), 3),
         },

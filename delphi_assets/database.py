@@ -79,6 +79,9 @@ def open_database(
     """A bare DuckDB connection that can read the lake's files."""
     con = duckdb.connect()
     con.execute("set temp_directory = $folder", {"folder": tempfile.gettempdir() + "/duckdb"})
+    # DuckDB 2.0.0 computes `max(x) over (partition by y)` from a second scan of the files, which
+    # loses the filters on path keys: other selections, hookpoints and runs would be counted too.
+    con.execute("set disabled_optimizers = 'window_self_join'")
     if threads is not None:
         con.execute("set threads = $threads", {"threads": threads})
     if memory_limit is not None:
@@ -92,6 +95,18 @@ def open_database(
 def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> None:
     """Run `sql/<name>.sql` for its effect."""
     con.execute(statement(name), parameters or None)
+
+
+def append_rows(
+    con: duckdb.DuckDBPyConnection, table: str, name: str, **parameters: Parameter
+) -> None:
+    """Add the rows of `sql/<name>.sql` to a table of the connection, made with the first ones."""
+    relation = con.sql(statement(name), params=parameters or None)
+    held = con.execute("select table_name from duckdb_tables()").fetchall()
+    if (table,) in held:
+        relation.insert_into(table)
+    else:
+        relation.create(table)
 
 
 def stream(

@@ -8,7 +8,7 @@ from delphi_assets.explanations import requests_to_explain
 from delphi_assets.lake import Lake
 from delphi_assets.llm.estimates import Estimate, estimate
 from delphi_assets.predictions import requests_to_score
-from delphi_assets.settings import Profile, parse_latents
+from delphi_assets.settings import Profile, parse_wanted
 
 
 def estimate_run(profile: Profile, lake: Lake, sample: int = 100) -> list[Estimate]:
@@ -20,8 +20,8 @@ def estimate_run(profile: Profile, lake: Lake, sample: int = 100) -> list[Estima
     estimates = []
     selection = profile.selection.name
     for hookpoint in profile.cache.hookpoints:
-        explained = parse_latents(profile.explain.latents)
-        scored = parse_latents(profile.score.latents)
+        explained = parse_wanted(profile.explain.latents)
+        scored = parse_wanted(profile.score.latents)
         for planned in (
             requests_to_explain(
                 profile, lake, hookpoint, explained, profile.explain, selection, sample

@@ -63,7 +63,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     outcomes = Outcomes(explainer, terms)
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
-    explainable = _explainable(explainer, terms, latents)
+    explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
     pending = {latent for latent in explainable if not outcomes.has_text(latent)}
     written = _write(explainer, terms, pending, outcomes)
     after = Outcomes(explainer, terms) if written.rows else outcomes
@@ -102,7 +102,7 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     if not isinstance(explainer, Asked):
         return None
     outcomes = Outcomes(explainer, terms)
-    explainable = _explainable(explainer, terms, latents)
+    explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
     pending = [latent for latent in explainable if not outcomes.has_text(latent)]
     chosen = drawn(pending, sample, terms.seed)
     requests = loop.run(_planned(explainer, terms, chosen))

@@ -285,7 +285,9 @@ def _explanation_note(one: Explanation, selection: str) -> str:
 
 def _score_note(score: Score, selection: str) -> str:
     control = "" if score.control == "none" else f", {score.control} explanation"
-    rates = (("balanced accuracy", score.balanced_accuracy), ("AUROC", score.auroc))
+    rates = [("balanced accuracy", score.balanced_accuracy), ("AUROC", score.auroc)]
+    if (score.balanced_accuracy, score.auroc) == (None, None):
+        rates = [("accuracy", score.accuracy)]
     shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates if rate is not None)
     asked = f"{score.scorer} by {score.model}{control}{_other(score.selection, selection)}"
     return f"{asked}: {shown or 'no answers'}"

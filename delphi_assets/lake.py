@@ -201,6 +201,10 @@ class Lake(Storage):
         if not self.create_text(path, json.dumps(dict(config), indent=1)):
             self.check_run(run, config)
 
+    def run_settings(self, run: str) -> dict[str, Any]:
+        """The configuration that a run name is bound to; empty when nothing was made under it."""
+        return self.read_json(f"manifests/runs/{quote(run, safe='')}.json") or {}
+
     def check_run(self, run: str, config: Mapping[str, Any]) -> None:
         """Check that a run name is bound to this configuration.
 

@@ -56,7 +56,9 @@ def score(  # noqa: PLR0917 - the stages' contract
         stored = stored_explanations(scoring, explainer or profile.explain.explainer)
     tasks = list(plan(windows.keys(), stored, scorers, settings.controls, scoring.seed))
     settled = Settled(scoring)
-    done = judge(scoring, settled.pending(tasks, windows), settled)
+    pending = settled.pending(tasks, windows)
+    wanted = settled.wanted(pending, latents)
+    done = judge(scoring, wanted, settled)
     unread = [
         one
         for one in stored
@@ -79,7 +81,7 @@ def score(  # noqa: PLR0917 - the stages' contract
             "explanations_the_judge_cannot_read": len(unread),
             "latents_without_explanation": len(windows.keys() - explained) if stored else 0,
             "tasks_done_now": done.tasks,
-            "tasks_there_already": len(tasks) - done.tasks,
+            "tasks_there_already": len(tasks) - done.tasks - (len(pending) - len(wanted)),
             "rows_of_selection": summary["n_of_selection"],
             "failed_predictions": summary["n_failed"],
             "predictions_without_probability": summary["n_without_probability"],
@@ -121,7 +123,7 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     ]
     tasks = plan(windows.keys(), [*stored, *expected], scorers, settings.controls, scoring.seed)
     settled = Settled(scoring)
-    pending = by_latent(settled.pending(tasks, windows))
+    pending = by_latent(settled.wanted(settled.pending(tasks, windows), latents))
     chosen = drawn(pending, sample, scoring.seed)
     requests = [
         question.request

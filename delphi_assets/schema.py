@@ -1,8 +1,8 @@
-"""The tables of the lake: one definition that writers, Dagster and the README share.
+"""The tables of the lake: one definition that writers, Dagster and the documentation share.
 
 A `Table` names its path keys (hive partitions, not stored in the files), its columns with type
 and meaning, and the columns that identify a row. Writers cast to `Table.arrow`, Dagster shows
-`Table.columns`, the README prints them. `VIEWS` describes what is computed from them alike.
+`Table.columns`, `reference` prints them. `VIEWS` describes what is computed from them alike.
 """
 
 from typing import NamedTuple
@@ -624,24 +624,3 @@ QUANTILE_SCORES = Table(
 
 VIEWS: dict[str, Table] = {view.name: view for view in (SCORES, QUANTILE_SCORES)}
 """What is computed from the tables when it is asked for, see `sql/scores/`."""
-
-
-def markdown() -> str:
-    """The table reference of the README."""
-    parts = []
-    for table in (*TABLES.values(), *VIEWS.values()):
-        lines = [
-            f"### {table.name}",
-            "",
-            table.doc,
-            "",
-            "| column | type | meaning |",
-            "|---|---|---|",
-        ]
-        for column in table.keys:
-            lines.append(f"| {column.name} | {column.type}, path key | {column.doc} |")
-        for column in table.columns:
-            kind = str(column.type).replace("element: ", "").replace("item: ", "")
-            lines.append(f"| {column.name} | {kind} | {column.doc} |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"

@@ -245,7 +245,11 @@ class SelectionSettings(_Section):
 class ExplainSettings(_Section):
     """Who explains, and how."""
 
-    latents: str = Field("all", description="latents to explain, e.g. '0-4, 17', or all")
+    latents: str = Field(
+        "all",
+        description="latents to explain: '0-4, 17', all, 'next 1000' (the first that were never "
+        "tried), or failed",
+    )
     explainer: str = Field(
         "default",
         description="default, contrastive, single_token or best_of_k (an LLM), lexical (counting), "
@@ -284,7 +288,11 @@ class ExplainSettings(_Section):
 class ScoreSettings(_Section):
     """Who scores, and how."""
 
-    latents: str = Field("all", description="latents to score, e.g. '0-4, 17', or all")
+    latents: str = Field(
+        "all",
+        description="latents to score: '0-4, 17', all, 'next 1000' (the first with an explanation "
+        "that was never scored), or failed",
+    )
     scorers: tuple[str, ...] = Field(
         ("detection", "fuzz"),
         strict=False,
@@ -459,9 +467,13 @@ class Profile(_Section):
                 f"cache.hookpoints = {list(self.cache.hookpoints)} names a hookpoint twice; "
                 "expected each once"
             )
-        for latents in (self.selection.latents, self.explain.latents, self.score.latents):
+        for latents, parse in (
+            (self.selection.latents, parse_latents),
+            (self.explain.latents, parse_wanted),
+            (self.score.latents, parse_wanted),
+        ):
             try:
-                parse_latents(latents)
+                parse(latents)
             except SettingError as error:
                 raise ValueError(str(error)) from error
         for hookpoint in self.cache.hookpoints:
@@ -534,9 +546,17 @@ def coder_of(hookpoint: str) -> str:
 
 
 class Latents(NamedTuple):
-    """Half-open ranges of latent indices, as a launch names them; empty means all."""
+    """Half-open ranges of latent indices, as a launch names them; empty means all.
+
+    `next` and `failed` pick among these by what is stored; the stages explanations and predictions
+    know how, see `parse_wanted`.
+    """
 
     ranges: tuple[tuple[int, int], ...]
+    next: int | None = None
+    """Only so many that were never tried, in order of number."""
+    failed: bool = False
+    """Only those that were tried and lack an answer."""
 
     def __contains__(self, latent: object) -> bool:
         return not self.ranges or any(
@@ -575,6 +595,21 @@ def parse_latents(text: str) -> Latents:
             )
         ranges.append((start, end + 1))
     return Latents(tuple(ranges))
+
+
+def parse_wanted(text: str) -> Latents:
+    """As `parse_latents`, and `"next 1000"` or `"failed"` of what a stage has to do."""
+    if text.strip().lower() == "failed":
+        return Latents((), failed=True)
+    if match := re.fullmatch(r"\s*next\s+([\d,_]+)\s*", text, re.IGNORECASE):
+        count = int(re.sub("[,_]", "", match[1]) or 0)
+        if count == 0:
+            raise SettingError(f"latents = {text!r}; expected at least 'next 1'.")
+        return Latents((), next=count)
+    try:
+        return parse_latents(text)
+    except SettingError as error:
+        raise SettingError(f"{error} Also known here: 'next 1000', 'failed'.") from error
 
 
 def _hookpoint_problem(hookpoint: str, coder: CoderSettings) -> str | None:

@@ -4,12 +4,16 @@ Each case is a sound lake with one thing broken. The sound lake has latent 5 wit
 a test window and two silent windows of three tokens, an explanation and a prediction.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pytest
 
+from dagster_project.checks import INVARIANTS, ROWS_IN_MESSAGE, ROWS_SHOWN, Invariant, message
+from dagster_project.profile import PROFILE
 from delphi_assets.database import Parameter, connect, query, sql_folder
 from delphi_assets.delphi_runs.texts import DELPHI
 from delphi_assets.lake import Lake
@@ -137,6 +141,27 @@ def test_a_violation_is_found(tmp_path: Path, statement: str) -> None:
     (found,) = violations(tmp_path, tables, statement)
     expected = CASES[statement].expected
     assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.statement)
+def test_a_failed_check_says_what_to_do(tmp_path: Path, invariant: Invariant) -> None:
+    """How many rows, where, what it means, and the rows; settings named there exist."""
+    tables = sound()
+    CASES[invariant.statement].change(tables)
+    found = pa.Table.from_pylist(violations(tmp_path, tables, invariant.statement))
+    said = message(invariant, found, ["layers.0"])
+    assert said.startswith(f"1 row at layers.0. {invariant.advice}")
+    assert said.count("\n|") >= 3
+    for section, name in re.findall(r"`(llm|cache|selection)\.(\w+)`", invariant.advice):
+        assert name in type(getattr(PROFILE, section)).model_fields
+    assert message(invariant, found.slice(0, 0), ["layers.0"]) == "Holds at layers.0."
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    (invariant,) = (one for one in INVARIANTS if one.statement == "missing_latents")
+    said = message(invariant, pa.table({"latent": list(range(ROWS_SHOWN))}), ["a", "b"])
+    assert said.startswith(f"{ROWS_SHOWN} or more rows at a, b.")
+    assert said.count("\n|") == 2 + ROWS_IN_MESSAGE
 
 
 def test_every_check_has_a_case() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from dagster_project.lineage import COLUMNS, column_lineage
 from delphi_assets import schema
 
 LIGHT = """
@@ -28,7 +29,21 @@ ORDER = [
     "explanations",
     "predictions",
     "scores",
+    "explorer",
 ]
+GROUPS = ("subject", "selection", "explaining", "scoring")
+"""In the order of the data's way."""
+JOBS = {
+    "cache_hookpoint": {"activations": {"capture_missing": True}},
+    "explain": {},
+    "explain_next": {"explanations": {"latents": "next 1000"}},
+    "score": {},
+    "rescore": {
+        "predictions": {"scorer_model": "lexical", "explainer": "lexical", "latents": "all"}
+    },
+    "retry_failures": {"explanations": {"latents": "failed"}, "predictions": {"latents": "failed"}},
+}
+"""What each job asks for as it stands, under the demo's profile."""
 
 
 @pytest.fixture
@@ -60,6 +75,70 @@ def test_graph_follows_the_data(defs: dg.Definitions) -> None:
     for name in ORDER:
         parents = graph.get(dg.AssetKey(name)).parent_keys
         assert all(ORDER.index(parent.to_user_string()) < ORDER.index(name) for parent in parents)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_every_asset_says_what_it_is(defs: dg.Definitions, name: str) -> None:
+    """One sentence, then in, out, cost and what to look at; group, kinds, owners, and where."""
+    node = defs.resolve_asset_graph().get(dg.AssetKey(name))
+    assert node.description is not None
+    first, rest = node.description.split("\n\n")
+    assert first.endswith(".")
+    for part in ("**In:**", "**Out:**", "**Cost:**", "**Look at:**"):
+        assert part in rest
+    assert node.group_name in GROUPS
+    assert node.kinds
+    assert node.owners
+    assert {"dagster/uri", "definition"} & set(node.metadata)
+
+
+def test_groups_follow_the_data(defs: dg.Definitions) -> None:
+    """No asset reads one of a later group."""
+    graph = defs.resolve_asset_graph()
+    for key in graph.toposorted_asset_keys:
+        node = graph.get(key)
+        for parent in node.parent_keys:
+            group = graph.get(parent).group_name
+            assert GROUPS.index(group) <= GROUPS.index(node.group_name)
+
+
+def test_columns_come_from_columns_upstream(defs: dg.Definitions) -> None:
+    """Both ends of the lineage are in the schema, and the asset reads where it comes from."""
+    tables = {**schema.TABLES, **schema.INTERMEDIATE, "scores": schema.SCORES}
+    tables["sparse_coder"] = schema.WEIGHTS
+
+    def columns(table: str) -> set[str]:
+        return {column.name for column in (*tables[table].keys, *tables[table].columns)}
+
+    graph = defs.resolve_asset_graph()
+    for asset, made_of in COLUMNS.items():
+        assert set(made_of) <= columns(asset)
+        upstream = {key.to_user_string() for key in graph.get(dg.AssetKey(asset)).parent_keys}
+        for source in {source for sources in made_of.values() for source in sources}:
+            table, _, name = source.partition(".")
+            assert table in upstream, (asset, source)
+            assert name in columns(table), (asset, source)
+        lineage = column_lineage(asset)
+        assert lineage is not None
+        assert set(lineage.deps_by_column) == set(made_of)
+    assert column_lineage("contexts") is None
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_is_launched_as_it_stands(defs: dg.Definitions, name: str) -> None:
+    """It says what it does, and once a hookpoint is chosen its settings are there."""
+    job = defs.resolve_job_def(name)
+    assert job.description
+    config = job.get_run_config_for_partition_key("layers.9")
+    given = {op: fields["config"] for op, fields in config.get("ops", {}).items()}
+    assert given == JOBS[name]
+    assert dg.validate_run_config(job, config)
+
+
+def test_every_job_is_known() -> None:
+    from dagster_project.jobs import JOBS as MADE
+
+    assert {job.name for job in MADE} == set(JOBS)
 
 
 @pytest.mark.parametrize("name", [name for name in ORDER if name in schema.TABLES])

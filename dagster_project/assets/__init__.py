@@ -5,6 +5,7 @@ from dagster_project.assets.captured import captured
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.examples import examples
 from dagster_project.assets.explanations import explanations
+from dagster_project.assets.explorer import explorer
 from dagster_project.assets.latents import latents
 from dagster_project.assets.neighbours import neighbours
 from dagster_project.assets.predictions import predictions
@@ -22,6 +23,7 @@ ASSETS = [
     explanations,
     predictions,
     scores,
+    explorer,
 ]
 
 __all__ = ["ASSETS"]

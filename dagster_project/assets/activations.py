@@ -1,27 +1,64 @@
 """Asset `activations`: the shards of a hookpoint as one table, sorted for reading."""
 
 import dagster as dg
+from pydantic import Field
 
-from dagster_project.assets.captured import captured
+from dagster_project.assets.captured import captured, facts_of
+from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
-from dagster_project.partitions import HOOKPOINTS
+from dagster_project.partitions import HOOKPOINTS, TO_HOOKPOINT, capture_key
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets import schema
+from delphi_assets.lake import Lake
+
+
+class ActivationsConfig(dg.Config):
+    """What a launch may change."""
+
+    capture_missing: bool = Field(
+        False,
+        description="capture the token shards that this hookpoint lacks first, in the same run",
+    )
 
 
 @dg.asset(
     group_name="subject",
-    description="The token shards of a hookpoint, merged: a file per bucket of latents, in which "
-    "one latent's activations are next to each other.",
+    description="The token shards of a hookpoint as one table, sorted so that a latent is read at "
+    "once.\n\n"
+    "**In:** `captured`, every shard; a "
+    "launch with `capture_missing` captures those that lack. **Out:** a file per bucket of "
+    "latents, in which one latent's activations are next to each other. **Cost:** a sort on disk "
+    "in `cache.buffer_mib` of memory. **Look at:** `bytes_per_activation`, about 3.",
     kinds={"parquet"},
     owners=OWNERS,
     code_version="2",
     partitions_def=HOOKPOINTS,
-    deps=[dg.AssetDep(captured, partition_mapping=dg.AllPartitionMapping())],
+    deps=[sparse_coder, dg.AssetDep(captured, partition_mapping=TO_HOOKPOINT)],
+    pool="gpu",
     metadata=of_table(schema.ACTIVATIONS),
 )
-def activations(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """One hookpoint a partition; needs every token shard."""
-    from delphi_assets.activations import merge_shards
+def activations(
+    context: dg.AssetExecutionContext, config: ActivationsConfig
+) -> dg.MaterializeResult[None]:
+    """One hookpoint a partition."""
+    from delphi_assets.activations import is_merged, merge_shards
 
-    return materialized(merge_shards(PROFILE, open_lake(), context.partition_key))
+    lake, hookpoint = open_lake(), context.partition_key
+    if config.capture_missing and not is_merged(PROFILE, lake, hookpoint):
+        _capture(context, lake, hookpoint)
+    return materialized("activations", merge_shards(PROFILE, lake, hookpoint))
+
+
+def _capture(context: dg.AssetExecutionContext, lake: Lake, hookpoint: str) -> None:
+    """Do what launching all shards of `captured` at the hookpoint does, and say so."""
+    from delphi_assets.capture import capture
+
+    capture(PROFILE, lake, range(PROFILE.n_shards), [hookpoint])
+    for shard in range(PROFILE.n_shards):
+        context.log_event(
+            dg.AssetMaterialization(
+                captured.key,
+                partition=capture_key(hookpoint, shard),
+                metadata=facts_of(lake, hookpoint, shard),
+            )
+        )

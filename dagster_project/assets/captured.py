@@ -1,46 +1,77 @@
-"""Asset `captured`: what fires in a token shard, at every hookpoint."""
+"""Asset `captured`: what fires in a token shard at a hookpoint."""
 
 import dagster as dg
 
+from dagster_project import glances, plots
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
-from dagster_project.partitions import SHARDS, shard_key
+from dagster_project.partitions import CAPTURES, TO_HOOKPOINT, capture_key, captures
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets import schema
 from delphi_assets.activations import captured_unit
 from delphi_assets.lake import Lake
+from delphi_assets.manifests import Manifest
 
 
 @dg.asset(
     group_name="subject",
-    description="One forward pass over a token shard, all hookpoints at once: every non-zero "
-    "activation of every latent. Shards can run at once, in several processes or machines; several "
-    "in one run load the model once.",
+    description="Every non-zero activation of every latent on a token shard.\n\n"
+    "**In:** `contexts`, "
+    "`sparse_coder`, the model. **Out:** files that `activations` merges and takes away. **Cost:** "
+    "the forward pass, the most expensive computation of a run: one over each shard for all "
+    "hookpoints that are launched together, stopped after the last of them. Shards in one launch "
+    "load the model once; other processes or machines can do others at the same time. **Look "
+    "at:** `tokens_per_second`, and whether `activations_per_token` is what the coder's k says.",
     kinds={"torch", "parquet"},
     owners=OWNERS,
-    code_version="2",
-    partitions_def=SHARDS,
+    code_version="3",
+    partitions_def=CAPTURES,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[contexts, dg.AssetDep(sparse_coder, partition_mapping=dg.AllPartitionMapping())],
+    deps=[contexts, dg.AssetDep(sparse_coder, partition_mapping=TO_HOOKPOINT)],
     pool="gpu",
     metadata=of_table(schema.CAPTURED),
 )
 def captured(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """All shards that the run was launched for."""
+    """All shards and hookpoints that the run was launched for."""
     from delphi_assets.capture import capture
 
     lake = open_lake()
-    shards = sorted(int(key) for key in context.partition_keys)
-    report = capture(PROFILE, lake, shards)
-    for shard in shards:
-        context.add_asset_metadata(
-            {"dagster/partition_row_count": rows_of(lake, shard)}, partition_key=shard_key(shard)
-        )
-    return materialized(report, rows_as="rows_of_these_shards")
+    hookpoints, shards = captures(context.partition_keys)
+    report = capture(PROFILE, lake, shards, hookpoints)
+    for hookpoint in hookpoints:
+        for shard in shards:
+            context.add_asset_metadata(
+                facts_of(lake, hookpoint, shard), partition_key=capture_key(hookpoint, shard)
+            )
+    found = rates(lake)
+    return materialized(
+        "captured",
+        report,
+        rows_as="rows_of_these_shards",
+        tokens_per_second_by_shard=glances.capture_rates(found),
+        speed=plots.capture_rates(found),
+    )
 
 
-def rows_of(lake: Lake, shard: int) -> int:
-    """Activations of a captured shard, summed over hookpoints."""
-    units = [captured_unit(PROFILE, hookpoint, shard) for hookpoint in PROFILE.cache.hookpoints]
-    return sum(manifest.rows for unit in units if (manifest := lake.manifest(unit)) is not None)
+def facts_of(lake: Lake, hookpoint: str, shard: int) -> dict[str, int | float]:
+    """Numbers of one partition; they outlive its files, which `activations` takes away."""
+    manifest = lake.manifest(captured_unit(PROFILE, hookpoint, shard))
+    if manifest is None:
+        return {}
+    return {
+        "dagster/partition_row_count": manifest.rows,
+        "tokens_per_second_of_shard": _rate(manifest),
+    }
+
+
+def rates(lake: Lake) -> dict[str, list[float]]:
+    """Tokens a second of every shard captured so far, by hookpoint."""
+    of_hookpoints: dict[str, list[float]] = {}
+    for manifest in lake.manifests("captured", run=PROFILE.run.name):
+        of_hookpoints.setdefault(str(manifest.keys["hookpoint"]), []).append(_rate(manifest))
+    return of_hookpoints
+
+
+def _rate(manifest: Manifest) -> float:
+    return float(manifest.facts["tokens_per_second"])

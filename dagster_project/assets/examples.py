@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from dagster_project import previews
 from dagster_project.assets.activations import activations
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.latents import latents
@@ -11,6 +12,7 @@ from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, given, open_lake
 from delphi_assets import schema
+from delphi_assets.database import connect
 from delphi_assets.settings import override
 
 
@@ -55,8 +57,13 @@ class ExamplesConfig(dg.Config):
 
 @dg.asset(
     group_name="selection",
-    description="Train and test windows of every latent that can be explained, and windows in "
-    "which it is silent. Shortfalls are rows of the table `shortfalls`.",
+    description="The windows that stand for a latent: train windows for the explainer, test "
+    "windows and windows in which it is silent for the scorers.\n\n"
+    "**In:** `activations`, `contexts`, "
+    "`latents`, `neighbours`. **Out:** a selection under a name of its own; what could not be "
+    "filled is a row of the table `shortfalls`. **Cost:** SQL, about a thousand latents a second; "
+    "semantic negatives embed the corpus once. **Look at:** the preview: do the windows of a "
+    "latent have anything in common? And `shortfalls`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
     code_version="2",
@@ -77,4 +84,8 @@ def examples(
     selection = override(PROFILE.selection, "launch of examples", **changes)
     from delphi_assets.examples import select_examples
 
-    return materialized(select_examples(PROFILE, open_lake(), context.partition_key, selection))
+    lake, hookpoint = open_lake(), context.partition_key
+    report = select_examples(PROFILE, lake, hookpoint, selection)
+    with connect(lake) as con:
+        preview = previews.of_examples(con, hookpoint, selection.name)
+    return materialized("examples", report, preview=preview)

@@ -1,20 +1,35 @@
 """Asset `explanations`: a text per latent that says when it fires."""
 
 import dagster as dg
+import duckdb
 from pydantic import Field
 
+from dagster_project import markdown, plots, previews
 from dagster_project.assets.examples import examples
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.metadata import (
+    COST_POINTS,
+    LATENTS_SHOWN,
+    OWNERS,
+    materialized,
+    of_table,
+    stored_bytes,
+    with_cost,
+)
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, given, open_lake
 from delphi_assets import schema
-from delphi_assets.settings import override, parse_latents
+from delphi_assets.database import connect, query
+from delphi_assets.settings import ExplainSettings, override, parse_wanted
 
 
 class ExplanationsConfig(dg.Config):
     """What a launch may change; a field left empty is the profile's."""
 
-    latents: str = Field("", description="latents to explain, e.g. 0-4, 17, or all")
+    latents: str = Field(
+        "",
+        description="latents to explain: 0-4, 17; all; next 1000 (the first that were never tried, "
+        "in order of number); failed (those tried without a text)",
+    )
     selection: str | None = Field(None, description="name of the selection of examples to show")
     explainer: str | None = Field(
         None,
@@ -46,8 +61,12 @@ class ExplanationsConfig(dg.Config):
 
 @dg.asset(
     group_name="explaining",
-    description="Explanations by an LLM or by counting (`lexical`). A failure is a row with its "
-    "reason; what is there already is not asked for again.",
+    description="A text per latent that says when it fires, by an LLM or by counting "
+    "(`lexical`).\n\n"
+    "**In:** train windows of `examples`. **Out:** a row per latent, explainer, model and prompt; "
+    "a failure is a row with its reason. **Cost:** one call a latent, best_of_k 2 k of them; what "
+    "is there already is not asked for again. `delphi-assets estimate` says it beforehand. **Look "
+    "at:** the preview, `latents_left`, `failed`, `run_dollars_so_far`.",
     kinds={"litellm", "parquet"},
     owners=OWNERS,
     code_version="1",
@@ -75,10 +94,44 @@ def explanations(
         candidate_temperature=config.candidate_temperature,
         quick_windows=config.quick_windows,
     )
-    wanted = parse_latents(settings.latents)
+    wanted = parse_wanted(settings.latents)
     selection = config.selection or PROFILE.selection.name
     from delphi_assets.explanations import explain
 
-    return materialized(
-        explain(PROFILE, open_lake(), context.partition_key, wanted, settings, selection)
-    )
+    lake, hookpoint = open_lake(), context.partition_key
+    report = explain(PROFILE, lake, hookpoint, wanted, settings, selection)
+    place = {"run": PROFILE.run.name, "hookpoint": hookpoint}
+    with connect(lake) as con:
+        failed = query(
+            con, "ui/failed_latents", **place, stage="explanation", n_shown=LATENTS_SHOWN
+        )
+        points = query(con, "ui/cost_so_far", run=PROFILE.run.name, n_points=COST_POINTS)
+        return materialized(
+            "explanations",
+            with_cost(report, points),
+            bytes=stored_bytes(schema.EXPLANATIONS, hookpoint),
+            latents_left=_left(con, hookpoint, settings, selection),
+            preview=previews.of_explanations(con, hookpoint, selection),
+            failures=markdown.table(failed),
+            cost_so_far=plots.cost_so_far(points),
+        )
+
+
+def _left(
+    con: duckdb.DuckDBPyConnection, hookpoint: str, settings: ExplainSettings, selection: str
+) -> int | None:
+    """Latents that the explainer could still explain; None for one that writes nothing."""
+    if settings.explainer == "none":
+        return None
+    asks = settings.explainer_model != "lexical"
+    left = query(
+        con,
+        "ui/unexplained_latents",
+        run=PROFILE.run.name,
+        hookpoint=hookpoint,
+        selection=selection,
+        explainer=settings.explainer,
+        model=settings.explainer_model if asks else settings.explainer,
+        n_rows=1,
+    ).to_pylist()
+    return left[0]["n_left"] if left else 0

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from dagster_project import plots
+from dagster_project import glances, plots, previews
 from dagster_project.assets.activations import activations
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.neighbours import neighbours
@@ -16,8 +16,13 @@ from delphi_assets.database import connect, query
 
 @dg.asset(
     group_name="selection",
-    description="Firing counts, densities, distributions over activations, tokens and offsets, "
-    "norms and nearest neighbour of every latent, and why a latent will not be explained.",
+    description="A row per latent of the coder, dead ones too, with what its activations say.\n\n"
+    "**In:** `activations`, `contexts`, "
+    "`sparse_coder`, `neighbours`. **Out:** how often it fires, on which tokens, where in a "
+    "context, its histogram of activations, norms, nearest neighbour, and why it will not be "
+    "explained. **Cost:** one pass over the activations in SQL. **Look at:** the histogram of "
+    "firing densities (a coder with many dead or always-on latents is not worth explaining), "
+    "`dead`, `to_explain`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
     code_version="2",
@@ -40,4 +45,11 @@ def latents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         densities = query(
             con, "analysis/firing_densities", run=PROFILE.run.name, hookpoint=hookpoint
         )
-    return materialized(report, firing_densities=plots.firing_densities(densities))
+        preview = previews.of_latents(con, hookpoint)
+    return materialized(
+        "latents",
+        report,
+        densities=glances.firing_densities(densities),
+        firing_densities=plots.firing_densities(densities),
+        preview=preview,
+    )

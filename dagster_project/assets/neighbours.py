@@ -24,8 +24,13 @@ class NeighboursConfig(dg.Config):
 
 @dg.asset(
     group_name="selection",
-    description="For each latent the latents that fire on the same tokens, or whose decoder or "
-    "encoder rows point the same way, with their similarity.",
+    description="For each latent the latents most like it, by where they fire or by their "
+    "weights.\n\n"
+    "**In:** `activations` (co-occurrence: "
+    "latents that fire on the same tokens) or `sparse_coder` (decoder, encoder: rows that point "
+    "the same way). **Out:** ordered pairs with rank and similarity, a partition of the table a "
+    "method. **Cost:** co-occurrence seconds to minutes; weights grow with the square of the "
+    "number of latents. **Look at:** `latents_<method>`, the latents with any neighbour.",
     kinds={"numpy", "parquet"},
     owners=OWNERS,
     code_version="1",
@@ -54,11 +59,12 @@ def neighbours(
         for method in settings.methods
     }
     return materialized(
+        "neighbours",
         StageReport(
             rows=sum(report.rows for report in reports.values()),
             new_rows=sum(report.new_rows for report in reports.values()),
             seconds=sum(report.seconds for report in reports.values()),
             bytes=sum(report.bytes for report in reports.values()),
             facts={f"latents_{name}": made.facts["latents"] for name, made in reports.items()},
-        )
+        ),
     )

@@ -3,21 +3,35 @@
 import dagster as dg
 from pydantic import Field
 
+from dagster_project import markdown, plots
 from dagster_project.assets.examples import examples
 from dagster_project.assets.explanations import explanations
 from dagster_project.assets.neighbours import neighbours
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.metadata import (
+    COST_POINTS,
+    LATENTS_SHOWN,
+    OWNERS,
+    materialized,
+    of_table,
+    stored_bytes,
+    with_cost,
+)
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, given, open_lake
 from delphi_assets import schema
+from delphi_assets.database import connect, query
 from delphi_assets.scorers import registry
-from delphi_assets.settings import override, parse_latents
+from delphi_assets.settings import override, parse_wanted
 
 
 class PredictionsConfig(dg.Config):
     """What a launch may change; a field left empty is the profile's."""
 
-    latents: str = Field("", description="latents to score, e.g. 0-2, 17, or all")
+    latents: str = Field(
+        "",
+        description="latents to score: 0-2, 17; all; next 1000 (the first with an explanation that "
+        "was never scored, in order of number); failed (those begun that lack answers)",
+    )
     selection: str | None = Field(None, description="name of the selection of examples to judge")
     explainer: str | None = Field(
         None, description="whose explanations to judge: default, lexical, or all"
@@ -40,8 +54,13 @@ class PredictionsConfig(dg.Config):
 
 @dg.asset(
     group_name="scoring",
-    description="A scorer's answer on every test example of a latent, given a stored "
-    "explanation. A failure is a row with its reason; what is there already is not asked again.",
+    description="A scorer's answer on every test window of a latent, given nothing but a stored "
+    "explanation.\n\n"
+    "**In:** `explanations`, test windows of `examples`, `neighbours` for "
+    "discrimination. **Out:** a row per answer, floors beside it (`score.controls`); a failure is "
+    "a row with its reason. **Cost:** windows / `num_examples_per_scorer_prompt` calls a latent, "
+    "scorer and control (docs/scorers.md); what is there already is not asked again. **Look at:** "
+    "`failed_predictions`, the calibration of the judge, `run_dollars_so_far`.",
     kinds={"litellm", "parquet"},
     owners=OWNERS,
     code_version="1",
@@ -67,11 +86,23 @@ def predictions(
         intruder_type=config.intruder_type,
         simulation_type=config.simulation_type,
     )
-    wanted = parse_latents(settings.latents)
+    wanted = parse_wanted(settings.latents)
     selection = config.selection or PROFILE.selection.name
     explainer = given(config.explainer)
     from delphi_assets.predictions import score
 
+    lake, hookpoint = open_lake(), context.partition_key
+    report = score(PROFILE, lake, hookpoint, wanted, settings, selection, explainer)
+    place = {"run": PROFILE.run.name, "hookpoint": hookpoint}
+    with connect(lake) as con:
+        failed = query(con, "ui/failed_latents", **place, stage="prediction", n_shown=LATENTS_SHOWN)
+        points = query(con, "ui/cost_so_far", run=PROFILE.run.name, n_points=COST_POINTS)
+        calibrated = query(con, "ui/calibration", **place, selection=selection)
     return materialized(
-        score(PROFILE, open_lake(), context.partition_key, wanted, settings, selection, explainer)
+        "predictions",
+        with_cost(report, points),
+        bytes=stored_bytes(schema.PREDICTIONS, hookpoint),
+        calibration=plots.calibration(calibrated),
+        failures=markdown.table(failed),
+        cost_so_far=plots.cost_so_far(points),
     )

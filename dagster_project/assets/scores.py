@@ -4,7 +4,7 @@ import time
 
 import dagster as dg
 
-from dagster_project import plots
+from dagster_project import glances, markdown, plots
 from dagster_project.assets.latents import latents
 from dagster_project.assets.predictions import predictions
 from dagster_project.metadata import OWNERS, columns_of, materialized
@@ -17,9 +17,13 @@ from delphi_assets.stage import StageReport
 
 @dg.asset(
     group_name="scoring",
-    description="Confusion counts, precision, recall, F1, balanced accuracy, AUROC, AUPRC and "
-    "correlation of every explanation and scorer, with 95% intervals. A view: nothing is written, "
-    "so it is never out of date.",
+    description="How good every explanation is, by every scorer and judge.\n\n"
+    "**In:** `predictions`, "
+    "`latents`. **Out:** a view, so nothing is written and nothing is out of date: confusion "
+    "counts, precision, recall, F1, balanced accuracy, AUROC, AUPRC, correlation, each with a 95% "
+    "interval; launching it draws what it says now. **Cost:** seconds of SQL. **Look at:** how far "
+    "the own explanations (bars) stand from the floors (lines); a scorer whose floors are as high "
+    "says nothing.",
     kinds={"duckdb", "view"},
     owners=OWNERS,
     code_version="2",
@@ -37,16 +41,23 @@ def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """One hookpoint a partition."""
     started = time.perf_counter()
     place = {"run": PROFILE.run.name, "hookpoint": context.partition_key}
+    selection = PROFILE.selection.name
     with connect(open_lake()) as con:
-        bins = query(con, "analysis/score_distribution", **place)
+        bins = query(con, "ui/score_distributions", **place, selection=selection)
+        by_density = query(con, "ui/f1_by_density", **place, selection=selection)
+        calibrated = query(con, "ui/calibration", **place, selection=selection)
         means = query(con, "analysis/hookpoint_scores", **place)
         compared = query(con, "analysis/own_against_floors", **place, most_tokens=None)
-    report = StageReport(
-        rows=sum(bins["n_scores"].to_pylist()), new_rows=0, seconds=time.perf_counter() - started
-    )
+        n_scores = query(con, "ui/score_rows", **place)["n_scores"][0].as_py()
+    seconds = time.perf_counter() - started
+    report = StageReport(rows=n_scores, new_rows=0, seconds=seconds, facts=glances.means(bins))
     return materialized(
+        "scores",
         report,
-        balanced_accuracy=plots.score_distributions(bins),
-        hookpoint_scores=plots.table(means),
-        own_against_floors=plots.table(compared),
+        scores=glances.scores(bins),
+        score_distributions=plots.score_distributions(bins),
+        f1_against_density=plots.f1_by_density(by_density),
+        calibration=plots.calibration(calibrated),
+        hookpoint_scores=markdown.table(means),
+        own_against_floors=markdown.table(compared),
     )

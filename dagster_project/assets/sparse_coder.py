@@ -11,8 +11,13 @@ from delphi_assets import schema
 
 @dg.asset(
     group_name="subject",
-    description="The sparse coder of a hookpoint: found, or trained when the profile says "
-    "`embedded:train`. Its table `weights` says what the weights of each latent look like.",
+    description="The sparse coder of a hookpoint, loaded and checked, or trained on the run's own "
+    "contexts where `coder.sparse_model` is `embedded:train`.\n\n"
+    "**In:** `coder`, and `contexts` to "
+    "train on. **Out:** the table `weights`: norms, bias and cosine of every latent. **Cost:** "
+    "seconds to load; training takes one forward pass over `coder.train_tokens` and "
+    "`coder.epochs` over their activations. **Look at:** `fvu`, the share of variance that a "
+    "trained coder leaves unexplained, and `num_latents`.",
     kinds={"torch", "parquet"},
     owners=OWNERS,
     code_version="1",
@@ -25,4 +30,5 @@ def sparse_coder(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None
     """One hookpoint a partition."""
     from delphi_assets.coders.preparation import prepare_coder
 
-    return materialized(prepare_coder(PROFILE, open_lake(), context.partition_key))
+    report = prepare_coder(PROFILE, open_lake(), context.partition_key)
+    return materialized("sparse_coder", report)

@@ -19,6 +19,7 @@ from delphi_assets.explainers.explainer import Candidate, Explainer
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.llm import failures
 from delphi_assets.llm.rows import Row
+from delphi_assets.settings import Latents
 
 
 class Outcome(NamedTuple):
@@ -52,6 +53,14 @@ class Outcomes:
     def of_selection(self) -> list[Outcome]:
         """Those of the selection, by whatever explainer."""
         return [one for one in self._stored.values() if one.selection == self._terms.selection]
+
+    def wanted(self, explainable: Sequence[int], latents: Latents) -> list[int]:
+        """Of the latents that can be explained those that `latents` picks by what is stored."""
+        if latents.failed:
+            return [one for one in explainable if self.is_tried(one) and not self.has_text(one)]
+        if latents.next is not None:
+            return [one for one in explainable if not self.is_tried(one)][: latents.next]
+        return list(explainable)
 
     def has_text(self, latent: int) -> bool:
         """Whether this explainer's text for the latent is there."""

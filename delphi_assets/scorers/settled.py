@@ -14,6 +14,7 @@ from delphi_assets.scorers.items import Item
 from delphi_assets.scorers.scorer import Windows
 from delphi_assets.scorers.scoring import Scoring
 from delphi_assets.scorers.tasks import Task
+from delphi_assets.settings import Latents
 
 CHUNK = 128
 """Latents whose settled items are in memory at a time."""
@@ -71,6 +72,16 @@ class Settled:
         left = {task.latent for task in found}
         self._begun = [latent for latent in self._begun if latent in left]
         return found
+
+    def wanted(self, pending: Sequence[Task], latents: Latents) -> list[Task]:
+        """Of the tasks with work left those that `latents` picks by what is stored."""
+        if latents.failed:
+            return [task for task in pending if key_of(task) in self._counts]
+        if latents.next is not None:
+            untried = [task for task in pending if key_of(task) not in self._counts]
+            first = set(sorted({task.latent for task in untried})[: latents.next])
+            return [task for task in untried if task.latent in first]
+        return list(pending)
 
     def of(self, task: Task) -> Items:
         """What is settled of a task."""

@@ -1,0 +1,35 @@
+"""Asset `explorer`: a static site about a hookpoint's latents, beside the tables of the lake."""
+
+import dagster as dg
+
+from dagster_project.assets.examples import examples
+from dagster_project.assets.neighbours import neighbours
+from dagster_project.assets.scores import scores
+from dagster_project.metadata import OWNERS, materialized
+from dagster_project.partitions import HOOKPOINTS
+from dagster_project.profile import PROFILE, open_lake
+
+
+@dg.asset(
+    group_name="scoring",
+    description="A site to look at the latents of a hookpoint: overview, list, a page a latent.\n\n"
+    "**In:** everything the lake says of them: `latents`, `neighbours`, `examples`, "
+    "`explanations`, `predictions`, `scores`. **Out:** files in the lake's folder `explorer`; open "
+    "its `index.html` from disk, or serve the folder. It is not a table: it shows the lake as it "
+    "was when it was written, so launch it again after more was explained or scored. **Cost:** "
+    "some seconds for a thousand latents. **Look at:** `path`.",
+    kinds={"duckdb", "javascript"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=HOOKPOINTS,
+    deps=[neighbours, examples, scores],
+    metadata={"dagster/uri": open_lake().location("explorer/index.html")},
+)
+def explorer(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """One hookpoint a partition; the site keeps the others."""
+    from delphi_assets.explorer import write_explorer
+
+    lake = open_lake()
+    site = lake.location("explorer")
+    report = write_explorer(lake, site, PROFILE.run.name, context.partition_key)
+    return materialized("explorer", report, path=dg.MetadataValue.path(str(report.facts["path"])))

@@ -1,0 +1,25 @@
+"""What a command is: a name, its arguments, and what it does with them.
+
+A module of this folder holds one as `COMMAND`; `command_line` lists the modules. They are all read
+to print the help, so what is heavy is imported inside `run`.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from delphi_assets.stage import Fact
+
+Facts = Iterable[tuple[str, Fact]]
+
+
+class Command(NamedTuple):
+    """One command of `delphi-assets`."""
+
+    name: str
+    help: str
+    """What it does, in a line of the help."""
+    arguments: Callable[[argparse.ArgumentParser], None]
+    """Adds its arguments."""
+    run: Callable[[argparse.Namespace], Facts]
+    """Does it, and returns the facts to print; raises `DelphiAssetsError`."""

@@ -1,0 +1,149 @@
+"""Writing the explorer: from the tables of a lake to the data files of a site.
+
+In: a lake, and which of its runs, hookpoints and latents. Out: a site (`site_folder`), with these
+files per hookpoint:
+
+    overview           what the lake says of the hookpoint on the whole (`overview`)
+    numbers/<piece>    columns of the list of latents, `PIECE` latents a file (`listing`)
+    tokens/<piece>, texts/<set>/<piece>     what the list shows of them as text
+    latents/<page>     everything about `PAGE` latents (`pages`)
+    calls/<page>       the LLM calls behind it (`calls`)
+
+1. Scores are computed once, a range of latents at a time, and kept for the rest (`judged`).
+2. Range by range, the tables are read and the files of its latents written: memory does not grow
+   with the coder, nor with the number of explanations.
+3. The overview comes last; then the site shows what was written, at once.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+
+import duckdb
+from tqdm import tqdm
+
+from delphi_assets.database import append_rows, connect, execute, query
+from delphi_assets.errors import NotReadyError, SettingError
+from delphi_assets.explorer.calls import calls_of
+from delphi_assets.explorer.described import describe
+from delphi_assets.explorer.listing import Listing
+from delphi_assets.explorer.overview import overview_of
+from delphi_assets.explorer.pages import pages_of
+from delphi_assets.explorer.ranges import PIECE, Range, ranges
+from delphi_assets.explorer.site_folder import Edition, Place, SiteFolder
+from delphi_assets.lake import Lake
+from delphi_assets.settings import ALL, Latents
+from delphi_assets.stage import StageReport
+
+_MEMORY = "1GB"
+"""What DuckDB keeps of scores in memory before it spills."""
+
+
+def write_explorer(
+    lake: Lake,
+    folder: str | os.PathLike[str],
+    run: str | None = None,
+    hookpoint: str | None = None,
+    latents: Latents = ALL,
+) -> StageReport:
+    """Write the explorer of a lake's hookpoints into `folder`, a local one or a URL.
+
+    Without `run` or `hookpoint` it is about all of them. What the site holds of other hookpoints
+    stays. Rows are latents; facts are `path` (of the page to open), `pages`, `files` and
+    `hookpoints`. Raises `NotReadyError` when the lake has none such, `SettingError` when a
+    hookpoint has none of `latents`, `StorageError` when the folder cannot be written.
+    """
+    started = time.perf_counter()
+    site = SiteFolder(os.fspath(folder))
+    editions = []
+    rows = 0
+    for place in _places(lake, run, hookpoint):
+        edition = site.edition(place)
+        try:
+            found = _write_place(lake, edition, latents)
+        except BaseException:
+            edition.discard()
+            raise
+        site.publish(edition, {"latents": found})
+        editions.append(edition)
+        rows += found
+    return StageReport(
+        rows=rows,
+        new_rows=rows,
+        seconds=time.perf_counter() - started,
+        bytes=sum(edition.bytes for edition in editions),
+        facts={
+            "path": site.storage.location("index.html"),
+            "pages": rows,
+            "files": sum(edition.files for edition in editions),
+            "hookpoints": len(editions),
+        },
+    )
+
+
+def _places(lake: Lake, run: str | None, hookpoint: str | None) -> list[Place]:
+    with connect(lake) as con:
+        there = [Place(**row) for row in query(con, "explorer/places").to_pylist()]
+    found = [
+        place
+        for place in there
+        if run in (None, place.run) and hookpoint in (None, place.hookpoint)
+    ]
+    if not found:
+        holds = [f"{place.run} {place.hookpoint}" for place in there]
+        raise NotReadyError(
+            f"{lake!r} holds nothing to explore of run {run!r}, hookpoint {hookpoint!r} (None: any)"
+            f"; it holds {holds}. Materialize the asset 'latents' first."
+        )
+    return found
+
+
+def _write_place(lake: Lake, edition: Edition, latents: Latents) -> int:
+    """Write all data files of a place; returns how many latents they are about."""
+    place = edition.place
+    with connect(lake, memory_limit=_MEMORY) as con:
+        (size,) = query(con, "explorer/size", **place._asdict()).to_pylist()
+        asked = list(ranges(size["n_latents"], latents))
+        _judge(con, place, size["n_latents"], latents)
+        listing, pieces = Listing(con, place), []
+        for piece, parts in _by_piece(place, asked):
+            for part in parts:
+                described = describe(con, place, part, latents)
+                listing.add(described)
+                for number, page in pages_of(con, place, part, described):
+                    edition.add(f"latents/{number}", page)
+                for number, calls in calls_of(con, place, part, latents):
+                    edition.add(f"calls/{number}", calls)
+            pieces.append(piece)
+            for key, columns in listing.files(piece):
+                edition.add(key, columns)
+        if not listing.n_latents:
+            raise SettingError(
+                f"latents = {latents.ranges}: run {place.run!r} has none of these at "
+                f"{place.hookpoint!r}; expected some of 0-{size['n_latents'] - 1}."
+            )
+        edition.add("overview", overview_of(con, lake, place, listing, pieces))
+    return listing.n_latents
+
+
+def _judge(con: duckdb.DuckDBPyConnection, place: Place, n_latents: int, latents: Latents) -> None:
+    """Leave in `con` the tables judged and latent_scores, of the latents that are asked for."""
+    keys = place._asdict()
+    append_rows(con, "judged", "explorer/judged", **keys, latents=[], first=0, last=0)
+    parts = list(ranges(n_latents, latents, PIECE))
+    for part in tqdm(parts, desc=f"scores {place.hookpoint}", unit="range"):
+        asked = latents.among(*part)
+        ends = Range(asked[0], asked[-1] + 1)
+        append_rows(con, "judged", "explorer/judged", **keys, latents=asked, **ends._asdict())
+    execute(con, "explorer/scores")
+    append_rows(con, "latent_scores", "analysis/latent_scores", **keys)
+
+
+def _by_piece(place: Place, asked: list[Range]) -> Iterator[tuple[int, list[Range]]]:
+    pieces: dict[int, list[Range]] = {}
+    for part in asked:
+        pieces.setdefault(part.first // PIECE, []).append(part)
+    with tqdm(total=len(asked), desc=f"explorer {place.hookpoint}", unit="range") as bar:
+        for piece, parts in pieces.items():
+            yield piece, parts
+            bar.update(len(parts))

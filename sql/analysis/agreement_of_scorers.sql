@@ -1,0 +1,106 @@
+-- Do scorers put explanations in the same order?
+-- Parameters: $run, $hookpoint.
+-- Columns: two scorers with their judges and how they were asked (judge_hash), the metric of each,
+--   explanations that both judged, and the rank correlation of their scores (Spearman's, ties share
+--   their mean rank) with a 95% interval (Fisher's z with the variance of Bonett and Wright 2000;
+--   null with fewer than four and for 1 and -1). The correlation is null where either scorer gives
+--   one score to all. A scorer that judges without an explanation is compared on the same latent.
+-- The metric of a scorer is the first of balanced accuracy, correlation, AUROC and accuracy that is
+--   defined for any of its rows.
+with judged as (
+    select
+        explanation_id,
+        latent,
+        selection,
+        {'scorer': scorer, 'judge': model, 'judge_hash': judge_hash} as scorer,
+        case
+            when count(balanced_accuracy) over of_scorer > 0 then 'balanced_accuracy'
+            when count(correlation) over of_scorer > 0 then 'correlation'
+            when count(auroc) over of_scorer > 0 then 'auroc'
+            else 'accuracy'
+        end as metric,
+        case metric
+            when 'balanced_accuracy' then balanced_accuracy
+            when 'correlation' then correlation
+            when 'auroc' then auroc
+            else accuracy
+        end as score
+    from scores
+    where run = $run and hookpoint = $hookpoint and control = 'none'
+    window of_scorer as (partition by scorer)
+),
+
+pairs as (
+    select
+        one.scorer,
+        one.metric,
+        one.score,
+        other.scorer as other_scorer,
+        other.metric as other_metric,
+        other.score as other_score
+    from judged as one
+    inner join judged as other
+        on one.latent = other.latent
+        and one.selection = other.selection
+        and (
+            one.explanation_id = other.explanation_id
+            or one.explanation_id = 'none'
+            or other.explanation_id = 'none'
+        )
+        and one.scorer < other.scorer
+    where one.score is not null and other.score is not null
+),
+
+ranked as (
+    select
+        *,
+        rank() over (partition by scorer, other_scorer order by score)
+        + count(*) over (partition by scorer, other_scorer, score) / 2 as place,
+        rank() over (partition by scorer, other_scorer order by other_score)
+        + count(*) over (partition by scorer, other_scorer, other_score) / 2 as other_place
+    from pairs
+),
+
+correlated as (
+    select
+        scorer,
+        metric,
+        other_scorer,
+        other_metric,
+        count(*) as n_explanations,
+        -- Of a constant DuckDB's corr is NaN.
+        case
+            when min(score) < max(score) and min(other_score) < max(other_score)
+                then greatest(-1, least(1, corr(place, other_place)))
+        end as rank_correlation
+    from ranked
+    group by all
+),
+
+errors as (
+    select
+        *,
+        case
+            when n_explanations > 3 and abs(rank_correlation) < 1
+                then normal95() * sqrt((1 + rank_correlation ** 2 / 2) / (n_explanations - 3))
+        end as half
+    from correlated
+)
+
+select
+    scorer.scorer as scorer,
+    scorer.judge as judge,
+    scorer.judge_hash as judge_hash,
+    metric,
+    other_scorer.scorer as other_scorer,
+    other_scorer.judge as other_judge,
+    other_scorer.judge_hash as other_judge_hash,
+    other_metric,
+    n_explanations,
+    rank_correlation,
+    case when half is not null then tanh(atanh(rank_correlation) - half) end
+        as rank_correlation_low,
+    case when half is not null then tanh(atanh(rank_correlation) + half) end
+        as rank_correlation_high
+from errors
+order by errors.scorer, errors.other_scorer;

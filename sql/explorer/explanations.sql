@@ -1,0 +1,16 @@
+-- Which explanations do some latents have, failed ones and candidates that lost too?
+-- Parameters: $run, $hookpoint, $first, $last (latents first <= latent < last).
+-- Needs: the view explanations.
+-- Columns: those of the table explanations, and shown: whether it stands for its set (selection,
+--   explainer, model) in the list of latents: the last one that did not fail. In order of latent,
+--   the last first.
+select
+    * exclude (run, hookpoint),
+    coalesce(chosen, true)
+    and lag(written_at) over (
+        partition by latent, selection, explainer, model
+        order by coalesce(chosen, true) desc, (failure is null) desc, written_at desc, explanation_id
+    ) is null as shown
+from explanations
+where run = $run and hookpoint = $hookpoint and latent >= $first and latent < $last
+order by latent, written_at desc, explanation_id;

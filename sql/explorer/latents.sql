@@ -1,0 +1,74 @@
+-- What is known of some latents, and how far did they get?
+-- Parameters: $run, $hookpoint, $first, $last (latents first <= latent < last).
+-- Needs: the views latents, examples, explanations and scores.
+-- Columns: those of latents; latents that have no row there (an import without activations) have
+--   nulls; n_explanations that did not fail, n_failed explanations, and state: dead, scored,
+--   explained, failed (nothing but failures), rare (a reason not to explain it) or waiting.
+with explained as (
+    select
+        latent,
+        count(explanation) as n_explanations,
+        count(failure) as n_failed
+    from explanations
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and latent >= $first
+        and latent < $last
+        and coalesce(chosen, true)
+    group by latent
+),
+
+scored as (
+    select distinct latent
+    from scores
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and latent >= $first
+        and latent < $last
+        and control = 'none'
+        and n_examples > n_failed
+),
+
+known as (
+    select latent
+    from latents
+    where run = $run and hookpoint = $hookpoint and latent >= $first and latent < $last
+    union
+    select latent
+    from examples
+    where run = $run and hookpoint = $hookpoint and latent >= $first and latent < $last
+    union
+    select latent from explained
+    union
+    select latent from scored
+),
+
+described as (
+    select *
+    from latents
+    where run = $run and hookpoint = $hookpoint and latent >= $first and latent < $last
+)
+
+select
+    known.latent,
+    described.* exclude (run, hookpoint, latent, written_at),
+    coalesce(explained.n_explanations, 0) as n_explanations,
+    coalesce(explained.n_failed, 0) as n_failed,
+    case
+        when described.n_activations = 0 then 'dead'
+        when explained.n_explanations > 0 and scored.latent is not null then 'scored'
+        when explained.n_explanations > 0 then 'explained'
+        when explained.n_failed > 0 then 'failed'
+        when described.reason is not null then 'rare'
+        else 'waiting'
+    end as state
+from known
+left join described
+    on known.latent = described.latent
+left join explained
+    on known.latent = explained.latent
+left join scored
+    on known.latent = scored.latent
+order by known.latent;

@@ -1,0 +1,395 @@
+"""`delphi-assets sql` as people use it: in a pipe, in a script, and on a terminal of its own."""
+
+import csv
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from delphi_assets.command_line import main
+from delphi_assets.database import connect, sql_folder
+from delphi_assets.lake import Lake
+from delphi_assets.queries import results
+from delphi_assets.queries.analyses import analyses
+from delphi_assets.queries.formats import write_table
+from delphi_assets.queries.parameters import typed
+from delphi_assets.queries.statements import questions
+from tests.hand_built import HOOKPOINT, RUN, add, answers, explanation, latent, publish
+
+COMMAND = [sys.executable, "-c", "from delphi_assets.command_line import main; exit(main())"]
+TOKENS = {'a,"b\n': 0.5, "\x1b[31mred": 0.25, "漢字": 0.125}
+TRUE_FALSE = [(True, 0.9), (True, 0.4), (False, 0.2), (False, 0.7)]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two latents with odd texts, one explained and judged."""
+    root = tmp_path_factory.mktemp("shell") / "lake"
+    lake = Lake(root)
+    rows = [
+        latent(0, TOKENS, n_activations=7, token_density=0.25),
+        latent(1, {}, n_activations=0, reason="never fires"),
+    ]
+    publish(lake, "latents", rows)
+    add(lake, "explanations", [explanation("e0", 0, "line one\nline two")])
+    add(lake, "predictions", answers("e0", 0, TRUE_FALSE))
+    with connect(lake):
+        pass
+    return root
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What `delphi-assets sql` writes; it must end well."""
+    assert main(["sql", *map(str, arguments)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """What it says on standard error, one line, and nothing else."""
+    assert main(["sql", *map(str, arguments)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("delphi-assets: ")
+    assert err.count("\n") == 1
+    return err
+
+
+EVERY_TYPE = """
+select 1 as i, 0.1::double as d, 'nan'::double as n, null as z, true as b, 'x,"\n' as t,
+    [1, null] as l, {'k': 'v'} as s, 12345678901234567890::hugeint as h,
+    timestamp '2026-01-02 03:04:05' as w
+"""
+
+
+def test_csv_and_json_hold_the_same(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (row,) = json.loads(asked(capsys, lake, EVERY_TYPE, "--format", "json"))
+    assert row == {
+        "i": 1, "d": 0.1, "n": None, "z": None, "b": True, "t": 'x,"\n', "l": [1, None],
+        "s": {"k": "v"}, "h": 12345678901234567890, "w": "2026-01-02T03:04:05",
+    }  # fmt: skip
+    text = asked(capsys, lake, EVERY_TYPE)
+    names, values = csv.reader(io.StringIO(text))
+    assert names == list(row)
+    assert values == [
+        "1", "0.1", "nan", "", "true", 'x,"\n', "[1, null]", '{"k": "v"}', "12345678901234567890",
+        "2026-01-02T03:04:05",
+    ]  # fmt: skip
+
+
+def test_no_row_is_lost(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = asked(capsys, lake, "select range as i from range(20001)")
+    assert text == "i\n" + "".join(f"{i}\n" for i in range(20_001))
+    assert json.loads(asked(capsys, lake, "from range(0)", "--format", "json")) == []
+
+
+def test_table(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers right, wide characters counted twice, nothing that moves the cursor."""
+    query = "select unnest(top_tokens) as token, 1 / 3 as share from latents where latent = 0"
+    assert asked(capsys, lake, query, "--format", "table").splitlines() == [
+        "token      share",
+        "--------  ------",
+        'a,"b⏎     0.3333',
+        "␛[31mred  0.3333",
+        "漢字      0.3333",
+        "3 rows",
+    ]
+    more = asked(capsys, lake, "from range(9)", "--format", "table", "--rows", 1)
+    assert more.splitlines()[-1] == "the first 1 row of more"
+
+
+def shown(lake: Path, query: str, width: int) -> str:
+    out = io.StringIO()
+    with results.session(str(lake)) as con:
+        write_table(results.run(con, questions(query)[0], {}), out, width, None)
+    return out.getvalue()
+
+
+def test_table_fits_the_terminal(lake: Path) -> None:
+    """Names take several lines and texts are shortened while that is enough; then a row does."""
+    wide = "select 1 as number_of_all, repeat('x', 99) as text, repeat('漢', 99) as more"
+    cut = shown(lake, wide, 60).splitlines()
+    assert [line.split() for line in cut[:2]] == [["number_"], ["of_all", "text", "more"]]
+    assert len(cut) == 5
+    assert all(len(line) <= 60 for line in cut)
+    assert cut[3].count("…") == 2
+    many = "select repeat('x', 30) as a, repeat('y', 30) as b, repeat('z', 30) as c"
+    assert shown(lake, many, 25).splitlines() == [
+        "-- row 1", f"a  {'x' * 21}…", f"b  {'y' * 21}…", f"c  {'z' * 21}…", "1 row",
+    ]  # fmt: skip
+    blocks = shown(lake, f"{many} from range(12)", 25).splitlines()
+    assert (len(blocks), blocks[-1]) == (41, "the first 10 rows of more")
+
+
+def test_explain_is_shown_as_it_is(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "╭" in asked(capsys, lake, "explain select 1", "--format", "table")
+
+
+@pytest.mark.parametrize("path", sorted((sql_folder() / "analysis").glob("*.sql")), ids=str)
+def test_every_analysis_runs(lake: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a file and by its name; what has no default is given."""
+    others = {
+        "latent": "0", "str_token": "a", "explanation_id": "e0", "other_run": RUN,
+        "other_scorer": "fuzz", "other_model": "gpt", "model": "lexical",
+    }  # fmt: skip
+    (question,) = questions(path.read_text(encoding="utf-8"))
+    # The lake has no examples, so no selection either.
+    given = {**others, "run": RUN, "hookpoint": HOOKPOINT}
+    if "selection" in question.parameters:
+        assert "holds no selection" in refused(capsys, lake, "--analysis", path.stem)
+        return
+    flags = [
+        f"--param={name}={value}" for name, value in given.items() if name in question.parameters
+    ]
+    by_file = asked(capsys, lake, "-f", path, *flags).splitlines()
+    unnamed = [flag for flag in flags if "=run=" not in flag]
+    by_name = asked(capsys, lake, "--analysis", path.stem, *unnamed).splitlines()
+    assert (by_file[0], len(by_file)) == (by_name[0], len(by_name))
+
+
+def test_list_names_question_and_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    text = asked(capsys, "--list")
+    for one in analyses():
+        assert f"{one.name}\n    {one.question}\n    {one.parameters}\n" in text
+        (question,) = questions(one.text)
+        assert all(f"${name}" in one.parameters for name in question.parameters), one.name
+        assert one.question.endswith(("?", ".")), one.name
+        assert one.columns, one.name
+
+
+def test_parameters_are_read_as_what_they_are() -> None:
+    given = ["n=1", "m=-2.5", "t=true", "z=null", "run=12", "other_scorer=7", "q='5'", "s=a=b"]
+    assert typed(given) == {
+        "n": 1, "m": -2.5, "t": True, "z": None, "run": "12", "other_scorer": "7", "q": "5",
+        "s": "a=b",
+    }  # fmt: skip
+
+
+def test_parameters_of_which_there_is_one_may_be_left_out(
+    lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(capsys, lake, "select $run as r, $hookpoint as h, $scorer as s") == (
+        f"r,h,s\n{RUN},{HOOKPOINT},detection\n"
+    )
+
+
+def test_of_several_runs_one_has_to_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    for run, hookpoint in (("one", "layers.1"), ("two", "layers.1"), ("two", "layers.2@wide")):
+        publish(lake, "latents", [latent(0, {})], run=run, hookpoint=hookpoint)
+    place = "select $run as r, $hookpoint as h"
+    assert "holds 2 runs, ['one', 'two']" in refused(capsys, lake.url, place)
+    assert asked(capsys, lake.url, place, "--param", "run=one") == "r,h\none,layers.1\n"
+    assert "holds 2 hookpoints, ['layers.1', 'layers.2@wide']" in refused(
+        capsys, lake.url, place, "--param", "run=two"
+    )
+
+
+REFUSED = [
+    ("select 1 from (", (), "syntax error"),
+    ("from nowhere", (), "nowhere"),
+    ("select error('late') from range(9)", (), "late"),
+    ("", (), "the query is empty"),
+    ("-- only a comment", (), "the query is empty"),
+    ("select $x", (), "needs $x"),
+    ("select $n_rows", ("n_row=1",), "no parameter $n_row; it takes $n_rows"),
+    ("select $run", ("run=other",), "holds no run 'other'; it holds ['hand']"),
+    ("select $run", ("run",), "expected name=value"),
+]
+
+
+@pytest.mark.parametrize(("query", "given", "says"), REFUSED)
+def test_errors_are_one_line(
+    lake: Path, capsys: pytest.CaptureFixture[str], query: str, given: tuple[str, ...], says: str
+) -> None:
+    assert says in refused(capsys, lake, query, *(f"--param={text}" for text in given))
+
+
+def test_what_is_not_there_is_named(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean 'best_explained'" in refused(capsys, lake, "--analysis", "best_explain")
+    assert "absent.sql" in refused(capsys, lake, "-f", lake / "absent.sql")
+    assert "there is no lake" in refused(capsys, lake / "absent", "select 1")
+
+
+WRITING = [
+    "copy (select 1) to '{file}'",
+    "explain analyze copy (select 1) to '{file}'",
+    "-- harmless\nexplain (analyze) copy (select 1) to '{file}'",
+    "select 1; copy (select 1) to '{file}'",
+    "export database '{file}'",
+    "attach '{file}'",
+    "install httpfs",
+]
+
+
+@pytest.mark.parametrize("query", WRITING)
+def test_a_query_writes_no_file(
+    lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], query: str
+) -> None:
+    target = tmp_path / "precious"
+    assert "refused" in refused(capsys, lake, query.format(file=target))
+    assert not target.exists()
+
+
+def test_no_query_changes_the_lake(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables of the session's own are welcome, views over the lake take no rows."""
+    before = {path: path.read_bytes() for path in lake.rglob("*") if path.is_file()}
+    own = "create table mine as from latents; delete from mine where latent = 0; from mine"
+    assert len(list(csv.reader(io.StringIO(asked(capsys, lake, own))))) == 2
+    refused(capsys, lake, "delete from latents")
+    refused(capsys, lake, "insert into latents from latents")
+    asked(capsys, lake, "drop view latents")
+    assert asked(capsys, lake, "select count(*) as n from latents") == "n\n2\n"
+    assert {path: path.read_bytes() for path in lake.rglob("*") if path.is_file()} == before
+
+
+def test_broken_pipe_is_silent(lake: Path) -> None:
+    query = "select repeat('x', 100) from range(100000)"
+    with subprocess.Popen(
+        [*COMMAND, "sql", lake, query], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert b"rror" not in process.stderr.read()
+        assert process.wait(60) == 141
+
+
+def test_query_from_standard_input(lake: Path) -> None:
+    for arguments in (["sql", lake], ["sql", lake, "-f", "-"]):
+        done = subprocess.run(
+            [*COMMAND, *arguments],
+            input="select 1 as one",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "one\n1\n"
+
+
+class Terminal:
+    """A process on a terminal of its own."""
+
+    def __init__(self, *arguments: object, **variables: str) -> None:
+        self.pid, self.place = pty.fork()
+        if self.pid == 0:
+            os.environ.update(variables)
+            os.execv(COMMAND[0], [*COMMAND, *map(str, arguments)])
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self.place, text.encode())
+
+    def until(self, text: str, seconds: float = 60) -> str:
+        """What was shown up to `text`, which must come; it is not looked at again."""
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            ready, _, _ = select.select([self.place], [], [], max(0, end - time.monotonic()))
+            assert ready, f"no {text!r} in {self.seen!r}"
+            self.seen += os.read(self.place, 65_536).decode()
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def status(self) -> int:
+        """The exit status, once it has ended."""
+        try:
+            while os.read(self.place, 65_536):
+                pass
+        except OSError:
+            pass  # Linux says so that nobody has the other end open.
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.fixture
+def terminal(lake: Path, tmp_path: Path) -> Iterator[Terminal]:
+    opened = Terminal("sql", lake, DELPHI_ASSETS_CACHE=str(tmp_path), COLUMNS="100", TERM="dumb")
+    opened.until("lake> ")
+    yield opened
+    os.close(opened.place)
+
+
+def test_shell_asks_and_goes_on_after_errors(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.type("select latent,\n")
+    terminal.until("  ... ")
+    terminal.type("n_activations from latents order by latent;\n")
+    assert "     0              7\r\n     1              0\r\n2 rows" in terminal.until("lake> ")
+    terminal.type("from nowhere;\n")
+    assert "nowhere does not exist" in terminal.until("lake> ")
+    terminal.type("create temp table mine as select 41 + 1 as answer;\n")
+    terminal.until("lake> ")
+    terminal.type("from mine; from mine;\n")
+    assert terminal.until("lake> ").count("    42\r\n") == 2
+    terminal.type("\x04")
+    assert terminal.status() == 0
+    assert "n_activations from latents" in (tmp_path / "sql_history").read_text()
+
+
+def test_shell_commands(terminal: Terminal) -> None:
+    for typed_in, says in (
+        (".tables", "scores"),
+        (".schema latents", "n_activations int64"),
+        (".schema nothing", "there is no table 'nothing'"),
+        (".analysis", "best_explained"),
+        (".analysis latent_census", "n_explainable"),
+        (".analysis best_explained n_rows=1", "line one"),
+        (".analysis absent", "there is no analysis 'absent'"),
+        (".set x=5", "$x = 5"),
+        ("select $x + 1 as more;", "   6\r\n"),
+        (".help", ".schema TABLE"),
+        (".nonsense", "no command of the shell"),
+    ):
+        terminal.type(f"{typed_in}\n")
+        assert says in terminal.until("lake> "), typed_in
+    terminal.type(".quit\n")
+    assert terminal.status() == 0
+
+
+def test_tab_completes_names(terminal: Terminal) -> None:
+    terminal.type("select max(n_activ\t) as most from latents;\n")
+    assert "   7\r\n" in terminal.until("lake> ")
+
+
+def test_ctrl_c_cancels_and_the_shell_goes_on(terminal: Terminal) -> None:
+    terminal.type("select sum(a.range * b.range % 7) from range(10000000) a, range(1000000) b;\n")
+    terminal.until(";")
+    time.sleep(1)
+    begun = time.monotonic()
+    terminal.type("\x03")
+    assert "cancelled" in terminal.until("lake> ")
+    assert time.monotonic() - begun < 10
+    terminal.type("select half\n")
+    terminal.until("  ... ")
+    terminal.type("\x03")
+    terminal.until("lake> ")
+    terminal.type("select 6 * 7 as answer;\n")
+    assert "    42\r\n" in terminal.until("lake> ")
+
+
+def test_a_result_on_a_terminal_is_a_table(lake: Path) -> None:
+    opened = Terminal("sql", lake, "select latent from latents order by latent")
+    assert "latent\r\n------\r\n     0\r\n     1\r\n" in opened.until("2 rows")
+    assert opened.status() == 0
+    os.close(opened.place)
+
+
+def test_ctrl_c_ends_a_script(lake: Path) -> None:
+    query = "select sum(a.range * b.range % 7) from range(10000000) a, range(1000000) b"
+    with subprocess.Popen([*COMMAND, "sql", lake, query], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        assert b"Traceback" not in process.stderr.read()
+        assert process.wait(60) == 130
