@@ -20,3 +20,4 @@ set variable lake = 'lake';
 .read sql/scores/correlations.sql
 .read sql/scores/quantile_scores.sql
 .read sql/scores/scores.sql
+.read sql/scores/scores_of_latents.sql
