@@ -1,22 +1,28 @@
 """What the LLM layer costs beside the calls themselves.
 
-    python -m benchmarks.llm [--calls 3000] [--memory-calls 100000] [--stored 100000]
+    python -m benchmarks.llm [--parts throughput memory resume] [--model openai/same]
+        [--processes 2] [--calls 3200] [--memory-calls 100000] [--stored 100000]
 
-A server in a process of its own answers every call after a fixed 200 ms; 64 calls are open at a
-time. A prompt has about 7,000 characters, the larger part of it the same each time.
+A server in a process of its own answers every call alike. A prompt has about 7,000 characters, the
+larger part of it the same each time; 64 calls are open at a time.
 
-1. `throughput`: calls a second by the client, and by LiteLLM alone with the same arguments, as
-   shares of the ideal (64 / 0.2 s = 320 a second), each the best of `--rounds`; CPU time a call of
-   both. Rounds of the two alternate, as other work on the machine slows both.
-2. `memory`: resident memory after a tenth of the calls and at the end, MiB.
+1. `throughput`: the server answers after a fixed 200 ms. Calls a second by the client in one
+   process, by the client with `--processes` further ones, and by LiteLLM alone with the same
+   arguments, as shares of the ideal (64 / 0.2 s = 320 a second), each the best of `--rounds`; the
+   least CPU time a call of each, with all its processes, and of the server. The three alternate,
+   as other work on the machine slows all. Client and server share the machine's processors: see
+   `processors`.
+2. `memory`: the server answers at once. Resident memory after a tenth of the calls and at the end,
+   MiB, of the client's process and of the others together.
 3. `resume`: seconds until a client on a table of so many answers has its first one from there,
    LiteLLM being imported.
 
-Prints JSON.
+Prints JSON. Reads /proc, so it needs Linux.
 """
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -31,13 +37,21 @@ from typing import NamedTuple
 from delphi_assets.lake import Lake
 from delphi_assets.llm import Client, Message, Request, loop
 from delphi_assets.llm.completions import Completion, CompletionLog
-from delphi_assets.llm.litellm_calls import arguments, close_clients, import_litellm
+from delphi_assets.llm.litellm_calls import arguments, close_clients, import_litellm, served
 from delphi_assets.llm.secrets import endpoint
 from delphi_assets.settings import LLMSettings
 
-LATENCY, CONCURRENT, MODEL, RUN = 0.2, 64, "openai/same", "benchmark"
+LATENCY, CONCURRENT, RUN = 0.2, 64, "benchmark"
 IDEAL = CONCURRENT / LATENCY
+PARTS = ("throughput", "memory", "resume")
 INSTRUCTIONS = "Judge whether each excerpt fits the description. " * 100
+
+
+class Server(NamedTuple):
+    """The server of a measurement."""
+
+    url: str
+    pid: int
 
 
 class Pace(NamedTuple):
@@ -46,24 +60,33 @@ class Pace(NamedTuple):
     calls_per_second: float
     share_of_ideal: float
     cpu_ms_per_call: float
+    """Of all processes that make calls."""
+    parent_cpu_ms_per_call: float
+    server_cpu_ms_per_call: float
 
 
 def main(given: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.llm", description=__doc__)
-    parser.add_argument("--calls", type=int, default=3_000)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--model", default="openai/same")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--calls", type=int, default=3_200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-calls", type=int, default=100_000)
     parser.add_argument("--stored", type=int, default=100_000)
     asked = parser.parse_args(given)
-    folder = Path(tempfile.mkdtemp())
+    # A server of one's own needs no key, but LiteLLM alone asks for one.
+    os.environ.setdefault("OPENAI_API_KEY", "none")
+    folder, found = Path(tempfile.mkdtemp()), {}
+    measures: dict[str, Callable[[], dict[str, object]]] = {
+        "throughput": lambda: throughput(folder, asked),
+        "memory": lambda: memory(folder, asked),
+        "resume": lambda: resume(folder, asked.model, asked.stored),
+    }
     try:
-        with server() as url:
-            found = {
-                "throughput": throughput(folder, url, asked.calls, asked.rounds),
-                "memory": memory(folder, url, asked.memory_calls),
-            }
-        found["resume"] = resume(folder, asked.stored)
+        for part in asked.parts:
+            found[part] = measures[part]()
         json.dump(found, sys.stdout, indent=1)
         sys.stdout.write("\n")
     finally:
@@ -71,109 +94,154 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Base URL of a server that is there for as long as the `with` block."""
-    command = [sys.executable, "-m", "benchmarks.llm_server", str(LATENCY)]
+def server(seconds: float) -> Iterator[Server]:
+    """A server that answers after so many seconds, there for as long as the `with` block."""
+    command = [sys.executable, "-m", "benchmarks.llm_server", str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+            port = int(process.stdout.readline())
+            yield Server(f"http://127.0.0.1:{port}/v1", process.pid)
         finally:
             process.kill()
 
 
-def question(number: int) -> Request:
+def question(model: str, number: int) -> Request:
     """A question that differs from all others."""
     asked = f"Description: number {number}\n\n" + "Excerpt: some words of a text\n" * 70
     messages = (Message("system", INSTRUCTIONS), Message("user", asked))
-    return Request("detection", MODEL, messages, temperature=0.0, max_tokens=100)
+    return Request("detection", model, messages, temperature=0.0, max_tokens=100)
 
 
-def throughput(folder: Path, url: str, calls: int, rounds: int) -> dict[str, object]:
+def throughput(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
     """The client's pace beside LiteLLM's own."""
-    ours, alone = [], []
-    for number in range(rounds):
-        ours.append(loop.run(by_client(folder / f"lake{number}", url, calls)))
-        alone.append(loop.run(by_litellm(url, calls)))
-    best, best_alone = max(ours), max(alone)
-    least = min(pace.cpu_ms_per_call for pace in ours)
-    least_alone = min(pace.cpu_ms_per_call for pace in alone)
+    model, calls = asked.model, asked.calls
+    several = f"client_with_{asked.processes}_processes"
+    paces: dict[str, list[Pace]] = {"client": [], several: [], "litellm_alone": []}
+    with server(LATENCY) as at:
+        for number in range(asked.rounds):
+            for name, processes in (("client", 1), (several, asked.processes)):
+                root = folder / f"{name}{number}"
+                paces[name].append(loop.run(by_client(root, at, model, calls, processes)))
+            paces["litellm_alone"].append(loop.run(by_litellm(at, model, calls)))
+    cpu = {name: min(pace.cpu_ms_per_call for pace in rounds) for name, rounds in paces.items()}
     return {
+        "model": model,
         "calls": calls,
+        "processors": os.cpu_count(),
         "ideal_calls_per_second": IDEAL,
-        "client": best._asdict(),
-        "litellm_alone": best_alone._asdict(),
-        "cpu_ms_per_call_over_litellm": round(least - least_alone, 2),
-        "most_calls_per_second_of_one_core": round(1000 / least, 1),
+        **{name: max(rounds)._asdict() for name, rounds in paces.items()},
+        "least_cpu_ms_per_call": cpu,
+        "cpu_ms_per_call_over_litellm": round(cpu["client"] - cpu["litellm_alone"], 2),
     }
 
 
-async def by_client(root: Path, url: str, calls: int) -> Pace:
+async def by_client(root: Path, at: Server, model: str, calls: int, processes: int) -> Pace:
     """Calls as a stage makes them."""
-    async with Client(settings(url), MODEL, lake(root), RUN) as client:
+    async with Client(settings(at.url, processes), model, lake(root), RUN) as client:
 
         async def ask(number: int) -> None:
-            await client.complete(question(number))
+            await client.complete(question(model, number))
 
-        await loop.for_each(range(CONCURRENT), ask, client.workers)
-        return await paced(ask, range(CONCURRENT, CONCURRENT + calls), client.workers)
+        await loop.for_each(range(2 * CONCURRENT), ask, client.workers)
+        return await paced(ask, calls, client.workers, at)
 
 
-async def by_litellm(url: str, calls: int) -> Pace:
+async def by_litellm(at: Server, model: str, calls: int) -> Pace:
     """The same calls without this library."""
-    litellm = import_litellm()
+    litellm, provider = import_litellm(), served(model).provider
 
     async def ask(number: int) -> None:
-        await litellm.acompletion(**arguments(question(number), "openai", endpoint(url), 60.0))
+        asked = question(model, number)
+        await litellm.acompletion(**arguments(asked, provider, endpoint(at.url), 60.0))
 
-    await loop.for_each(range(CONCURRENT), ask, CONCURRENT)
+    await loop.for_each(range(2 * CONCURRENT), ask, CONCURRENT)
     try:
-        return await paced(ask, range(CONCURRENT, CONCURRENT + calls), CONCURRENT)
+        return await paced(ask, calls, CONCURRENT, at)
     finally:
         await close_clients(litellm)
 
 
-async def paced(ask: Callable[[int], Awaitable[None]], numbers: range, workers: int) -> Pace:
-    """What asking takes, connections being open."""
-    start, cpu = time.perf_counter(), time.process_time()
+async def paced(
+    ask: Callable[[int], Awaitable[None]], calls: int, workers: int, at: Server
+) -> Pace:
+    """What asking takes, connections and processes being there."""
+    numbers = range(2 * CONCURRENT, 2 * CONCURRENT + calls)
+    start, own, others, serving = time.perf_counter(), time.process_time(), helping(at), cpu(at.pid)
     await loop.for_each(numbers, ask, workers)
-    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-    pace = len(numbers) / seconds
-    return Pace(round(pace, 1), round(pace / IDEAL, 3), round(1000 * cpu / len(numbers), 2))
+    pace, own = calls / (time.perf_counter() - start), time.process_time() - own
+    total = own + helping(at) - others
+    return Pace(
+        calls_per_second=round(pace, 1),
+        share_of_ideal=round(pace / IDEAL, 3),
+        cpu_ms_per_call=round(1000 * total / calls, 2),
+        parent_cpu_ms_per_call=round(1000 * own / calls, 2),
+        server_cpu_ms_per_call=round(1000 * (cpu(at.pid) - serving) / calls, 2),
+    )
 
 
-def memory(folder: Path, url: str, calls: int) -> dict[str, object]:
+def helping(at: Server) -> float:
+    """CPU seconds so far of the client's further processes."""
+    return sum(cpu(pid) for pid in children(at))
+
+
+def children(at: Server) -> list[int]:
+    """The processes that this one has started, but for the server."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if pid != at.pid and status(pid)[1:2] == [str(os.getpid())]]
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds so far of a process and all its threads."""
+    return sum(map(int, status(pid)[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def status(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat behind the name, see proc(5); none for one that has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def memory(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
     """Resident memory early and late."""
+    model, calls = asked.model, asked.memory_calls
 
-    async def main() -> list[float]:
-        levels = []
-        async with Client(settings(url), MODEL, lake(folder / "memory"), RUN) as client:
+    async def main(at: Server) -> list[tuple[float, float]]:
+        levels, to = [], settings(at.url, asked.processes)
+        async with Client(to, model, lake(folder / "memory"), RUN) as client:
 
             async def ask(number: int) -> None:
-                await client.complete(question(number))
+                await client.complete(question(model, number))
 
             for start, end in ((0, calls // 10), (calls // 10, calls)):
                 await loop.for_each(range(start, end), ask, client.workers)
-                levels.append(resident())
+                others = sum(resident(pid) for pid in children(at))
+                levels.append((resident(os.getpid()), others))
         return levels
 
-    early, late = loop.run(main())
+    with server(0.0) as at:
+        (early, early_others), (late, late_others) = loop.run(main(at))
     return {
         "calls": calls,
         "mib_after_a_tenth": round(early, 1),
         "mib_at_the_end": round(late, 1),
         "bytes_per_call": round((late - early) * 2**20 / max(1, calls - calls // 10)),
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "processes": asked.processes,
+        "processes_mib_after_a_tenth": round(early_others, 1),
+        "processes_mib_at_the_end": round(late_others, 1),
     }
 
 
-def resident() -> float:
-    """Resident memory now, MiB."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+def resident(pid: int) -> float:
+    """Resident memory of a process now, MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
 
 
-def resume(folder: Path, stored: int) -> dict[str, object]:
+def resume(folder: Path, model: str, stored: int) -> dict[str, object]:
     """Time to the first stored answer, of a table as a long run leaves it."""
     filled = lake(folder / "resume")
 
@@ -181,7 +249,7 @@ def resume(folder: Path, stored: int) -> dict[str, object]:
         async with CompletionLog(filled, RUN) as log:
 
             async def append(number: int) -> None:
-                await log.append(answered(number))
+                await log.append(answered(model, number))
 
             await loop.for_each(range(stored), append, 2 * CONCURRENT)
 
@@ -189,8 +257,9 @@ def resume(folder: Path, stored: int) -> dict[str, object]:
 
     async def first() -> float:
         start = time.perf_counter()
-        async with Client(settings("http://127.0.0.1:9/v1"), MODEL, filled, RUN) as client:
-            assert (await client.complete(question(stored // 2))).answer is not None
+        to = settings("http://127.0.0.1:9/v1")
+        async with Client(to, model, filled, RUN) as client:
+            assert (await client.complete(question(model, stored // 2))).answer is not None
             return time.perf_counter() - start
 
     import_litellm()
@@ -198,9 +267,9 @@ def resume(folder: Path, stored: int) -> dict[str, object]:
     return {"stored": stored, "files": files, "seconds": round(loop.run(first()), 2)}
 
 
-def answered(number: int) -> Completion:
+def answered(model: str, number: int) -> Completion:
     """The row of a question's answer."""
-    request = question(number)
+    request = question(model, number)
     return Completion(
         request=request.hash,
         role=request.role,
@@ -219,9 +288,9 @@ def answered(number: int) -> Completion:
     )
 
 
-def settings(url: str) -> LLMSettings:
+def settings(url: str, processes: int = 1) -> LLMSettings:
     """Settings of every client here."""
-    return LLMSettings(api_base=url, max_concurrent=CONCURRENT)
+    return LLMSettings(api_base=url, max_concurrent=CONCURRENT, processes=processes)
 
 
 def lake(root: Path) -> Lake:

@@ -2,13 +2,13 @@
 
     python -m benchmarks.llm_server SECONDS
 
-Prints its port. A process of its own, so that it takes no time from the client it measures.
+Prints its port. A process of its own, so that it takes no time from the client it measures; it
+reads no more of a request than where it ends, so that it is not what limits the client.
 """
 
 import asyncio
 import json
 import sys
-from contextlib import suppress
 
 ANSWER = json.dumps(
     {
@@ -26,24 +26,40 @@ ANSWER = json.dumps(
         "usage": {"prompt_tokens": 1700, "completion_tokens": 12, "total_tokens": 1712},
     }
 ).encode()
-HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(ANSWER)}\r\n\r\n"
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(ANSWER),
+    ANSWER,
+)
+
+
+class Connection(asyncio.Protocol):
+    """One connection; a request on it is sent when the one before it is answered."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._received = seconds, bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep what the replies are written to."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer later, once the whole request is here."""
+        self._received += data
+        head, end, body = self._received.partition(b"\r\n\r\n")
+        if not end:
+            return
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        if len(body) >= int(length):
+            self._received.clear()
+            asyncio.get_running_loop().call_later(self._seconds, self._transport.write, REPLY)
 
 
 async def serve(seconds: float) -> None:
     """Answer until the process is ended."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
-                await reader.readexactly(int(length))
-                await asyncio.sleep(seconds)
-                writer.write(HEAD.encode() + ANSWER)
-                await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=512)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(seconds), "127.0.0.1", 0, backlog=512
+    )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()

@@ -19,6 +19,9 @@ from delphi_assets.lake import Lake
 from delphi_assets.parquet import ROW_GROUP
 from delphi_assets.schema import TABLES
 
+MERGED_MEANWHILE = 5
+"""How often a query is repeated whose files were merged (`llm.compaction`) while it read them."""
+
 Parameter = str | int | float | bool | list[str] | list[int] | None
 
 
@@ -119,5 +122,18 @@ def stream(
 
 
 def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> pa.Table:
-    """Rows of `sql/<name>.sql`."""
+    """Rows of `sql/<name>.sql`.
+
+    A growing table's files may be merged between being listed and being read: then asked again.
+    """
+    for _ in range(MERGED_MEANWHILE):
+        try:
+            return _rows(con, name, parameters)
+        except duckdb.IOException as error:
+            if "No such file" not in str(error):
+                raise
+    return _rows(con, name, parameters)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Parameter]) -> pa.Table:
     return con.sql(statement(name), params=parameters or None).to_arrow_table()

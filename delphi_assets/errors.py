@@ -29,5 +29,9 @@ class NotReadyError(DelphiAssetsError):
     """An earlier stage has not been materialized yet."""
 
 
+class ServerError(DelphiAssetsError):
+    """An LLM's server stays away, or has lost what was paid for; what arrived is stored."""
+
+
 class BudgetError(DelphiAssetsError):
     """The next LLM call could exceed a budget; what was paid for is stored, and a run resumes."""

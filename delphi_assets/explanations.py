@@ -30,7 +30,7 @@ from delphi_assets.llm.client import Client, Usage
 from delphi_assets.llm.completions import Completion, failed
 from delphi_assets.llm.estimates import Planned, drawn, stand_in
 from delphi_assets.llm.requests import Request
-from delphi_assets.llm.rows import row_writer
+from delphi_assets.llm.rows import RowWriter
 from delphi_assets.prompts import Prompts
 from delphi_assets.records import LatentRecord, example_files, read_records
 from delphi_assets.schema import EXPLANATIONS
@@ -218,7 +218,7 @@ async def _ask(
             return f"{bar.total - bar.n} of {bar.total} latents to explain at {terms.hookpoint!r}"
 
         async with (
-            row_writer(terms.lake, EXPLANATIONS, terms.keys) as writer,
+            RowWriter(terms.lake, EXPLANATIONS, terms.keys) as writer,
             Client(terms.llm, model, terms.lake, terms.run, seed, left) as client,
         ):
 

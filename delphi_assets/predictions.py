@@ -10,6 +10,7 @@ arrive.
 """
 
 import time
+from collections.abc import Sequence
 
 from delphi_assets import database
 from delphi_assets.errors import NotReadyError
@@ -20,12 +21,12 @@ from delphi_assets.scorers import registry
 from delphi_assets.scorers.explained import Explained, stored_explanations
 from delphi_assets.scorers.judged import judge
 from delphi_assets.scorers.questions import by_latent, questions, read_work
-from delphi_assets.scorers.scorer import Asked, Windows
+from delphi_assets.scorers.scorer import SHUFFLED, Asked, Windows
 from delphi_assets.scorers.scoring import Scoring
 from delphi_assets.scorers.settled import Settled
-from delphi_assets.scorers.tasks import NONE, plan
+from delphi_assets.scorers.tasks import NONE, Task, n_without_other, plan
 from delphi_assets.settings import Latents, Profile, ScoreSettings
-from delphi_assets.stage import StageReport
+from delphi_assets.stage import Fact, StageReport
 
 
 def score(  # noqa: PLR0917 - the stages' contract
@@ -42,10 +43,10 @@ def score(  # noqa: PLR0917 - the stages' contract
     By the stored explanations of `explainer`, of the profile's explainer when that is not given, of
     every explainer when it is "all". The lexical judge reads lexical explanations only; others are
     left out and counted. Facts: explanations judged, latents asked for without an explanation,
-    tasks done now, rows of this selection and those that failed, and what the LLM calls came to.
-    Raises `NotReadyError` without explanations (where a scorer needs them) or examples,
-    `SettingError` for a scorer that is not known or cannot work with these settings, and when the
-    LLM's key or model is refused; rows written so far stay.
+    tasks with no other text to shuffle in, tasks done now, rows of this selection and those that
+    failed, and what the LLM calls came to. Raises `NotReadyError` without explanations (where a
+    scorer needs them) or examples, `SettingError` for a scorer that is not known or cannot work
+    with these settings, and when the LLM's key or model is refused; rows written so far stay.
     """
     start = time.perf_counter()
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
@@ -80,6 +81,7 @@ def score(  # noqa: PLR0917 - the stages' contract
             ),
             "explanations_the_judge_cannot_read": len(unread),
             "latents_without_explanation": len(windows.keys() - explained) if stored else 0,
+            **_floors(settings, tasks),
             "tasks_done_now": done.tasks,
             "tasks_there_already": len(tasks) - done.tasks - (len(pending) - len(wanted)),
             "rows_of_selection": summary["n_of_selection"],
@@ -133,6 +135,12 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     ]
     model = settings.scorer_model
     return Planned("score", hookpoint, model, len(pending), len(chosen), requests)
+
+
+def _floors(settings: ScoreSettings, tasks: Sequence[Task]) -> dict[str, Fact]:
+    if SHUFFLED not in settings.controls:
+        return {}
+    return {"tasks_without_shuffled": n_without_other(tasks)}
 
 
 def _windows(scoring: Scoring, latents: Latents) -> dict[int, Windows]:

@@ -552,11 +552,19 @@ _chance = Column(
     _f64,
     "of picks, the accuracy of a judge that knows nothing, over those answered; null elsewhere",
 )
-_correlation = _estimate(
-    "correlation",
-    "simulation: Pearson's, over all tokens of all windows laid end to end; null when either side "
-    "is constant",
-    "Fisher's z, from the variance between windows (Liang and Zeger 1986), Student's quantile",
+_correlation = (
+    *_estimate(
+        "correlation",
+        "of simulated with real activations: Pearson's, over all tokens of all windows laid end to "
+        "end; 0 for a constant simulation, null when the real ones are constant",
+        "Fisher's z, from the variance between windows (Liang and Zeger 1986), Student's quantile; "
+        "null for a constant simulation",
+    ),
+    Column(
+        "constant_simulation",
+        _bool,
+        "whether the judge expected the same activation on every token; null without a correlation",
+    ),
 )
 
 SCORES = Table(

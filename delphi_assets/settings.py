@@ -297,7 +297,8 @@ class ScoreSettings(_Section):
         ("detection", "fuzz"),
         strict=False,
         min_length=1,
-        description="scorers to run, by name, or package.module:function for one of your own",
+        description=f"scorers to run: {', '.join(registry.known())}, or package.module:function "
+        "for one of your own",
     )
     scorer_model: str = Field(
         "lexical", description="LiteLLM model string of the judge, or lexical"
@@ -378,6 +379,9 @@ class LLMSettings(_Section):
 
     api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
     max_concurrent: int = Field(10, gt=0, description="requests in flight")
+    processes: int = Field(
+        1, gt=0, description="processes that make calls, some 150 a second each; 1: this one alone"
+    )
     requests_per_minute: float | None = Field(
         None, gt=0, description="most requests a minute to a model, retries among them"
     )
@@ -386,6 +390,12 @@ class LLMSettings(_Section):
     )
     timeout: float = Field(120.0, gt=0, description="seconds until a request is given up")
     max_retries: int = Field(5, ge=0, description="retries of what can be retried")
+    max_failures_in_a_row: int = Field(
+        100,
+        gt=0,
+        description="questions of a model, none answered between them, whose every try was lost "
+        "or broken, at which a stage stops; not for batches",
+    )
     max_tokens: int = Field(1_000, gt=0, description="longest answer in tokens")
     temperature: float = Field(0.0, ge=0, description="sampling temperature")
     json_schema: bool = Field(

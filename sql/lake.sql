@@ -22,3 +22,4 @@ set disabled_optimizers = 'window_self_join';
 .read sql/scores/correlations.sql
 .read sql/scores/quantile_scores.sql
 .read sql/scores/scores.sql
+.read sql/scores/scores_of_latents.sql

@@ -30,11 +30,16 @@ class Batch:
     file: str
     metadata: dict[str, str]
     looks: int = 0
+    counts: dict[str, int] | None = None
     files: dict[str, str] = field(default_factory=dict)
 
 
 class BatchServer:
-    """Runs in threads while the `with` block is open. `answer` gives None for no line at all."""
+    """Runs in threads while the `with` block is open.
+
+    `answer` gives None for a question that is not dealt with, and a reply with `drop` for one that
+    is paid for, but whose line is lost.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,10 @@ class BatchServer:
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, Batch] = {}
         self.headers: list[dict[str, str]] = []
+        self.seen: list[tuple[str, str]] = []
+        """Method and path of every request."""
+        self.counting = True
+        """Whether a batch that has ended says how many questions it completed."""
         self.hanging = False
         """Whether batches do not end, however often they are looked at."""
         self.answered: Counter[str] = Counter()
@@ -122,6 +131,7 @@ class BatchServer:
             "input_file_id": batch.file,
             "metadata": batch.metadata,
             "status": self.ends if ended else "in_progress",
+            "request_counts": batch.counts if self.counting else None,
             "errors": {"object": "list", "data": [{"message": "planted"}]} if failed else None,
             **batch.files,
         }
@@ -130,12 +140,17 @@ class BatchServer:
         if self.ends == "failed":
             return
         good, bad = [], []
-        for number, line in enumerate(self.files[batch.file].splitlines()):
+        lines = self.files[batch.file].splitlines()
+        batch.counts = {"total": len(lines), "completed": 0, "failed": 0}
+        for number, line in enumerate(lines):
             asked = json.loads(line)
             reply = self.answer(Asked(asked["body"], {}, number, 0))
             if reply is None:
                 continue
             self.answered[asked["custom_id"]] += reply.status == 200
+            batch.counts["completed" if reply.status == 200 else "failed"] += 1
+            if reply.drop:
+                continue
             response = {"status_code": reply.status, "body": body_of(reply, asked["body"])}
             written = {"custom_id": asked["custom_id"], "response": response, "error": None}
             (good if reply.status == 200 else bad).insert(0, json.dumps(written))
@@ -172,7 +187,9 @@ def _handler(owner: BatchServer) -> type[BaseHTTPRequestHandler]:
 
         def _reply(self, method: str, work: Callable[[], bytes]) -> None:
             owner.headers.append({k.lower(): v for k, v in self.headers.items()})
-            status = owner.refuse(method, urlsplit(self.path).path)
+            path = urlsplit(self.path).path
+            owner.seen.append((method, path))
+            status = owner.refuse(method, path)
             data = b'{"error": {"message": "planted failure"}}'
             if status in (0, 200):
                 data = work()

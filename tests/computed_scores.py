@@ -1,28 +1,26 @@
-"""The views of `sql/scores/` over rows given in memory."""
+"""The views of a lake over rows given in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import duckdb
-import pyarrow as pa
 
-from delphi_assets.database import sql_folder
-from delphi_assets.schema import EXAMPLES, PREDICTIONS, Table
-from tests.hand_built import PLACE, Row
-
-
-def computed(predictions: Sequence[Row], examples: Sequence[Row] = ()) -> duckdb.DuckDBPyConnection:
-    """A connection with these tables and what is computed from them; missing columns are null."""
-    con = duckdb.connect()
-    con.register("predictions", _filled(PREDICTIONS, predictions))
-    con.register("examples", _filled(EXAMPLES, examples))
-    for folder in ("macros", "scores"):
-        for path in sorted((sql_folder() / folder).glob("*.sql")):
-            con.execute(path.read_text(encoding="utf-8"))
-    return con
+from delphi_assets.database import connect
+from delphi_assets.lake import Lake
+from tests.hand_built import Row, add, publish
 
 
-def _filled(table: Table, rows: Sequence[Row]) -> pa.Table:
-    columns = pa.schema([*((key.name, key.type) for key in table.keys), *table.arrow])
-    known = {"selection": "default", **PLACE}
-    full = [{name: {**known, **row}.get(name) for name in columns.names} for row in rows]
-    return pa.Table.from_pylist(full, schema=columns)
+@contextmanager
+def computed(
+    predictions: Sequence[Row], examples: Sequence[Row] = ()
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a lake of these rows; missing columns are null."""
+    with TemporaryDirectory() as folder:
+        lake = Lake(folder)
+        lake.initialize()
+        add(lake, "predictions", [{"selection": "default", **row} for row in predictions])
+        if examples:
+            publish(lake, "examples", examples, selection="default")
+        with connect(lake) as con:
+            yield con

@@ -300,6 +300,35 @@ def test_hookpoint_scores(tmp_path: Path) -> None:
     assert (empty["failed_share"], empty["mean"]) == (0.25, 0.0)
 
 
+def test_hookpoint_scores_say_what_is_constant_and_undefined(tmp_path: Path) -> None:
+    """Four simulated latents: alike, the same everywhere, silent, failed; one with a yes, one none.
+
+    Correlations 1, 0, none, none; precision 1, none.
+    """
+    lake = Lake(tmp_path)
+    up, same, silent = [1.0, 2.0, 4.0], [0.5] * 3, [0.0] * 3
+    publish(lake, "latents", LATENTS)
+    add(lake, "explanations", [explanation(f"x{i}", i, "text") for i in range(4)])
+    simulated = [
+        {**row, "prediction": None, "simulated": None if i == 3 else (up, same, up)[i]}
+        for i in range(4)
+        for row in answers(f"x{i}", i, [(True, "late" if i == 3 else True)], "mine", "gpt")
+    ]
+    real = [window(i, 0, "test", 0, silent if i == 2 else up) for i in range(4)]
+    publish(lake, "examples", real, selection="default")
+    said = [*answers("x0", 0, four(0.9, 0.9, 0.1, 0.1)), *answers("x1", 1, four(*[0.1] * 4))]
+    failed = answers("x2", 2, four(*["late"] * 4), "fuzz")
+    add(lake, "predictions", simulated + said + failed)
+    with connect(lake) as con:
+        found = query(con, "analysis/hookpoint_scores", **PLACE).to_pylist()
+    names = ("n_latents", "n_constant", "n_undefined", "mean", "n_examples", "n_failed")
+    by = {(row["scorer"], row["metric"]): [row[name] for name in names] for row in found}
+    assert by["mine", "correlation"] == [2, 1, 2, 0.5, 4, 1]
+    assert by["detection", "precision"] == [1, 0, 1, 1.0, 8, 0]
+    assert by["fuzz", None] == [0, 0, 1, None, 4, 4]
+    assert {metric for scorer, metric in by if scorer == "mine"} == {"correlation"}
+
+
 def test_weighted_mean_agrees_with_numpy(tmp_path: Path) -> None:
     """Forty latents of random weight and recall; the variance of a ratio from its definition."""
     rng = np.random.default_rng(5)
@@ -328,56 +357,109 @@ def test_latent_scores(tmp_path: Path) -> None:
     """A row a latent and scorer: its floors beside it, and counting judged by counting."""
     lake = floored(tmp_path)
     add(lake, "explanations", [explanation("l0", 0, "counted")])
-    picks = answers("x0", 0, [(True, True), (True, False)], "intruder", "gpt")
+    picks = answers("x0", 0, [(True, True), (True, False)], "intruder", "gpt", chance=0.2)
     add(lake, "predictions", [*answers("l0", 0, four(0.9, 0.8, 0.1, 0.9)), *picks])
     columns = ("latent", "scorer", "explainer", "metric", "own", "shuffled", "empty", "lexical")
     with connect(lake) as con:
         found = query(con, "analysis/latent_scores", **PLACE).to_pylist()
     assert [tuple(row[name] for name in columns) for row in found] == [
         (0, "detection", "default", "balanced_accuracy", 1.0, 0.75, 0.5, 0.75),
-        (0, "detection", "lexical", "balanced_accuracy", 0.75, None, None, 0.75),
         (0, "intruder", "default", "accuracy", 0.5, None, None, None),
+        (0, "detection", "lexical", "balanced_accuracy", 0.75, None, None, 0.75),
         (1, "detection", "default", "balanced_accuracy", 1.0, 0.75, 0.5, None),
         (2, "detection", "default", "balanced_accuracy", 0.75, 0.75, 0.5, None),
         (3, "detection", "default", "balanced_accuracy", 0.75, None, 0.5, None),
     ]
+    above = [row["above_floors"] for row in found]
+    assert above == [0.25, pytest.approx(0.3), None, 0.25, 0.0, 0.25]
     for row in found:
         assert row["own_low"] < row["own"] + 1e-9
         assert (row["shuffled"] is None) == (row["shuffled_low"] is None)
 
 
+def test_latent_scores_of_counting_by_a_judge_that_cannot_count(tmp_path: Path) -> None:
+    """No scorer by counting: the lexical explanation is judged as the other one is."""
+    lake = Lake(tmp_path)
+    add(lake, "explanations", [explanation("l0", 0, "1"), explanation("g0", 0, "2", "gpt")])
+    same = ("surprisal", "local")
+    given = [*answers("l0", 0, four(0.9, 0.1, 0.5, 0.2), *same)]
+    given += answers("g0", 0, four(0.9, 0.8, 0.1, 0.2), *same)
+    given += answers("l0", 0, four(0.1, 0.1, 0.8, 0.8), *same, judge_hash="other")
+    for row in given:
+        row |= {"value": row["probability"], "probability": None, "prediction": None}
+    add(lake, "predictions", given)
+    columns = ("explainer", "judge_hash", "metric", "own", "lexical")
+    with connect(lake) as con:
+        assert rows(con, "latent_scores", *columns, **PLACE) == [
+            ("default", "asked", "auroc", 1.0, 0.5),
+            ("lexical", "asked", "auroc", 0.5, 0.5),
+            ("lexical", "other", "auroc", 0.0, 0.0),
+        ]
+
+
 def test_selections_compared(tmp_path: Path) -> None:
-    """Two latents under default, two under other; latent 0 is scored under both, and is worse."""
+    """Two latents under default, two under other; latent 0 is scored under both, and is worse.
+
+    It is picked right once of two times under default, always under other.
+    """
     lake = Lake(tmp_path)
     texts = [("e0", 0, "default"), ("e1", 1, "default"), ("o0", 0, "other"), ("o2", 2, "other")]
     add(lake, "explanations", [explanation(e, i, "x", selection=name) for e, i, name in texts])
     good, middling = four(0.9, 0.8, 0.1, 0.2), four(0.9, 0.2, 0.7, 0.1)
     bad = four(0.1, 0.2, 0.99, 0.9)
+    picked = [(True, True), (True, False)]
     given = [
         *answers("e0", 0, good),
         *answers("e1", 1, middling),
         *answers("o0", 0, middling, selection="other"),
         *answers("o2", 2, bad, selection="other"),
         *answers("o2", 0, bad, selection="other", control="shuffled"),
+        *answers("e0", 0, picked, "discrimination"),
+        *answers("o0", 0, picked[:1], "discrimination", selection="other"),
     ]
     add(lake, "predictions", given)
-    columns = (
-        "control",
-        "selection",
-        "n_latents",
-        "balanced_accuracy",
-        "auroc",
-        "n_shared",
-        "gained_balanced_accuracy",
-        "gained_auroc",
-    )
+    columns = ("control", "metric", "selection", "n_latents", "mean", "n_shared", "gained")
     with connect(lake) as con:
-        found = rows(con, "selections_compared", *columns, **PLACE, selection="default")
-    assert found == [
-        ("none", "default", 2, 0.75, 0.875, 2, 0.0, 0.0),
-        ("none", "other", 2, 0.25, 0.375, 1, -0.5, -0.25),
-        ("shuffled", "other", 1, 0.0, 0.0, 0, None, None),
+        found = rows(con, "selections_compared", "scorer", *columns, **PLACE, selection="default")
+    shown = ("accuracy", "balanced_accuracy", "auroc")
+    by_scorer = {
+        scorer: [row[1:] for row in found if row[0] == scorer and row[2] in shown]  # type: ignore[index]
+        for scorer in ("detection", "discrimination")
+    }
+    assert [row for row in by_scorer["detection"] if row[1] != "accuracy"] == [
+        ("none", "auroc", "default", 2, 0.875, 2, 0.0),
+        ("none", "auroc", "other", 2, 0.375, 1, -0.25),
+        ("none", "balanced_accuracy", "default", 2, 0.75, 2, 0.0),
+        ("none", "balanced_accuracy", "other", 2, 0.25, 1, -0.5),
+        ("shuffled", "auroc", "other", 1, 0.0, 0, None),
+        ("shuffled", "balanced_accuracy", "other", 1, 0.0, 0, None),
     ]
+    assert by_scorer["discrimination"] == [
+        ("none", "accuracy", "default", 1, 0.5, 1, 0.0),
+        ("none", "accuracy", "other", 1, 1.0, 1, 0.5),
+    ]
+
+
+def test_gains_of_a_selection_are_paired(tmp_path: Path) -> None:
+    """Recall of four latents under two selections; the interval is scipy's of the differences."""
+    lake = Lake(tmp_path)
+    hits = {"default": [5, 6, 7, 9], "other": [4, 4, 6, 9]}
+    ids = [(f"{name}{i}", i, name) for name in hits for i in range(4)]
+    add(lake, "explanations", [explanation(e, i, "x", selection=name) for e, i, name in ids])
+    given = [
+        row
+        for e, i, name in ids
+        for row in answers(e, i, [(True, n < hits[name][i]) for n in range(10)], selection=name)
+    ]
+    add(lake, "predictions", given)
+    with connect(lake) as con:
+        found = query(con, "analysis/selections_compared", **PLACE, selection="default").to_pylist()
+    (other,) = [r for r in found if (r["metric"], r["selection"]) == ("recall", "other")]
+    gained = np.subtract(hits["other"], hits["default"]) / 10
+    half = stats.t.ppf(0.975, 3) * stats.sem(gained)
+    ends = (other["gained_low"], other["gained"], other["gained_high"])
+    mean = gained.mean()
+    assert ends == pytest.approx((mean - half, mean, mean + half), abs=0.01)
 
 
 def test_cost_per_latent(con: duckdb.DuckDBPyConnection) -> None:

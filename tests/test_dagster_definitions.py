@@ -8,9 +8,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from pydantic import BaseModel
 
+from dagster_project.assets.predictions import PredictionsConfig
+from dagster_project.launch import launched
 from dagster_project.lineage import COLUMNS, column_lineage
 from delphi_assets import schema
+from delphi_assets.errors import SettingError
+from delphi_assets.settings import ExplainSettings, ScoreSettings
 
 LIGHT = """
 import json, sys
@@ -179,10 +184,55 @@ def test_a_bad_profile_fails_before_anything_runs(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.toml"]
 
 
-def test_a_launch_of_explanations_may_change_every_setting() -> None:
-    """Fields under the names of the settings, and the selection that has its own section."""
-    from dagster_project.assets.explanations import ExplanationsConfig
-    from delphi_assets.settings import ExplainSettings
+LAUNCHES: dict[str, tuple[type[BaseModel], set[str]]] = {
+    "explanations": (ExplainSettings, {"selection"}),
+    "predictions": (ScoreSettings, {"selection", "explainer"}),
+}
 
-    fields = set(ExplanationsConfig.model_fields)
-    assert fields == {*ExplainSettings.model_fields, "selection"}
+
+@pytest.mark.parametrize("asset", LAUNCHES)
+def test_a_launch_may_change_every_setting(defs: dg.Definitions, asset: str) -> None:
+    """Fields under the names of the settings, each with its line, and the asset's own."""
+    section, own = LAUNCHES[asset]
+    node = defs.resolve_asset_graph().get(dg.AssetKey(asset)).assets_def.op
+    fields = node.config_schema.config_type.fields
+    assert set(fields) == {*section.model_fields, *own}
+    for name, field in fields.items():
+        assert not field.is_required
+        assert field.description.startswith(
+            section.model_fields[name].description if name in section.model_fields else ""
+        )
+        assert field.description
+    literal = {"explanations": "cot", "predictions": "fuzz_type"}[asset]
+    assert ("default or active" in fields[literal].description) == (asset == "predictions")
+
+
+def test_what_a_launch_gives_replaces_the_profiles() -> None:
+    """Every setting of [score] with another value; an empty text is none, an empty list is one."""
+    changes: dict[str, object] = {
+        "latents": "0-2",
+        "scorers": ["simulation"],
+        "scorer_model": "openai/judge",
+        "num_examples_per_scorer_prompt": 3,
+        "log_prob": True,
+        "controls": ["empty"],
+        "prompts": "texts",
+        "fuzz_type": "active",
+        "intruder_type": "internal",
+        "intruder_windows": 4,
+        "discrimination_alternatives": 2,
+        "embedding_model": "owner/encoder",
+        "simulation_type": "json",
+        "causal_model": "owner/model",
+        "causal_dtype": "bfloat16",
+    }
+    made = PredictionsConfig(**changes)
+    section = ScoreSettings(controls=("shuffled",))
+    settings = launched(section, "predictions", made)
+    assert settings == ScoreSettings.model_validate(changes)
+    assert set(changes) == set(ScoreSettings.model_fields)
+    kept = launched(section, "predictions", PredictionsConfig(latents="", fuzz_type=None))
+    assert kept == section
+    assert launched(section, "predictions", PredictionsConfig(controls=[])).controls == ()
+    with pytest.raises(SettingError, match=r"launch of predictions.*\n.*fuzz_type = 'lively'"):
+        launched(section, "predictions", PredictionsConfig(fuzz_type="lively"))

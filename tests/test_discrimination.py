@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,9 @@ def test_counting_tells_latents_apart(lake: Lake) -> None:
         """,
     )
     assert found == [(latent, True, True, 2 if latent == 2 else 3, 1) for latent in range(4)]
-    hashes = rows(lake, "select distinct judge_hash from predictions")
-    assert hashes == [("lexical threshold 0.3 alternatives 2 neighbours decoder",)]
+    [(judge_hash,)] = rows(lake, "select distinct judge_hash from predictions")
+    asked = "lexical threshold 0.3 alternatives 2 neighbours decoder among "
+    assert str(judge_hash).startswith(asked)
 
 
 def test_latents_with_one_explanation_are_told_apart_by_chance(tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_the_profiles_methods_come_first(lake: Lake) -> None:
         section = given.neighbours.model_copy(update={"methods": methods})
         run(lake, given.model_copy(update={"neighbours": section}))
         last = "select judge_hash from predictions order by written_at desc limit 1"
-        assert str(rows(lake, last)[0][0]).endswith(expected)
+        assert f"neighbours {expected} among " in str(rows(lake, last)[0][0])
 
 
 def test_without_neighbours_the_asset_is_named(tmp_path: Path) -> None:
@@ -142,6 +144,36 @@ def test_an_llm_is_asked_about_one_window_at_a_time(lake: Lake) -> None:
     }
     assert rows(lake, "select distinct prediction, control from predictions") == [(True, "none")]
     assert places <= {0, 1, 2, 3}
+
+
+def test_other_alternatives_are_another_question(lake: Lake) -> None:
+    """Latent 5, explained later, comes in for 0 and gives 4 its only alternative; 1-3 stay."""
+    with FaultServer(judge) as server:
+        given = profile(api_base=server.url)
+        assert run(lake, given, LLM).new_rows == 4 * N_TEST
+        before = rows(lake, "select * from predictions order by all")
+        explain(profile(), lake, HOOKPOINT, ALL, BY_COUNTING, SELECTION)
+        first = len(server.asked)
+        assert run(lake, given, LLM).new_rows == 5 * N_TEST
+        asked = server.asked[first:]
+        assert {re.findall("<< word(.)>>", one.prompt)[0] for one in asked} == {"0", "4"}
+        assert len(asked) == 2 * N_TEST
+        assert run(lake, given, LLM).new_rows == 0
+        assert len(server.asked) == first + 2 * N_TEST
+    found = rows(lake, "select latent, judge_hash, n_examples from scores order by all")
+    hashes = {str(row[1]) for row in found}
+    assert len(hashes) == 2
+    assert {row[2] for row in found} == {N_TEST}
+    assert sorted(Counter(row[1] for row in found).values()) == [4, 5]
+    assert set(before) < set(rows(lake, "select * from predictions"))
+
+
+def test_another_explainers_explanations_are_no_other_alternatives(lake: Lake) -> None:
+    assert run(lake, profile()).new_rows == 4 * N_TEST
+    with FaultServer(lambda asked: Reply("[EXPLANATION]: A word.")) as server:
+        llm = ExplainSettings(explainer_model="openai/tiny")
+        explain(profile(api_base=server.url), lake, HOOKPOINT, ALL, llm, SELECTION)
+    assert run(lake, profile()).new_rows == 0
 
 
 def test_alternatives_match_a_brute_force_search(tmp_path: Path) -> None:

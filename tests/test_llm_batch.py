@@ -12,12 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets.errors import BudgetError, DataError, DelphiAssetsError, SettingError
-from delphi_assets.llm import Client, attempts, batched, loop
+from delphi_assets.errors import (
+    BudgetError,
+    DataError,
+    DelphiAssetsError,
+    ServerError,
+    SettingError,
+)
+from delphi_assets.llm import Client, attempts, batched, failures, loop
 from delphi_assets.llm.batch_store import BatchStore
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.batch_server import BatchServer
-from tests.fault_server import Asked, Reply
+from tests.fault_server import Asked, FaultServer, Reply
 from tests.tiny_project import ROOT
 
 PROMPTS = [str(number) for number in range(10)]
@@ -95,7 +101,7 @@ FAULTS: dict[str, tuple[Reply | None, str | None]] = {
     "broken": (Reply(status=500), "server_error"),
     "bad": (Reply(status=400), "rejected"),
     "flagged": (Reply(status=400, error="your input was flagged"), "content_filter"),
-    "lost": (None, "timeout"),
+    "late": (None, "timeout"),
     "empty": (Reply(text=None), None),
 }
 
@@ -108,6 +114,93 @@ def test_every_fault_of_a_line_ends_in_a_row(tmp_path: Path) -> None:
     with BatchServer(echo) as server:
         complete(tmp_path, server.url, list(FAULTS), **BATCH)
         assert sum(server.answered.values()) == 5, "only what has no answer is asked again"
+
+
+def lose_odd(asked: Asked) -> Reply:
+    return Reply(asked.prompt, drop=int(asked.prompt) % 2 == 1)
+
+
+@pytest.mark.parametrize("counting", [True, False])
+def test_answers_that_the_provider_lost_are_asked_for_once_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, counting: bool
+) -> None:
+    """Four questions, of which the provider loses the second and the last, as often as asked."""
+    with BatchServer(lose_odd) as server:
+        server.counting = counting
+        outcomes = []
+        for _ in range(2):
+            found = complete(tmp_path, server.url, PROMPTS[:4], **BATCH)
+            outcomes.append([one.failure for one in found])
+        assert sorted(server.answered.values()) == [1, 1, 2, 2]
+    assert outcomes == [[None, "lost", None, "lost"], [None, "lost_again", None, "lost_again"]]
+    assert "lost" in failures.OPEN
+    assert "lost_again" not in failures.OPEN, "the stages do not ask again"
+    assert "4 questions, the provider says, and holds 2 answers" in caplog.text
+    assert "change llm.max_tokens" in str(found[1].error)
+
+
+def test_questions_not_dealt_with_in_time_are_not_taken_for_lost(tmp_path: Path) -> None:
+    with BatchServer(lambda asked: None if asked.prompt == "1" else echo(asked)) as server:
+        server.ends = "expired"
+        found = complete(tmp_path, server.url, PROMPTS[:3], **BATCH)
+    assert [one.failure for one in found] == [None, "timeout", None]
+
+
+@pytest.mark.parametrize("removed", ["batches", "files"])
+def test_a_batch_that_the_provider_has_removed_says_what_to_do(
+    tmp_path: Path, removed: str
+) -> None:
+    def refuse(method: str, path: str) -> int:
+        return 404 if method == "GET" and path.startswith(f"/v1/{removed}/") else 200
+
+    with BatchServer(echo) as server:
+        server.refuse = refuse
+        for _ in range(2):
+            with pytest.raises(ServerError, match=r"does not have batch 'batch-1' of 4 .* delete"):
+                complete(tmp_path, server.url, PROMPTS[:4], **BATCH)
+        assert len(server.batches) == 1, "nothing is paid for twice unasked"
+        [questions] = [path for path in pending(tmp_path) if "submitted" not in path.name]
+        server.refuse = lambda method, path: 200
+        questions.unlink()
+        found = complete(tmp_path, server.url, PROMPTS[:4], **BATCH)
+        assert len(server.batches) == 2
+    assert [one.answer for one in found] == PROMPTS[:4]
+
+
+def test_a_server_without_a_batch_endpoint_is_named(tmp_path: Path) -> None:
+    with (
+        BatchServer(echo, refuse=lambda method, path: 404) as server,
+        pytest.raises(SettingError, match=r"no batch endpoint .* llm\.batch = false"),
+    ):
+        complete(tmp_path, server.url, PROMPTS[:4], **BATCH)
+    with FaultServer(echo) as one_by_one:
+        complete(tmp_path, one_by_one.url, PROMPTS[:4])
+    with BatchServer(echo) as server:
+        complete(tmp_path, server.url, PROMPTS[:4], **BATCH)
+        assert not server.batches, "what was answered meanwhile is not submitted"
+    assert not pending(tmp_path)
+
+
+def test_batches_under_way_are_not_asked_about_one_by_one(tmp_path: Path) -> None:
+    store = BatchStore(made(tmp_path), "run", MODEL)
+    kept = store.draft([ask("x")])
+    store.write(kept)
+    store.submitted(kept, "batch-1")
+    with FaultServer(echo) as server:
+        with pytest.raises(SettingError, match="1 batches of this run are under way"):
+            complete(tmp_path, server.url, ["x"])
+        assert not server.asked
+
+
+def test_batches_are_listed_only_when_one_may_have_been_created(tmp_path: Path) -> None:
+    listing = ("GET", "/v1/batches")
+    with BatchServer(echo) as server:
+        complete(tmp_path, server.url, PROMPTS, **BATCH)
+        assert listing not in server.seen
+        server.refuse = once("POST", "/v1/batches", 0)
+        complete(tmp_path, server.url, ["one", "two"], **BATCH)
+        assert server.seen.count(listing) == 1
+        assert len(server.batches) == 4
 
 
 def test_a_batch_that_is_refused_fails_each_question(tmp_path: Path) -> None:

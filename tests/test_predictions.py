@@ -1,6 +1,7 @@
 """The stage predictions: tasks, controls, failures, and what a second run does."""
 
 import json
+import random
 import re
 from collections import Counter
 from dataclasses import replace
@@ -16,6 +17,7 @@ from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.llm import attempts
 from delphi_assets.predictions import score
 from delphi_assets.scorers import settled
+from delphi_assets.scorers.items import order_of
 from delphi_assets.scorers.tasks import Explained, assign_others
 from delphi_assets.settings import (
     ExplainSettings,
@@ -113,6 +115,10 @@ def explained(latent: int, explainer: str = "default") -> Explained:
     return Explained(latent, f"{explainer}-{latent}", explainer, "m", "p", f"text {latent}")
 
 
+def replace_text(one: Explained, text: str) -> Explained:
+    return one._replace(explanation=text)
+
+
 def test_assignments_are_a_derangement_that_growth_hardly_changes() -> None:
     ring = [explained(latent) for latent in range(50)]
     others = assign_others(ring, "seed")
@@ -128,6 +134,61 @@ def test_assignments_are_a_derangement_that_growth_hardly_changes() -> None:
 
 def test_an_explanation_alone_has_no_other() -> None:
     assert assign_others([explained(1)], "seed") == {}
+
+
+def test_a_text_that_is_the_same_is_no_other() -> None:
+    """Against a search all around the ring, with few texts and several explanations a latent."""
+    draw = random.Random(3)
+    for n_texts in (1, 2, 2, 3, 5, 40):
+        ring = [
+            replace_text(
+                explained(latent, "default")._replace(explanation_id=f"{latent}-{copy}"), text
+            )
+            for latent in range(40)
+            for copy in range(draw.choice([1, 1, 2]))
+            for text in [f"text {draw.randrange(n_texts)}"]
+        ]
+        others = assign_others(ring, "seed")
+        in_order = sorted(
+            ring, key=lambda one: (order_of("seed", "ring", one.latent), one.explanation_id)
+        )
+        for place, one in enumerate(in_order):
+            around = (*in_order[place + 1 :], *in_order[:place])
+            differing = [
+                other
+                for other in around
+                if other.latent != one.latent and other.explanation != one.explanation
+            ]
+            assert others.get(one.explanation_id) == (differing[0] if differing else None)
+        assert (others == {}) == (n_texts == 1)
+
+
+def test_a_million_equal_texts_are_passed_over_once() -> None:
+    """All but one say the same: looking for each around the ring would take hours."""
+    ring = [replace_text(explained(latent), "same") for latent in range(20_000)]
+    others = assign_others([*ring, explained(20_000)], "seed")
+    assert {other.latent for key, other in others.items() if key != "default-20000"} == {20_000}
+    assert len(others) == 20_001
+
+
+def test_what_has_no_other_text_is_counted(lake: Lake) -> None:
+    """An LLM says the same of all; there is nothing to shuffle, and the report says so."""
+    with FaultServer(lambda asked: Reply("[EXPLANATION]: A word.")) as server:
+        llm = ExplainSettings(explainer_model="openai/tiny")
+        given = profile(api_base=server.url)
+        explain(given, lake, HOOKPOINT, parse_latents("0-1"), llm, SELECTION)
+    settings = LLM.model_copy(update={"controls": ("shuffled",), "scorers": ("detection",)})
+    with FaultServer(lambda asked: Reply("[1, 1, 1, 1, 1]")) as server:
+        given = profile(api_base=server.url, repair=False)
+        report = run(lake, given, parse_latents("0-1"), settings, "default")
+        assert report.facts["tasks_without_shuffled"] == 2
+        report = run(lake, given, parse_latents("0-1"), settings, "all")
+        assert report.facts["tasks_without_shuffled"] == 2
+    assert rows(
+        lake,
+        "select explainer, control, count(distinct predictions.latent) from predictions "
+        "join explanations using (explanation_id) group by all order by all",
+    ) == [("default", "none", 2), ("lexical", "none", 2), ("lexical", "shuffled", 2)]
 
 
 def test_without_explanations_the_asset_to_run_is_named(tmp_path: Path) -> None:

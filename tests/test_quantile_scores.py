@@ -1,12 +1,14 @@
 """The view `quantile_scores` and the correlation of simulated activations."""
 
+from datetime import timedelta
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import stats
 
 from tests.computed_scores import computed
-from tests.hand_built import Row, answers, window
+from tests.hand_built import WRITTEN, Row, answers, window
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,15 +71,47 @@ def test_correlation_by_hand() -> None:
     assert bins == [(pytest.approx(1.0),), (pytest.approx(-1.0),)]
 
 
-def test_constant_and_failed_simulations_have_no_correlation() -> None:
-    """A judge that always says the same cannot be correlated; a failure adds no tokens."""
-    up = np.array([1.0, 2.0, 4.0])
-    rows, windows = simulated(0, [(0, np.full(3, 0.1), up), (0, np.full(3, 0.1), 2 * up)])
+CORRELATION = "correlation, correlation_low, constant_simulation"
+
+
+def test_a_constant_simulation_counts_as_none_at_all() -> None:
+    """A judge that always says the same follows nothing: 0, with a mark, and not left out."""
+    up, same = np.array([1.0, 2.0, 4.0]), np.full(3, 0.1)
+    rows, windows = simulated(0, [(0, same, up), (1, same, 2 * up), (1, same, up)])
+    more, others = simulated(1, [(0, same, up), (1, 2 * same, up), (1, up, up)])
+    with computed(rows + more, windows + others) as con:
+        overall = con.sql(f"select {CORRELATION} from scores order by latent").fetchall()
+        by_bin = con.sql(
+            f"select latent, quantile, {CORRELATION} from quantile_scores order by all"
+        ).fetchall()
+    assert overall[0] == (0.0, None, True)
+    assert overall[1][0] > 0
+    assert overall[1][2] is False
+    assert [row[-1] for row in by_bin] == [True, True, True, False]
+
+
+def test_nothing_to_follow_gives_no_correlation() -> None:
+    """Silent windows alone, where the real activations are all 0; a failure adds no tokens."""
+    up, silent = np.array([1.0, 2.0, 4.0]), np.zeros(3)
+    rows, windows = simulated(0, [(None, up, silent), (None, silent, silent)])
     more, others = simulated(1, [(0, up, up), (0, -up, up)])
     more[1] |= {"simulated": None, "failure": "timeout"}
     with computed(rows + more, windows + others) as con:
-        found = con.sql("select correlation, n_failed from scores order by latent").fetchall()
-    assert found == [(None, 0), (pytest.approx(1.0), 1)]
+        found = con.sql(f"select {CORRELATION}, n_failed from scores order by latent").fetchall()
+    assert found == [(None, None, None, 0), (pytest.approx(1.0), None, False, 1)]
+
+
+def test_whoever_simulates_is_correlated() -> None:
+    """A scorer of one's own, under any name, and of two answers about a window the last."""
+    up, down = np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])
+    rows, windows = simulated(0, [(0, up, up), (0, up, up)])
+    first, _ = simulated(0, [(0, down, up), (0, down, up)])
+    for row in first:
+        row["written_at"] = WRITTEN - timedelta(days=1)
+    with computed([{**row, "scorer": "my_own"} for row in rows + first], windows) as con:
+        for view in ("scores", "quantile_scores"):
+            found = con.sql(f"select scorer, n_examples, {CORRELATION} from {view}").fetchall()
+            assert found == [("my_own", 2, pytest.approx(1.0), None, False)], view
 
 
 def test_perfect_simulations_correlate_by_one_at_most() -> None:

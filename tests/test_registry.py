@@ -49,6 +49,14 @@ class Short(Overlap):
         return super().answer(explained, items)[1:]
 
 
+class Cut(Overlap):
+    """A judge that says nothing of the last token."""
+
+    def answer(self, explained: Explained, items: Sequence[Item]) -> Sequence[Answer]:
+        """An activation too few."""
+        return [Answer(simulated=(0.0,) * (len(item.str_tokens) - 1)) for item in items]
+
+
 def overlap(scoring: Scoring) -> Scorer[Item]:
     """A scorer of one's own."""
     return Scorer(
@@ -62,6 +70,11 @@ def overlap(scoring: Scoring) -> Scorer[Item]:
 def forgetful(scoring: Scoring) -> Scorer[Item]:
     """One with a mistake."""
     return Scorer("forgetful", lambda record, _: items(record, ""), sum, Short())
+
+
+def cut(scoring: Scoring) -> Scorer[Item]:
+    """Another one."""
+    return Scorer("cut", lambda record, _: items(record, ""), sum, Cut())
 
 
 @pytest.fixture
@@ -101,6 +114,10 @@ def test_a_scorer_of_ones_own_stands_beside_the_others(lake: Lake, name: str) ->
     own = found.fetchall()[2:]
     assert own[0][3] < own[1][2]
     assert {row[4:] for row in own} == {(0, 8)}
+    correlations = connect(lake).sql(
+        "select correlation is null from scores where scorer = 'overlap' and control = 'none'"
+    )
+    assert correlations.fetchall() == [(False,)] * 3
 
 
 @pytest.mark.usefixtures("_registered")
@@ -129,3 +146,9 @@ def test_an_answer_too_few_is_no_row(lake: Lake) -> None:
         score(profile(), lake, HOOKPOINT, ALL, settings, SELECTION)
     written = connect(lake).sql("select scorer, count(*) from predictions group by all").fetchall()
     assert written in ([], [("detection", 12)])
+
+
+def test_an_activation_too_few_is_no_row(lake: Lake) -> None:
+    settings = ScoreSettings(scorers=(f"{__name__}:cut",))
+    with pytest.raises(DataError, match="'cut' gave 7 activations to a window of 8 tokens"):
+        score(profile(), lake, HOOKPOINT, ALL, settings, SELECTION)

@@ -126,7 +126,7 @@ def test_an_llm_writes_activations(lake: Lake) -> None:
         assert form["properties"]["activations"]["minItems"] == WINDOW
     scores = connect(lake).sql("select latent, correlation from scores order by all").fetchall()
     assert [round(value, 2) for latent, value in scores if latent == 0] == [1.0] * 4
-    assert {value for latent, value in scores if latent == 1} == {None}
+    assert {value for latent, value in scores if latent == 1} == {0.0}
 
 
 def test_answers_that_cannot_be_read_are_failures_with_reasons(lake: Lake) -> None:

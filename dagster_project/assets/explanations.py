@@ -1,11 +1,13 @@
 """Asset `explanations`: a text per latent that says when it fires."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 import duckdb
-from pydantic import Field
 
 from dagster_project import markdown, plots, previews
 from dagster_project.assets.examples import examples
+from dagster_project.launch import config_of, launched
 from dagster_project.metadata import (
     COST_POINTS,
     LATENTS_SHOWN,
@@ -16,46 +18,18 @@ from dagster_project.metadata import (
     with_cost,
 )
 from dagster_project.partitions import HOOKPOINTS
-from dagster_project.profile import PROFILE, given, open_lake
+from dagster_project.profile import PROFILE, open_lake
 from delphi_assets import schema
 from delphi_assets.database import connect, query
-from delphi_assets.settings import ExplainSettings, override, parse_wanted
+from delphi_assets.settings import ExplainSettings, parse_wanted
 
-
-class ExplanationsConfig(dg.Config):
-    """What a launch may change; a field left empty is the profile's."""
-
-    latents: str = Field(
-        "",
-        description="latents to explain: 0-4, 17; all; next 1000 (the first that were never tried, "
-        "in order of number); failed (those tried without a text)",
-    )
-    selection: str | None = Field(None, description="name of the selection of examples to show")
-    explainer: str | None = Field(
-        None,
-        description="default, contrastive, single_token or best_of_k (an LLM), lexical (counting), "
-        "none (what is stored), or one of your own, as package.module:function",
-    )
-    explainer_model: str | None = Field(
-        None, description="LiteLLM model string; lexical for an explainer that asks no LLM"
-    )
-    threshold: float | None = Field(
-        None, description="share of the maximum above which a token is highlighted"
-    )
-    show_activations: bool | None = Field(
-        None, description="list (token, 0-10) pairs under a window"
-    )
-    cot: bool | None = Field(None, description="ask for chain of thought before the explanation")
-    prompts: str | None = Field(
-        None, description="folder of prompt files that stand in for shipped ones of the same name"
-    )
-    candidates_by: str | None = Field(None, description="best_of_k: explainer of the candidates")
-    k: int | None = Field(None, description="best_of_k: candidates a latent")
-    candidate_temperature: float | None = Field(
-        None, description="best_of_k: sampling temperature of the candidates"
-    )
-    quick_windows: int | None = Field(
-        None, description="best_of_k: train windows of each kind held out to choose by"
+if TYPE_CHECKING:
+    ExplanationsConfig = dg.Config
+else:
+    ExplanationsConfig = config_of(
+        "ExplanationsConfig",
+        ExplainSettings,
+        selection="name of the selection of examples to show",
     )
 
 
@@ -79,23 +53,10 @@ def explanations(
     context: dg.AssetExecutionContext, config: ExplanationsConfig
 ) -> dg.MaterializeResult[None]:
     """One hookpoint a partition; ranges of latents are run config."""
-    settings = override(
-        PROFILE.explain,
-        "launch of explanations",
-        latents=given(config.latents),
-        explainer=given(config.explainer),
-        explainer_model=given(config.explainer_model),
-        threshold=config.threshold,
-        show_activations=config.show_activations,
-        cot=config.cot,
-        prompts=given(config.prompts),
-        candidates_by=given(config.candidates_by),
-        k=config.k,
-        candidate_temperature=config.candidate_temperature,
-        quick_windows=config.quick_windows,
-    )
+    settings = launched(PROFILE.explain, "explanations", config)
+    own = config.model_dump(include={"selection"})
     wanted = parse_wanted(settings.latents)
-    selection = config.selection or PROFILE.selection.name
+    selection = own["selection"] or PROFILE.selection.name
     from delphi_assets.explanations import explain
 
     lake, hookpoint = open_lake(), context.partition_key

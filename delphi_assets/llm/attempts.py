@@ -16,8 +16,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from delphi_assets.errors import SettingError
-from delphi_assets.llm.failures import Diagnosis, diagnose
+from delphi_assets.errors import DelphiAssetsError, SettingError
+from delphi_assets.llm.failures import Diagnosis, diagnose, told
 from delphi_assets.llm.litellm_calls import keys_of
 from delphi_assets.llm.secrets import Scrubber
 from delphi_assets.llm.stopping import Stop
@@ -81,7 +81,7 @@ class Attempts:
             if error is None:
                 return Attempted(result, None, seconds, attempt)
             diagnosis = diagnose(error)
-            message = self._scrub(f"{type(error).__name__}: {error}")
+            message = self._scrub(told(error))
             if diagnosis.fatal:
                 self._refuse(message)
             pause = self._pause(attempt, diagnosis, jitter)
@@ -93,14 +93,14 @@ class Attempts:
     async def _try(
         self, call: Callable[[], Awaitable[Result]]
     ) -> tuple[Result | None, BaseException | None, float]:
-        import openai
-
         self.sent += 1
         start = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.timeout):
                 result = await call()
-        except (openai.OpenAIError, OSError, ValueError, TypeError, KeyError) as error:
+        except DelphiAssetsError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what LiteLLM's parts raise is in no document
             return None, error, time.perf_counter() - start
         return result, None, time.perf_counter() - start
 

@@ -5,17 +5,19 @@ In: the questions of a batch. Out: the provider's id; later the completions.
 1. The questions are uploaded as one JSON object a line, in the form of OpenAI's batch interface,
    each under its hash; then the batch is created, with its name in the metadata.
 2. A batch that has ended has a file of answers, a file of errors, or both, in any order. A question
-   that is in neither was not dealt with in time and may be asked again.
+   that is in neither was not dealt with in time and may be asked again, unless the batch says that
+   it completed more questions than have answers: then each without a line may be one of those, and
+   paid for (`failures.LOST`).
 """
 
 import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from delphi_assets.errors import DataError, SettingError
+from delphi_assets.errors import ServerError, SettingError
 from delphi_assets.llm import failures
 from delphi_assets.llm.attempts import Attempts
 from delphi_assets.llm.batch_store import Pending
@@ -65,24 +67,25 @@ class BatchServer:
                 "create_file", file=("questions.jsonl", lines.encode()), purpose="batch"
             ),
         )
-        created = await self._call(
-            f"create|{pending.name}", lambda: self._find_or_create(pending, uploaded.id)
-        )
-        return str(created)
+        tried = False
 
-    async def _find_or_create(self, pending: Pending, uploaded: str) -> str:
-        # An attempt whose answer was lost may have created it.
-        found = await self._look_for(pending.name)
-        if found is not None:
-            return found
-        created = await self._send(
-            "create_batch",
-            completion_window="24h",
-            endpoint="/v1/chat/completions",
-            input_file_id=uploaded,
-            metadata={NAME: pending.name},
-        )
-        return str(created.id)
+        async def create() -> str:
+            nonlocal tried
+            # An attempt whose answer was lost may have created it.
+            if tried and (found := await self._look_for(pending.name)) is not None:
+                return found
+            tried = True
+            created = await self._send(
+                "create_batch",
+                completion_window="24h",
+                endpoint="/v1/chat/completions",
+                input_file_id=uploaded.id,
+                metadata={NAME: pending.name},
+            )
+            return str(created.id)
+
+        batch: str = await self._call(f"create|{pending.name}", create)
+        return batch
 
     async def find(self, pending: Pending) -> str | None:
         """The id of the batch if it was submitted."""
@@ -103,30 +106,39 @@ class BatchServer:
             after = page.data[-1].id
 
     async def ended(self, batch: str) -> Any | None:
-        """The batch, if it has ended."""
+        """The batch, if it has ended; raises `GoneError` when the provider has none of this id."""
         found = await self._call(
             f"look|{batch}", lambda: self._send("retrieve_batch", batch_id=batch)
         )
         return found if found.status in ENDED else None
 
     async def completions(self, pending: Pending, ended: Any) -> list[Completion]:
-        """A completion a question."""
+        """A completion a question; raises `GoneError` when the provider has not kept them."""
         seconds = max(0.0, time.time() - (ended.created_at or time.time()))
         lines: dict[str, dict[str, Any]] = {}
         for file in (ended.error_file_id, ended.output_file_id):
             if file:
                 lines |= {line["custom_id"]: line for line in await self._read(file)}
-        reason = self._reason(ended)
+        reason = self._reason(ended, len(pending.requests), lines.values())
         return [
             self._completion(one, lines.get(one.hash), seconds, reason) for one in pending.requests
         ]
 
-    def _reason(self, ended: Any) -> tuple[str, str]:
+    def _reason(self, ended: Any, asked: int, lines: Collection[dict[str, Any]]) -> tuple[str, str]:
         """Code and message for questions that the batch says nothing about."""
         errors = getattr(ended.errors, "data", None) or []
         told = "; ".join(str(error.message) for error in errors)
+        without = f"batch {ended.id} has {ended.status} without an answer. {told}"
         code = failures.REJECTED if ended.status == "failed" else failures.TIMEOUT
-        return code, self._scrub(f"batch {ended.id} has {ended.status} without an answer. {told}")
+        answered = sum(_status(line) == 200 for line in lines)
+        completed = _completed(ended, asked, len(lines))
+        if completed > answered:
+            code = failures.LOST
+            without = (
+                f"batch {ended.id} completed {completed} questions, the provider says, and holds "
+                f"{answered} answers: this one may be paid for. {told}"
+            )
+        return code, self._scrub(without)
 
     def _completion(
         self,
@@ -138,10 +150,9 @@ class BatchServer:
         if line is None:
             return failed(request, *reason, seconds, 1)
         response = line.get("response") or {}
-        if response.get("status_code") == 200:
+        if _status(line) == 200:
             answer = self._litellm.ModelResponse(**response["body"])
-            completion = read_response(request, answer, seconds, 1)
-            return completion.costing(self._price)
+            return read_response(answer).row(request, seconds, 1).costing(self._price)
         error = BatchedError(line, response)
         return failed(request, failures.diagnose(error).code, self._scrub(str(error)), seconds, 1)
 
@@ -164,17 +175,28 @@ class BatchServer:
         return list(_objects(content.content))
 
     async def _send(self, function: str, **arguments: Any) -> Any:
+        import openai
+
         # LiteLLM's asynchronous functions leave a client open for each call.
         send = getattr(self._litellm, function)
-        return await asyncio.to_thread(send, **arguments, **self._to)
+        try:
+            return await asyncio.to_thread(send, **arguments, **self._to)
+        except openai.NotFoundError as error:
+            message = self._scrub(str(error))[:500]
+        if function in {"retrieve_batch", "file_content"}:
+            raise GoneError(f"{next(iter(arguments.values()))!r}: {message}")
+        raise SettingError(
+            f"there is no batch endpoint where llm.api_base or the provider of the model leads "
+            f"({function}: {message}); mend the address, or set llm.batch = false."
+        )
 
     async def _call(self, jitter: str, call: Callable[[], Awaitable[Any]]) -> Any:
         attempted = await self._attempts.make(call, random.Random(jitter))
         if attempted.failure is not None:
-            raise DataError(
+            raise ServerError(
                 f"the batch endpoint failed with {attempted.failure.code}: "
                 f"{attempted.failure.message[:500]} - what was submitted is stored; start again to "
-                "continue, or set llm.batch = false."
+                "continue."
             )
         return attempted.result
 
@@ -188,12 +210,28 @@ def check_provider(model: str) -> None:
         )
 
 
+class GoneError(ServerError):
+    """The provider does not have a batch or a file; says which, and its words."""
+
+
 class BatchedError(Exception):
     """A question of a batch that has no answer, with the status of its own response."""
 
     def __init__(self, line: dict[str, Any], response: dict[str, Any]) -> None:
         super().__init__(json.dumps(line.get("error") or response.get("body")))
         self.status_code = response.get("status_code")
+
+
+def _status(line: dict[str, Any]) -> object:
+    return (line.get("response") or {}).get("status_code")
+
+
+def _completed(ended: Any, asked: int, lines: int) -> int:
+    """Questions that the batch completed, by its own count if it has one."""
+    counts = getattr(ended, "request_counts", None)
+    if counts is not None and counts.total:
+        return int(counts.completed)
+    return asked if ended.status == "completed" and lines < asked else 0
 
 
 def _objects(content: bytes) -> Iterator[dict[str, Any]]:

@@ -9,16 +9,15 @@ process submits, it holds a lock, so that another one that finds the questions w
 at a URL has no locks, so only one process at a time should work on a run there.
 """
 
-import fcntl
 import json
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
-from pathlib import Path
 from typing import NamedTuple
 
 from delphi_assets.lake import Lake
+from delphi_assets.llm.locks import alone
 from delphi_assets.llm.requests import Message, Request
 from delphi_assets.manifests import folder_of
 
@@ -58,22 +57,9 @@ class BatchStore:
         stored = self._lake.read_json(self._id_path(pending.name))
         return pending if stored is None else pending._replace(batch=str(stored["batch"]))
 
-    @contextmanager
-    def submitting(self, pending: Pending) -> Iterator[bool]:
+    def submitting(self, pending: Pending) -> AbstractContextManager[bool]:
         """Whether nobody else submits the batch; nobody does while the block is open."""
-        if not self._lake.local:
-            yield True
-            return
-        path = Path(self._lake.root, self._lock_path(pending.name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="ascii") as lock:
-            try:
-                # The system frees the lock of a process that is killed.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+        return alone(self._lake, self._lock_path(pending.name))
 
     def draft(self, requests: Sequence[Request]) -> Pending:
         """A batch of these questions, with a name of its own, not stored yet."""
@@ -83,7 +69,7 @@ class BatchStore:
         """Store questions that are about to be submitted."""
         requests = [asdict(request) for request in pending.requests]
         stored = {"model": self._model, "requests": requests}
-        self._lake.write_text(self.path(pending), json.dumps(stored, ensure_ascii=False))
+        self._lake.write_text(self._path(pending.name), json.dumps(stored, ensure_ascii=False))
 
     def submitted(self, pending: Pending, batch: str) -> Pending:
         """Store the provider's id."""
@@ -92,13 +78,16 @@ class BatchStore:
 
     def remove(self, pending: Pending) -> None:
         """Forget a batch whose answers are stored."""
-        self._lake.discard(self.path(pending))
+        self._lake.discard(self._path(pending.name))
         self._lake.discard(self._id_path(pending.name))
         self._lake.discard(self._lock_path(pending.name))
 
-    def path(self, pending: Pending) -> str:
-        """Where the questions are."""
-        return f"{self._folder}/{pending.name}.json"
+    def location(self, pending: Pending) -> str:
+        """Where the questions are; without that file, the batch is forgotten."""
+        return self._lake.location(self._path(pending.name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}.json"
 
     def _id_path(self, name: str) -> str:
         return f"{self._folder}/{name}.submitted.json"

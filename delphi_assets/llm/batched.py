@@ -9,16 +9,21 @@ In: a `Request`. Out: its `Completion`, stored.
 4. A batch that cannot be dealt with, for whatever reason, stops the stage; it stays stored.
 5. A run that starts finds the batches of an earlier one and follows them. Whoever asks one of their
    questions waits for them; nothing is submitted twice.
+6. A question whose answer a provider lost is a failure that the next run asks about once more. Lost
+   again, it is final.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
-from delphi_assets.errors import DataError, DelphiAssetsError
-from delphi_assets.llm.batch_server import BatchServer
+from delphi_assets.errors import DataError, DelphiAssetsError, ServerError
+from delphi_assets.llm import failures
+from delphi_assets.llm.batch_server import BatchServer, GoneError
 from delphi_assets.llm.batch_store import BatchStore, Pending
 from delphi_assets.llm.budget import Budget
-from delphi_assets.llm.completions import Completion, Spent
+from delphi_assets.llm.completions import Completion, CompletionLog, Spent
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.secrets import Scrubber
 from delphi_assets.llm.stopping import Stop
@@ -26,6 +31,8 @@ from delphi_assets.settings import LLMSettings
 
 GATHERING = 5.0
 """Seconds without a question after which a batch is submitted though it is not full."""
+
+log = logging.getLogger(__name__)
 
 
 class Batched:
@@ -38,12 +45,13 @@ class Batched:
         store: BatchStore,
         server: BatchServer,
         stop: Stop,
+        stored: CompletionLog,
         keep: Callable[[Completion], Awaitable[None]],
         scrub: Scrubber,
     ) -> None:
         self._settings, self._budget = settings, budget
         self._store, self._server, self._stop, self._keep = store, server, stop, keep
-        self._scrub = scrub
+        self._stored, self._scrub = stored, scrub
         self._gathered: list[Request] = []
         self._aside: dict[str, Spent] = {}
         """What is set aside for each question that is gathered or submitted."""
@@ -53,12 +61,25 @@ class Batched:
         self._following: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> "Batched":
-        for pending in await asyncio.to_thread(self._store.read):
+        for stored in await asyncio.to_thread(self._store.read):
+            pending = self._unanswered(stored)
+            if not pending.requests:
+                self._store.remove(pending)
+                continue
             for request in pending.requests:
                 if request.hash not in self._aside:
                     self._aside[request.hash] = self._budget.paid(request)
             self._start(self._following, self._resume(pending), pending.requests)
         return self
+
+    def _unanswered(self, pending: Pending) -> Pending:
+        """Without what was answered in another way before the batch was submitted."""
+        if pending.batch is not None:
+            return pending
+        asked = pending.requests
+        return pending._replace(
+            requests=tuple(one for one in asked if not self._stored.answered(one.hash))
+        )
 
     async def __aexit__(self, *error: object) -> None:
         """Leave to the next run what is submitted, or stored and only half submitted."""
@@ -102,7 +123,7 @@ class Batched:
         with self._store.submitting(pending):
             await asyncio.to_thread(self._store.write, pending)
             pending = await self._sent(pending)
-        self._follow(pending)
+        self._start(self._following, self._collected(pending), pending.requests)
 
     async def _resume(self, pending: Pending) -> None:
         while pending.batch is None:
@@ -126,15 +147,11 @@ class Batched:
         batch = await self._server.submit(pending)
         return await asyncio.to_thread(self._store.submitted, pending, batch)
 
-    def _follow(self, pending: Pending) -> None:
-        self._start(self._following, self._collected(pending), pending.requests)
-
     async def _collected(self, pending: Pending) -> None:
-        assert pending.batch is not None
-        while (ended := await self._server.ended(pending.batch)) is None:
-            await self._stop.rest(self._settings.batch_poll)
-            self._stop.check()
-        completions = await self._server.completions(pending, ended)
+        try:
+            completions = self._once_more(await self._completions(pending))
+        except GoneError as error:
+            raise ServerError(self._gone(pending, error)) from None
         await asyncio.gather(*[self._keep(completion) for completion in completions])
         await asyncio.to_thread(self._store.remove, pending)
         for completion in completions:
@@ -144,6 +161,37 @@ class Batched:
             waiting = self._waiting.pop(completion.request, None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(completion)
+
+    async def _completions(self, pending: Pending) -> list[Completion]:
+        assert pending.batch is not None
+        while (ended := await self._server.ended(pending.batch)) is None:
+            await self._stop.rest(self._settings.batch_poll)
+            self._stop.check()
+        return await self._server.completions(pending, ended)
+
+    def _once_more(self, completions: Sequence[Completion]) -> list[Completion]:
+        """Lost answers that were lost before are not asked for again."""
+        told = []
+        for completion in completions:
+            if completion.failure == failures.LOST and self._stored.lost(completion.request):
+                error = str(completion.error).replace(failures.LOST, failures.LOST_AGAIN, 1)
+                error += " It is not asked again; change llm.max_tokens to ask all the same."
+                told.append(replace(completion, error=error))
+            else:
+                told.append(completion)
+        lost = [one for one in told if one.failure in {failures.LOST, failures.LOST_AGAIN}]
+        if lost:
+            log.warning("%d questions have no answer. The first: %s", len(lost), lost[0].error)
+        return told
+
+    def _gone(self, pending: Pending, error: GoneError) -> str:
+        return (
+            f"the provider does not have batch {pending.batch!r} of {len(pending.requests)} "
+            f"questions, or its answers ({error}). If key, account or llm.api_base have changed "
+            "since it was submitted, restore them and start again: its answers are collected then. "
+            "If the provider has removed it, its answers are lost, and may be paid for: delete "
+            f"{self._store.location(pending)} and start again, which asks its questions anew."
+        )
 
     def _start(
         self,

@@ -5,7 +5,7 @@ In: `Request`s. Out: `Completion`s, each of which is on disk when the caller get
 1. Two identical requests in flight share one call; a stored answer is taken from the table.
 2. Others are sent one by one (`llm.direct`) or, with `llm.batch`, through the provider's batch
    endpoint (`llm.batched`): tried again where that may help (`llm.attempts`), within the budgets
-   (`llm.budget`).
+   (`llm.budget`), for as long as the server answers at all (`llm.stopping`).
 3. A stage that stops, whatever the reason, sends nothing more, but waits for the calls that are
    open and stores their answers: they are paid for. A batch that is submitted is not waited for:
    the next run collects it.
@@ -18,19 +18,21 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from delphi_assets.errors import BudgetError, DelphiAssetsError
+from delphi_assets.errors import BudgetError, DelphiAssetsError, ServerError, SettingError
 from delphi_assets.lake import Lake
 from delphi_assets.llm.attempts import Attempts
 from delphi_assets.llm.batch_server import BatchServer
 from delphi_assets.llm.batch_store import BatchStore
 from delphi_assets.llm.batched import Batched
 from delphi_assets.llm.budget import Budget
+from delphi_assets.llm.calls import Calls, Sender
 from delphi_assets.llm.completions import Completion, CompletionLog
 from delphi_assets.llm.direct import Direct
 from delphi_assets.llm.litellm_calls import close_clients, import_litellm, served
+from delphi_assets.llm.processes import Processes
 from delphi_assets.llm.requests import Request
-from delphi_assets.llm.secrets import ScrubbedLogs, Scrubber, endpoint
-from delphi_assets.llm.stopping import Stop
+from delphi_assets.llm.secrets import Endpoint, ScrubbedLogs, Scrubber, endpoint
+from delphi_assets.llm.stopping import Outage, Stop
 from delphi_assets.settings import LLMSettings
 from delphi_assets.stage import Fact
 
@@ -118,24 +120,55 @@ class Client:
         provider = served(self._model).provider
         place = endpoint(self._settings.api_base)
         scrub = Scrubber(place.secrets)
-        budget = self._budget = Budget(self._settings, self._model, self._log.spent, self._stop)
+        server = scrub(place.url or provider)
+        self._outage = Outage(self._settings.max_failures_in_a_row, self._model, server)
         self._attempts = Attempts(self._settings, self._model, self._stop, scrub)
-        self._stack.enter_context(ScrubbedLogs(scrub))
-        self._stack.push_async_callback(close_clients, import_litellm())
-        await self._stack.enter_async_context(self._log)
-        self._stack.push_async_callback(self._finish_open)
-        if self._settings.batch:
-            store = BatchStore(self._lake, self._run, self._model)
-            server = BatchServer(self._settings, self._model, place, self._attempts, scrub)
-            self._asking = await self._stack.enter_async_context(
-                Batched(self._settings, budget, store, server, self._stop, self._keep, scrub)
-            )
-        else:
-            seed = f"{self._seed}|{self._run}"
-            self._asking = Direct(
-                self._settings, provider, place, budget, self._attempts, seed, self._keep
-            )
+        async with AsyncExitStack() as stack:
+            stack.enter_context(ScrubbedLogs(scrub))
+            stack.push_async_callback(close_clients, import_litellm())
+            await stack.enter_async_context(self._log)
+            self._budget = Budget(self._settings, self._model, self._log.spent, self._stop)
+            if self._settings.batch:
+                self._asking = await self._batched(stack, place, scrub)
+            else:
+                self._asking = await self._direct(stack)
+            self._stack = stack.pop_all()
         return self
+
+    async def _batched(self, stack: AsyncExitStack, place: Endpoint, scrub: Scrubber) -> Batched:
+        stack.push_async_callback(self._finish_open)
+        return await stack.enter_async_context(
+            Batched(
+                self._settings,
+                self._budget,
+                BatchStore(self._lake, self._run, self._model),
+                BatchServer(self._settings, self._model, place, self._attempts, scrub),
+                self._stop,
+                self._log,
+                self._keep,
+                scrub,
+            )
+        )
+
+    async def _direct(self, stack: AsyncExitStack) -> Direct:
+        store = BatchStore(self._lake, self._run, self._model)
+        if under_way := [one for one in await asyncio.to_thread(store.read) if one.batch]:
+            raise SettingError(
+                f"llm.batch = false, but {len(under_way)} batches of this run are under way, whose "
+                "questions would be paid for twice; expected llm.batch = true until their answers "
+                f"are stored. To ask all the same, delete {list(map(store.location, under_way))}."
+            )
+        sender, seed = await self._sender(stack), f"{self._seed}|{self._run}"
+        stack.push_async_callback(self._finish_open)
+        return Direct(self._settings, sender, self._budget, self._attempts, seed, self._keep)
+
+    async def _sender(self, stack: AsyncExitStack) -> Sender:
+        """What makes the calls that are not part of a batch."""
+        place = self._settings.api_base, self._settings.timeout
+        if self._settings.processes == 1:
+            return Calls(self._model, *place)
+        processes = Processes(self._settings.processes, self._model, *place)
+        return await stack.enter_async_context(processes)
 
     async def __aexit__(
         self,
@@ -151,7 +184,7 @@ class Client:
         """The answer to `request`, or the row of its failure; both are on disk.
 
         Raises `SettingError` when the key or the model name is refused, `BudgetError` when the call
-        could exceed a budget.
+        could exceed a budget, `ServerError` when the server stays down or has lost a batch.
         """
         task = self._open.get(request.hash)
         if task is None:
@@ -167,21 +200,24 @@ class Client:
             task.exception()
 
     async def _answer(self, request: Request) -> Completion:
-        stored = await self._log.find(request.hash)
+        stored = await self._log.find(request)
         if stored is not None:
             self._usage.reused += 1
             return stored
         self._stop.check()
         try:
-            return await self._asking.ask(request)
+            completion = await self._asking.ask(request)
+            if not self._settings.batch:
+                self._outage.count(completion)
         except DelphiAssetsError as error:
             self._stop.give(self._told(error))
             self._stop.check()
             raise
+        return completion
 
     def _told(self, error: DelphiAssetsError) -> DelphiAssetsError:
-        if isinstance(error, BudgetError) and self._left is not None:
-            return BudgetError(f"{error} Left to do: {self._left()}.")
+        if isinstance(error, BudgetError | ServerError) and self._left is not None:
+            return type(error)(f"{error} Left to do: {self._left()}.")
         return error
 
     async def _keep(self, completion: Completion) -> None:

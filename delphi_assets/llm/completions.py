@@ -1,8 +1,9 @@
 """The table `completions`: what came back for each request, written before it is used.
 
 `CompletionLog` answers from the table what was answered before, and appends what is new. An answer
-is on disk when `append` returns; answers that arrive together share one file. Only successes answer
-from the table: a failed call is a row too, and is asked again.
+is on disk when `append` returns; answers that arrive together share one file, and files are merged
+as they get many. Only successes answer from the table: a failed call is a row too, and is asked
+again.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,14 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 
+import duckdb
 import pyarrow.compute as pc
 
 from delphi_assets import database
 from delphi_assets.lake import Lake
 from delphi_assets.llm.group_commit import GroupCommit
 from delphi_assets.llm.requests import Request
+from delphi_assets.llm.rows import Appender
 from delphi_assets.llm.tokens import Price
 from delphi_assets.schema import COMPLETIONS
 
@@ -116,24 +119,34 @@ class CompletionLog:
 
     def __init__(self, lake: Lake, run: str) -> None:
         self._lake, self._run = lake, run
-        self._database = database.connect(lake)
-        calls = database.query(self._database, "completions/calls", run=run)
+        self._answered: set[bytes] = set()
+        self._lost: set[str] = set()
+        self.spent = Spent()
+        """What the run's calls had come to when the log was opened."""
+        self._database: duckdb.DuckDBPyConnection
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._database = stack.enter_context(database.connect(self._lake))
+            self._read_calls()
+            self._appender = Appender(self._lake, COMPLETIONS, {"run": self._run})
+            stack.push_async_callback(self._appender.close)
+            self._reads = await stack.enter_async_context(GroupCommit(self._read))
+            self._writes = await stack.enter_async_context(GroupCommit(self._write, PAUSE))
+            self._stack = stack.pop_all()
+        return self
+
+    def _read_calls(self) -> None:
+        calls = database.query(self._database, "completions/calls", run=self._run)
         answered = calls.filter(calls["answered"])["request"]
         self._answered = {bytes.fromhex(request) for request in answered.to_pylist()}
+        self._lost = set(calls.filter(calls["lost"])["request"].to_pylist())
         self.spent = Spent(
             pc.sum(calls["dollars"]).as_py() or 0.0,
             pc.sum(calls["tokens"]).as_py() or 0,
             calls.num_rows,
         )
-        """What the run's calls had come to when the log was opened."""
-        self._stack = AsyncExitStack()
-        self._reads = GroupCommit(self._read)
-        self._writes = GroupCommit(self._write, PAUSE)
-
-    async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self._reads)
-        await self._stack.enter_async_context(self._writes)
-        return self
 
     async def __aexit__(
         self,
@@ -142,15 +155,18 @@ class CompletionLog:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
-        self._database.close()
 
     def answered(self, request: str) -> bool:
         """Whether there is a stored answer to the request of this hash."""
         return bytes.fromhex(request) in self._answered
 
-    async def find(self, request: str) -> Completion | None:
-        """The stored answer to the request of this hash, or None."""
-        if not self.answered(request):
+    def lost(self, request: str) -> bool:
+        """Whether the provider has lost an answer to the request of this hash before."""
+        return request in self._lost
+
+    async def find(self, request: Request) -> Completion | None:
+        """The stored answer to the request, or None."""
+        if not self.answered(request.hash):
             return None
         return await self._reads.submit(request)
 
@@ -160,14 +176,19 @@ class CompletionLog:
         if completion.error is None:
             self._answered.add(bytes.fromhex(completion.request))
 
-    def _read(self, requests: Sequence[str]) -> list[Completion | None]:
+    def _read(self, requests: Sequence[Request]) -> list[Completion | None]:
+        # The prompts are by far the largest column, and known.
+        prompts = {request.hash: request.messages_json for request in requests}
         rows = database.query(
-            self._database, "completions/read", run=self._run, requests=list(requests)
+            self._database, "completions/read", run=self._run, requests=list(prompts)
         )
-        found = {row["request"]: Completion(**row) for row in rows.to_pylist()}
-        return [found.get(request) for request in requests]
+        found = {
+            row["request"]: Completion(messages=prompts[row["request"]], **row)
+            for row in rows.to_pylist()
+        }
+        return [found.get(request.hash) for request in requests]
 
     def _write(self, completions: Sequence[Completion]) -> list[None]:
         rows = COMPLETIONS.from_rows([asdict(completion) for completion in completions])
-        self._lake.append(COMPLETIONS, {"run": self._run}, rows)
+        self._appender.append(rows)
         return [None] * len(completions)

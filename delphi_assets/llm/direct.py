@@ -8,16 +8,13 @@ place, so a server that says "slow down" is sent less.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from delphi_assets.llm.attempts import Attempts
 from delphi_assets.llm.budget import Budget
+from delphi_assets.llm.calls import Sender
 from delphi_assets.llm.completions import Completion, failed, spent
-from delphi_assets.llm.litellm_calls import arguments, import_litellm
 from delphi_assets.llm.rates import Rates
-from delphi_assets.llm.reading import read_response
 from delphi_assets.llm.requests import Request
-from delphi_assets.llm.secrets import Endpoint
 from delphi_assets.llm.tokens import guess
 from delphi_assets.settings import LLMSettings
 
@@ -28,19 +25,16 @@ class Direct:
     def __init__(  # noqa: PLR0917 - what a call goes through, in order
         self,
         settings: LLMSettings,
-        provider: str,
-        endpoint: Endpoint,
+        sender: Sender,
         budget: Budget,
         attempts: Attempts,
         seed: str,
         keep: Callable[[Completion], Awaitable[None]],
     ) -> None:
-        self._settings, self._provider, self._endpoint = settings, provider, endpoint
-        self._budget, self._attempts, self._seed = budget, attempts, seed
+        self._sender, self._budget, self._attempts, self._seed = sender, budget, attempts, seed
         self._keep = keep
         self._places = asyncio.Semaphore(settings.max_concurrent)
         self._rates = Rates(settings.requests_per_minute, settings.tokens_per_minute)
-        self._litellm = import_litellm()
 
     async def ask(self, request: Request) -> Completion:
         """Raises what stops the stage: a refused key or model, the end of a budget."""
@@ -56,20 +50,17 @@ class Direct:
 
     async def _call(self, request: Request) -> Completion:
         guessed = guess(request)
+        await self._sender.ready()
         attempted = await self._attempts.make(
-            lambda: self._send(request),
+            lambda: self._sender.send(request),
             random.Random(f"{self._seed}|{request.hash}"),
             lambda: self._rates.take(guessed),
         )
         if attempted.failure is not None:
             code, message = attempted.failure
             return failed(request, code, message, attempted.seconds, attempted.attempts)
-        completion = read_response(request, attempted.result, attempted.seconds, attempted.attempts)
+        assert attempted.result is not None
+        completion = attempted.result.row(request, attempted.seconds, attempted.attempts)
         if used := spent(completion).tokens:
             self._rates.settle(guessed, used)
         return completion
-
-    async def _send(self, request: Request) -> Any:
-        return await self._litellm.acompletion(
-            **arguments(request, self._provider, self._endpoint, self._settings.timeout)
-        )

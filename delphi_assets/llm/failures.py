@@ -13,12 +13,15 @@ TIMEOUT, CONNECTION, RATE_LIMIT, SERVER = "timeout", "connection", "rate_limit",
 REJECTED, CONTENT_FILTER, REFUSAL = "rejected", "content_filter", "refusal"
 EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable", "wrong_count"
 MISALIGNED = "misaligned"
+LOST, LOST_AGAIN = "lost", "lost_again"
+"""A batch completed the question, the provider says, but gives no answer: it may be paid for."""
 
 RETRYABLE = (TIMEOUT, CONNECTION, RATE_LIMIT, SERVER)
 """Failures of the way to the model: asked again, within a run and by the next one."""
-OPEN = (*RETRYABLE, REJECTED)
+OPEN = (*RETRYABLE, REJECTED, LOST)
 """Failures that the next run asks about again. A rejected request cost nothing, and the reason may
-be how the server was started. The others are what the model says to this request, and final."""
+be how the server was started. A lost answer is asked for once more; lost again, it is not any more.
+The others are what the model says to this request, and final."""
 
 REPAIRABLE = (UNPARSEABLE, WRONG_COUNT, MISALIGNED, TRUNCATED, EMPTY)
 """Answers that a model may give better when it is told what was wrong."""
@@ -51,8 +54,23 @@ class Diagnosis(NamedTuple):
     """Seconds that the server asked to wait."""
 
 
+class DiagnosedError(Exception):
+    """An error that another process diagnosed; `told` is its name and text, without secrets."""
+
+    def __init__(self, told: str, diagnosis: Diagnosis) -> None:
+        super().__init__(told, diagnosis)
+        self.told, self.diagnosis = told, diagnosis
+
+
+def told(error: BaseException) -> str:
+    """Name and text of an error, perhaps with secrets."""
+    return error.told if isinstance(error, DiagnosedError) else f"{type(error).__name__}: {error}"
+
+
 def diagnose(error: BaseException) -> Diagnosis:
     """What an exception raised by LiteLLM, the HTTP client or the event loop means."""
+    if isinstance(error, DiagnosedError):
+        return error.diagnosis
     status = _status(error)
     code = _code(error, status)
     unknown_model = status == 404 and type(error).__name__ == "NotFoundError"
@@ -69,14 +87,22 @@ def _code(error: BaseException, status: int | None) -> str:
     # Some providers answer 403 to a prompt that they will not show their model.
     if status in (400, 403) and _MODERATED.search(str(error)):
         return CONTENT_FILTER
-    if isinstance(error, TimeoutError) or status == 408:
+    if isinstance(error, TimeoutError) or status == 408 or "Timeout" in named:
         return TIMEOUT
     if status == 429:
         return RATE_LIMIT
     # LiteLLM turns a lost connection into its InternalServerError.
-    if "Connection" in named or isinstance(error, OSError) or "Connection error" in str(error):
+    if "Connection" in named or "Connection error" in str(error) or _on_the_way(error):
         return CONNECTION
     return SERVER if status is None or status >= 500 else REJECTED
+
+
+def _on_the_way(error: BaseException) -> bool:
+    """Whether the connection failed, not the server; LiteLLM lets some such errors through."""
+    import aiohttp
+    import httpx
+
+    return isinstance(error, OSError | httpx.TransportError | aiohttp.ClientConnectionError)
 
 
 def _status(error: BaseException) -> int | None:

@@ -7,13 +7,19 @@ number of jobs; the first error stops the others and is raised.
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import Any, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+DRAWING = 0.01
+"""Seconds after which no further job is drawn at once."""
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -43,17 +49,30 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
 async def for_each(
     jobs: Iterable[Job], work: Callable[[Job], Awaitable[None]], workers: int
 ) -> None:
-    """Await `work(job)` for every job, `workers` at a time; jobs are drawn as workers get free."""
+    """Await `work(job)` for every job, `workers` at a time.
+
+    Jobs are drawn as workers get free, in a thread, as drawing may take long; up to `workers` at
+    once where it does not, as a thread may wait for a busy event loop longer than it works.
+    """
     source, turn = iter(jobs), asyncio.Lock()
-    done = object()
+    drawn: deque[Job] = deque()
+
+    def draw() -> None:
+        end = time.monotonic() + DRAWING
+        for job in islice(source, workers):
+            drawn.append(job)
+            if time.monotonic() > end:
+                return
 
     async def worker() -> None:
         while True:
             async with turn:
-                job = await asyncio.to_thread(next, source, done)
-            if job is done:
-                return
-            await work(job)  # type: ignore[arg-type]
+                if not drawn:
+                    await asyncio.to_thread(draw)
+                if not drawn:
+                    return
+                job = drawn.popleft()
+            await work(job)
 
     try:
         async with asyncio.TaskGroup() as group:

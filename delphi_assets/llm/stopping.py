@@ -1,9 +1,14 @@
-"""Whether the calls of a stage go on: one flag, which every call looks at before it is sent."""
+"""Whether the calls of a stage go on: one flag, which every call looks at before it is sent.
+
+An `Outage` finds a reason to stop: a server that stays down.
+"""
 
 import asyncio
 from contextlib import suppress
 
-from delphi_assets.errors import DelphiAssetsError
+from delphi_assets.errors import DelphiAssetsError, ServerError
+from delphi_assets.llm import failures
+from delphi_assets.llm.completions import Completion
 
 
 class Stop:
@@ -29,3 +34,26 @@ class Stop:
         if seconds > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._given.wait(), seconds)
+
+
+class Outage:
+    """Counts the questions in a row whose every try was lost or broken on the way."""
+
+    def __init__(self, limit: int, model: str, server: str) -> None:
+        self._limit, self._model, self._server = limit, model, server
+        self._failed = 0
+
+    def count(self, completion: Completion) -> None:
+        """Raises `ServerError` when it is the last failure of so many; its row is stored."""
+        if completion.failure not in failures.RETRYABLE:
+            self._failed = 0
+            return
+        self._failed += 1
+        if self._failed >= self._limit:
+            raise ServerError(
+                f"{self._failed} questions in a row to model = {self._model!r} failed at "
+                f"{self._server}, the last one after {completion.attempts} tries with "
+                f"{completion.error!r}. Answers that arrived are stored, and the next run asks "
+                "again what failed: see that the server answers, and start again. If it does, and "
+                f"only these questions fail, raise llm.max_failures_in_a_row = {self._limit}."
+            )

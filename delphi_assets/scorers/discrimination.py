@@ -6,7 +6,10 @@ on which the latent fires, its explanation among those of its nearest neighbours
 
 1. Alternatives are the explanations of the `discrimination_alternatives` nearest latents that have
    one by the same explainer, model and prompt (`alternatives`). Fewer will do; a latent without any
-   is not judged. They are those that are stored when the question is asked: explain first.
+   is not judged. They are those that are stored when the question is asked, and `judge_hash` names
+   them. So when more latents are explained and some get other alternatives, all that are scored get
+   rows under another `judge_hash`. An LLM is asked only about those whose alternatives are others:
+   the rest is answered by the table completions.
 2. The order is drawn by a hash of seed and window.
 3. An LLM picks one. The lexical judge gives each explanation its odds on the marked tokens and
    picks the largest; the first of equal ones, which is a fair draw. `probability` is the share of
@@ -27,7 +30,7 @@ from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import order_of, shuffled
 from delphi_assets.scorers.judging import Lexical, fit
 from delphi_assets.scorers.prompted import window
-from delphi_assets.scorers.scorer import Answer, Scorer
+from delphi_assets.scorers.scorer import Answer, Scorer, hash_of
 from delphi_assets.scorers.scoring import Scoring
 
 NAME, PLAIN = "discrimination", "plain"
@@ -49,7 +52,11 @@ def discrimination(scoring: Scoring) -> Scorer[Choice]:
         name=NAME,
         items=lambda record, explained: _items(scoring, record, explained, alternatives),
         n_items=lambda windows: windows.n_test,
-        judge=LexicalChooser(**shown) if lexical else _Judge(NAME, scoring, **shown),
+        judge=(
+            LexicalChooser(alternatives, **shown)
+            if lexical
+            else _Judge(scoring, alternatives, **shown)
+        ),
         controls=(),
     )
 
@@ -95,6 +102,13 @@ def _item(  # noqa: PLR0917
 
 
 class _Judge(Chooser):
+    def __init__(self, scoring: Scoring, among: Alternatives, **shown: object) -> None:
+        super().__init__(NAME, scoring, **shown)
+        self._among = among
+
+    def hash_for(self, explained: Explained) -> str:
+        return hash_of(judge=self.judge_hash, among=self._among.family(explained))
+
     def shown(self, case: ScorerCase) -> str:
         return _question(case.windows[0], case.descriptions)
 
@@ -110,6 +124,14 @@ def _question(shown: str, descriptions: Sequence[str], *legend: str) -> str:
 
 class LexicalChooser(Lexical[Choice]):
     """The counting judge: the explanation with the largest odds on the marked tokens."""
+
+    def __init__(self, among: Alternatives, **shown: object) -> None:
+        super().__init__(**shown)
+        self._among = among
+
+    def hash_for(self, explained: Explained) -> str:
+        """The judge's settings, and the alternatives that there are."""
+        return f"{self.judge_hash} among {self._among.family(explained)}"
 
     def answer(self, explained: Explained, items: Sequence[Choice]) -> Sequence[Answer]:
         """Whether the own explanation is it, and its share of the odds."""

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from delphi_assets.llm import loop, repair
 from delphi_assets.llm.client import Client, Usage
-from delphi_assets.llm.rows import Row, row_writer
+from delphi_assets.llm.rows import Row, RowWriter
 from delphi_assets.schema import PREDICTIONS
 from delphi_assets.scorers.questions import Question, by_latent, questions, read_work
 from delphi_assets.scorers.rows import rows_of
@@ -114,7 +114,7 @@ async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> D
             return f"questions about {len(grouped) - bar.n} of {len(grouped)} latents"
 
         async with (
-            row_writer(scoring.lake, PREDICTIONS, scoring.keys) as writer,
+            RowWriter(scoring.lake, PREDICTIONS, scoring.keys) as writer,
             Client(llm, model, scoring.lake, scoring.run, seed, left) as client,
         ):
 

@@ -5,6 +5,7 @@ comes with a sentence on how to read it.
 """
 
 from abc import abstractmethod
+from functools import cached_property
 
 from delphi_assets.errors import SettingError
 from delphi_assets.highlighting import FORMAT, highlight, show
@@ -49,7 +50,7 @@ class Prompted(Asked[I]):
         """An explanation as the LLM is shown it."""
         return described(explained, self.legend)
 
-    @property
+    @cached_property
     def judge_hash(self) -> str:
         """Hash of the instructions and the settings, but for `max_tokens`."""
         llm = self.scoring.profile.llm

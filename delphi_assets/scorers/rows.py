@@ -15,13 +15,21 @@ def rows_of(
 ) -> list[Row]:
     """Rows of the items that need one; `request` is the completion that the answers came from.
 
-    Raises `DataError` when there is not one answer an item.
+    Raises `DataError` when there is not one answer an item, or one activation a token.
     """
+    name = question.task.scorer.name
     if len(answers) != len(question.items):
         raise DataError(
-            f"the scorer {question.task.scorer.name!r} gave {len(answers)} answers to "
+            f"the scorer {name!r} gave {len(answers)} answers to "
             f"{len(question.items)} items; expected one an item, in their order. Mend its judge."
         )
+    for item, answer in zip(question.items, answers, strict=True):
+        if answer.simulated is not None and len(answer.simulated) != len(item.str_tokens):
+            raise DataError(
+                f"the scorer {name!r} gave {len(answer.simulated)} activations to a window of "
+                f"{len(item.str_tokens)} tokens; expected one a token, in their order. Mend its "
+                "judge."
+            )
     identity, now = key_of(question.task)._asdict(), datetime.now(UTC)
     return [
         {

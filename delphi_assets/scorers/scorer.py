@@ -70,6 +70,12 @@ class Judge(ABC, Generic[I]):
         the latent, the explanation and the windows.
         """
 
+    def hash_for(self, explained: Explained) -> str:
+        """`judge_hash` of the questions about this explanation: another one where they depend on
+        more than it, such as other explanations that it is shown with.
+        """
+        return self.judge_hash
+
     def reads(self, explained: Explained) -> bool:
         """Whether the judge can make sense of this explanation; others are left out."""
         return True

@@ -42,7 +42,7 @@ def key_of(task: Task) -> TaskKey:
         task.latent,
         scorer.name,
         scorer.judge.model,
-        scorer.judge.judge_hash,
+        scorer.judge.hash_for(task.explained),
         task.control,
     )
 

@@ -2,12 +2,12 @@
 
 In: latents, their stored explanations, scorers. Out: a `Task` a scorer and explanation, on the
 latent it was written for (control `none`), and the floors that are asked for: the same latent
-judged by the explanation of another one (control `shuffled`) and by an empty one (control `empty`,
-once a latent, whatever the number of its explanations). A scorer that needs no explanation has one
-task a latent.
+judged by the explanation of another one that says something else (control `shuffled`) and by an
+empty one (control `empty`, once a latent, whatever the number of its explanations). A scorer that
+needs no explanation has one task a latent.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from delphi_assets.scorers.explained import Explained, unexplained
@@ -54,11 +54,12 @@ def plan(
 
 
 def assign_others(explained: Iterable[Explained], seed: str) -> dict[str, Explained]:
-    """For each explanation, by id, that of another latent: a seeded derangement.
+    """For each explanation, by id, that of another latent with another text; seeded.
 
     Explanations by the same explainer, model and prompt form a ring ordered by a hash of the
-    latent; each gets its successor. Hence it does not matter which latents are being scored, and
-    one more explained latent changes one assignment. An explanation alone in its ring gets none.
+    latent; each gets the next one that differs, its successor in most cases. Hence it does not
+    matter which latents are being scored, and one more explained latent changes few assignments.
+    An explanation gets none where no other latent of its ring has another text.
     """
     rings: dict[tuple[str, str, str | None], list[Explained]] = {}
     for one in explained:
@@ -66,9 +67,38 @@ def assign_others(explained: Iterable[Explained], seed: str) -> dict[str, Explai
     others = {}
     for ring in rings.values():
         ring.sort(key=lambda one: (order_of(seed, "ring", one.latent), one.explanation_id))
-        for place, one in enumerate(ring):
-            successors = (*ring[place + 1 :], *ring[:place])
-            other = next((o for o in successors if o.latent != one.latent), None)
+        for one, other in zip(ring, _next_that_differ(ring), strict=True):
             if other is not None:
                 others[one.explanation_id] = other
     return others
+
+
+def n_without_other(tasks: Collection[Task]) -> int:
+    """Tasks that have no `shuffled` one beside them, for want of another text."""
+    own = sum(task.control == NONE and SHUFFLED in task.scorer.controls for task in tasks)
+    return own - sum(task.control == SHUFFLED for task in tasks)
+
+
+def _next_that_differ(ring: Sequence[Explained]) -> list[Explained | None]:
+    """For each of the ring, the next one of another latent with another text.
+
+    Texts may be the same for long stretches, so where the text changes next is looked up.
+    """
+    size = len(ring)
+    change = [0] * (2 * size + 1)
+    for place in reversed(range(2 * size)):
+        same = ring[place % size].explanation == ring[(place + 1) % size].explanation
+        change[place] = change[place + 1] if same else place + 1
+    found: list[Explained | None] = []
+    for place, one in enumerate(ring):
+        at = place + 1
+        while at < place + size:
+            other = ring[at % size]
+            if other.explanation == one.explanation:
+                at = change[at] or 2 * size
+            elif other.latent == one.latent:
+                at += 1
+            else:
+                break
+        found.append(ring[at % size] if at < place + size else None)
+    return found

@@ -1,10 +1,11 @@
 -- How good is each latent's explanation by every scorer, and what are its floors?
 -- Parameters: $run, $hookpoint.
--- Columns: latent, explainer, scorer, judge and how it was asked (judge_hash), answers that failed
---   and their share, the metric shown, its value for the latent's own explanation (own), for
---   another latent's (shuffled), for an empty one (empty), each with a 95% interval, for the
---   explanation that counting gives, judged by counting (lexical), where there is one, what a
---   guess gives where one of several is picked (chance), and the explanation.
+-- Columns: latent, selection, explainer, scorer, judge, the metric shown, its value for the latent's
+--   own explanation (own), for another latent's (shuffled), for an empty one (empty), each with a 95%
+--   interval, what a guess gives where one of several is picked (chance), own less the highest of
+--   these floors (above_floors), for comparison the value of the explanation that counting gives
+--   (lexical): judged by counting, or by this judge where the scorer cannot be judged so; answers
+--   asked for, of these failed and their share, how it was asked (judge_hash), and the explanation.
 -- The metric of a scorer is the first of balanced accuracy (it says yes or no), correlation (it
 --   simulates), AUROC (it only ranks) and accuracy (it picks) that is defined for any of its rows.
 with judged as (
@@ -73,10 +74,23 @@ lexical as (
         latent,
         selection,
         scorer,
+        model,
+        judge_hash,
         min_by(score, explanation_id) as score
     from valued
-    where control = 'none' and explainer = 'lexical' and model = 'lexical'
+    where control = 'none' and explainer = 'lexical'
     group by all
+),
+
+counted as (
+    select
+        latent,
+        selection,
+        scorer,
+        score
+    from lexical
+    where model = 'lexical'
+    qualify row_number() over (partition by latent, selection, scorer order by judge_hash) = 1
 )
 
 select
@@ -86,10 +100,6 @@ select
     own.explainer_model,
     own.scorer,
     own.model as judge,
-    own.judge_hash,
-    own.n_examples,
-    own.n_failed,
-    own.failed_share,
     own.metric,
     own.score as own,
     own.low as own_low,
@@ -100,8 +110,13 @@ select
     empty.score as empty,
     empty.low as empty_low,
     empty.high as empty_high,
-    lexical.score as lexical,
     own.chance,
+    own.score - greatest(shuffled.floor.score, empty.score, own.chance) as above_floors,
+    coalesce(counted.score, lexical.score) as lexical,
+    own.n_examples,
+    own.n_failed,
+    own.failed_share,
+    own.judge_hash,
     own.explanation_id,
     own.explanation
 from valued as own
@@ -120,17 +135,23 @@ left join valued as empty
     and own.model = empty.model
     and own.judge_hash = empty.judge_hash
     and empty.control = 'empty'
+left join counted
+    on own.latent = counted.latent
+    and own.selection = counted.selection
+    and own.scorer = counted.scorer
 left join lexical
     on own.latent = lexical.latent
     and own.selection = lexical.selection
     and own.scorer = lexical.scorer
+    and own.model = lexical.model
+    and own.judge_hash = lexical.judge_hash
 where own.control = 'none'
 order by
     own.latent,
-    own.scorer,
+    own.selection,
     own.explainer,
     own.explainer_model,
+    own.scorer,
     own.model,
     own.judge_hash,
-    own.selection,
     own.explanation_id;

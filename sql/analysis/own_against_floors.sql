@@ -6,61 +6,27 @@
 --   explanation: latents that have both, the floor's mean over these, and the mean of own minus
 --   floor with a 95% interval (Student's, of the differences paired by latent; null with fewer than
 --   three). The empty explanation has no explainer: it is the floor of all.
-with judged as (
-    select
-        coalesce(explanations.explainer, 'none') as explainer,
-        coalesce(explanations.model, 'none') as explainer_model,
-        scores.model as judge,
-        scores.* exclude (run, hookpoint, model)
-    from scores
+with defined as (
+    select scored.*
+    from scores_of_latents($run, $hookpoint) as scored
     inner join latents
-        on scores.run = latents.run
-        and scores.hookpoint = latents.hookpoint
-        and scores.latent = latents.latent
-    left join explanations
-        on scores.run = explanations.run
-        and scores.hookpoint = explanations.hookpoint
-        and scores.explanation_id = explanations.explanation_id
+        on latents.run = $run
+        and latents.hookpoint = $hookpoint
+        and scored.latent = latents.latent
     where
-        scores.run = $run
-        and scores.hookpoint = $hookpoint
+        scored.score is not null
         and latents.n_tokens_80 <= coalesce($most_tokens, latents.n_tokens_80)
-),
-
-metrics as (
-    unpivot judged
-    on
-        precision, recall, specificity, f1, accuracy, balanced_accuracy, auroc, auprc, correlation
-    into
-        name metric
-        value score
-),
-
-of_latents as (
-    select
-        explainer,
-        explainer_model,
-        selection,
-        scorer,
-        judge,
-        judge_hash,
-        control,
-        metric,
-        latent,
-        avg(score) as score
-    from metrics
-    group by all
 ),
 
 compared as (
     select
-        own.* exclude (control),
+        own.* exclude (control, constant, n_examples, n_failed),
         shuffled.score as shuffled,
         own.score - shuffled.score as above_shuffled,
         empty.score as empty,
         own.score - empty.score as above_empty
-    from of_latents as own
-    left join of_latents as shuffled
+    from defined as own
+    left join defined as shuffled
         on own.explainer = shuffled.explainer
         and own.explainer_model = shuffled.explainer_model
         and own.selection = shuffled.selection
@@ -70,7 +36,7 @@ compared as (
         and own.metric = shuffled.metric
         and own.latent = shuffled.latent
         and shuffled.control = 'shuffled'
-    left join of_latents as empty
+    left join defined as empty
         on own.selection = empty.selection
         and own.scorer = empty.scorer
         and own.judge = empty.judge

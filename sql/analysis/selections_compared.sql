@@ -1,46 +1,51 @@
 -- How do the scores of several selections compare, for example of random and of semantic negatives?
 -- Parameters: $run, $hookpoint, $selection (the one that the others are compared with).
 -- Columns: explainer ('none' where none was asked), scorer, judge, how it was asked (judge_hash),
---   control, the selection; the latents scored there with means of balanced accuracy and AUROC; and
---   over the latents scored under $selection too (n_shared) by how much their means are above those
---   of $selection.
-with by_latent as (
-    select
-        coalesce(explanations.explainer, 'none') as explainer,
-        coalesce(explanations.model, 'none') as explainer_model,
-        scores.scorer,
-        scores.model as judge,
-        scores.judge_hash,
-        scores.control,
-        scores.selection,
-        scores.latent,
-        avg(scores.balanced_accuracy) as balanced_accuracy,
-        avg(scores.auroc) as auroc
-    from scores
-    left join explanations
-        on scores.run = explanations.run
-        and scores.hookpoint = explanations.hookpoint
-        and scores.explanation_id = explanations.explanation_id
-    where scores.run = $run and scores.hookpoint = $hookpoint
-    group by all
+--   control, metric, the selection; the latents scored there for which the metric is defined, and
+--   its mean over them; and over the latents scored under $selection too (n_shared) by how much its
+--   mean is above that of $selection (gained), with a 95% interval (Student's, of the differences
+--   paired by latent; null with fewer than three).
+-- Of scorers that pick one of several, the metric to look at is accuracy.
+with defined as (
+    select *
+    from scores_of_latents($run, $hookpoint)
+    where score is not null
 ),
 
 compared as (
     select
-        by_latent.*,
-        others.latent is not null as shared,
-        by_latent.balanced_accuracy - others.balanced_accuracy as gained_balanced_accuracy,
-        by_latent.auroc - others.auroc as gained_auroc
-    from by_latent
-    left join by_latent as others
+        defined.*,
+        defined.score - others.score as gained
+    from defined
+    left join defined as others
         on others.selection = $selection
-        and by_latent.explainer = others.explainer
-        and by_latent.explainer_model = others.explainer_model
-        and by_latent.scorer = others.scorer
-        and by_latent.judge = others.judge
-        and by_latent.judge_hash = others.judge_hash
-        and by_latent.control = others.control
-        and by_latent.latent = others.latent
+        and defined.explainer = others.explainer
+        and defined.explainer_model = others.explainer_model
+        and defined.scorer = others.scorer
+        and defined.judge = others.judge
+        and defined.judge_hash = others.judge_hash
+        and defined.control = others.control
+        and defined.metric = others.metric
+        and defined.latent = others.latent
+),
+
+means as (
+    select
+        explainer,
+        explainer_model,
+        scorer,
+        judge,
+        judge_hash,
+        control,
+        metric,
+        selection,
+        count(*) as n_latents,
+        avg(score) as mean,
+        count(gained) as n_shared,
+        avg(gained) as gained,
+        student95(n_shared - 1) * stddev_samp(compared.gained) / sqrt(n_shared) as half
+    from compared
+    group by all
 )
 
 select
@@ -50,22 +55,15 @@ select
     judge,
     judge_hash,
     control,
+    metric,
     selection,
-    count(*) as n_latents,
-    avg(balanced_accuracy) as balanced_accuracy,
-    avg(auroc) as auroc,
-    count(*) filter (shared) as n_shared,
-    avg(gained_balanced_accuracy) as gained_balanced_accuracy,
-    avg(gained_auroc) as gained_auroc
-from compared
-group by
-    explainer,
-    explainer_model,
-    scorer,
-    judge,
-    judge_hash,
-    control,
-    selection
+    n_latents,
+    mean,
+    n_shared,
+    gained,
+    gained - half as gained_low,
+    gained + half as gained_high
+from means
 order by
     explainer,
     explainer_model,
@@ -73,4 +71,5 @@ order by
     judge,
     judge_hash,
     control,
+    metric,
     selection;

@@ -1,11 +1,11 @@
 -- What were the answers to these requests?
 -- Parameters: $run, $requests (list of hashes). Needs: the view completions.
--- Columns: those of the table completions without run, one row an answered request.
+-- Columns: those of the table completions without run and messages, one row an answered
+--   request.
 select
     request,
     role,
     model,
-    messages,
     answer,
     logprobs,
     finish_reason,

@@ -1,42 +1,66 @@
 -- How well do simulated activations follow the real ones?
 -- Parameters: by_quantile (whether each rank bin counts for itself; otherwise quantile is null).
--- Needs: the views predictions and examples.
+-- Needs: set variable lake = '<folder or URL>', the macros, and the view examples.
 -- Columns: what a row of `scores` is about, quantile (rank bin of the windows, null for silent
---   ones), and Pearson's correlation over all tokens of these windows laid end to end, with its 95%
---   interval. No row where either side is constant; no interval with fewer than three windows.
---   Windows for which the two lists differ in length are left out. Only scorers whose name begins
---   with `simulation` are read: without them, this costs nothing.
+--   ones), Pearson's correlation over all tokens of these windows laid end to end, with its 95%
+--   interval, and constant_simulation (the judge expected the same on every token). Such a judge
+--   follows nothing: its correlation, which has no value, counts as 0, without an interval. No row
+--   where the real activations are constant, for there is nothing to follow; no interval with fewer
+--   than three windows. Windows for which the two lists differ in length are left out.
+-- Rows of predictions that hold simulated activations are read from the files: most files have none,
+--   and are passed over. The last answer wins, as in the view predictions, which see for `lag`.
 -- What a row is about stays in plain columns, so that a filter on them reaches the files.
 -- The interval: windows are independent, tokens of a window are not. So the variance is that of the
 --   windows' summed influences on the correlation (Devlin, Gnanadesikan and Kettenring 1975; summed
 --   by cluster as Liang and Zeger 1986), on Fisher's z scale, with Student's quantile.
 create or replace macro correlations(by_quantile) as table
-with windows as (
+with simulations as (
+    select *
+    from read_parquet(
+        getvariable('lake') || '/predictions/*/*/*.parquet',
+        hive_partitioning = true,
+        hive_types = {'run': varchar, 'hookpoint': varchar}
+    )
+    where simulated is not null and failure is null
+    qualify lag(written_at) over (
+        partition by
+            run,
+            hookpoint,
+            explanation_id,
+            latent,
+            selection,
+            scorer,
+            model,
+            judge_hash,
+            control,
+            example,
+            variant
+        order by written_at desc
+    ) is null
+),
+
+windows as (
     select
-        predictions.run,
-        predictions.hookpoint,
-        predictions.latent,
-        predictions.explanation_id,
-        predictions.selection,
-        predictions.scorer,
-        predictions.model,
-        predictions.judge_hash,
-        predictions.control,
-        case when by_quantile then predictions.quantile end as quantile,
-        predictions.simulated::double[] as xs,
+        simulations.run,
+        simulations.hookpoint,
+        simulations.latent,
+        simulations.explanation_id,
+        simulations.selection,
+        simulations.scorer,
+        simulations.model,
+        simulations.judge_hash,
+        simulations.control,
+        case when by_quantile then simulations.quantile end as quantile,
+        simulations.simulated::double[] as xs,
         examples.activations::double[] as ys
-    from predictions
+    from simulations
     inner join examples
-        on predictions.run = examples.run
-        and predictions.hookpoint = examples.hookpoint
-        and predictions.selection = examples.selection
-        and predictions.latent = examples.latent
-        and predictions.example = examples.example
-        and len(predictions.simulated) = len(examples.activations)
-    where
-        predictions.scorer like 'simulation%'
-        and predictions.failure is null
-        and predictions.simulated is not null
+        on simulations.run = examples.run
+        and simulations.hookpoint = examples.hookpoint
+        and simulations.selection = examples.selection
+        and simulations.latent = examples.latent
+        and simulations.example = examples.example
+        and len(simulations.simulated) = len(examples.activations)
 ),
 
 gathered as (
@@ -45,11 +69,11 @@ gathered as (
         count(*) as n_windows,
         sum(list_sum(xs)) / sum(len(xs)) as mean_x,
         sum(list_sum(ys)) / sum(len(ys)) as mean_y,
+        min(list_min(xs)) = max(list_max(xs)) as constant_simulation,
         list({'xs': xs, 'ys': ys}) as pairs
     from windows
     group by all
-    having
-        min(list_min(xs)) < max(list_max(xs)) and min(list_min(ys)) < max(list_max(ys))
+    having min(list_min(ys)) < max(list_max(ys))
 ),
 
 deviations as (
@@ -84,14 +108,12 @@ correlated as (
         *,
         list_sum(list_transform(products, lambda product: product.xx)) as xx,
         list_sum(list_transform(products, lambda product: product.yy)) as yy,
+        list_sum(list_transform(products, lambda product: product.xy)) as xy,
         -- Rounding may lead beyond 1, where atanh gives no number.
-        greatest(
-            -1,
-            least(
-                1,
-                list_sum(list_transform(products, lambda product: product.xy)) / sqrt(xx * yy)
-            )
-        ) as correlation
+        case
+            when constant_simulation then 0
+            else greatest(-1, least(1, xy / sqrt(xx * yy)))
+        end as correlation
     from products
 ),
 
@@ -100,7 +122,7 @@ estimated as (
         *,
         -- Standard error on the scale of atanh.
         case
-            when abs(correlation) < 1
+            when abs(correlation) < 1 and not constant_simulation
                 then sqrt(
                     n_windows / (n_windows - 1)
                     * list_sum(
@@ -131,5 +153,6 @@ select
     quantile,
     correlation,
     tanh(atanh(correlation) - width * error) as correlation_low,
-    tanh(atanh(correlation) + width * error) as correlation_high
+    tanh(atanh(correlation) + width * error) as correlation_high,
+    constant_simulation
 from estimated;

@@ -53,7 +53,8 @@ select
     rates.chance,
     simulated.correlation,
     simulated.correlation_low,
-    simulated.correlation_high
+    simulated.correlation_high,
+    simulated.constant_simulation
 from rates
 left join correlations(true) as simulated
     on rates.run = simulated.run

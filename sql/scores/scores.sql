@@ -176,7 +176,8 @@ select
     of_auprc.high as auprc_high,
     correlation,
     correlation_low,
-    correlation_high
+    correlation_high,
+    constant_simulation
 from intervals
 left join correlations(false) as simulated
     using (

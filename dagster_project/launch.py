@@ -1,0 +1,67 @@
+"""What a launch may change of a section of the profile, as run config of an asset.
+
+In: a section's settings, and fields of the asset's own. Out: a class of run config with a field for
+every setting, under its name and with its description; and the section as a launch changes it.
+"""
+
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import dagster as dg
+from pydantic import BaseModel, Field, create_model
+
+from dagster_project.profile import given
+from delphi_assets.settings import override
+
+S = TypeVar("S", bound=BaseModel)
+
+
+def config_of(name: str, section: type[BaseModel], **own: str) -> type[dg.Config]:
+    """A class of run config called `name`; `own` are descriptions of the asset's own texts.
+
+    All fields are optional: one that is left empty is the profile's.
+    """
+    fields: dict[str, Any] = {
+        setting: _optional(_launched(field.annotation), _described(field.annotation, field))
+        for setting, field in section.model_fields.items()
+    }
+    fields |= {setting: _optional(str, description) for setting, description in own.items()}
+    made = create_model(name, __base__=dg.Config, **fields)
+    made.__doc__ = "What a launch may change; a field left empty is the profile's."
+    return made
+
+
+def launched(section: S, asset: str, config: dg.Config) -> S:
+    """`section` with the settings that a launch of `asset` gives.
+
+    Raises `SettingError` for one that cannot be used.
+    """
+    changes = {name: _given(getattr(config, name)) for name in type(section).model_fields}
+    return override(section, f"launch of {asset}", **changes)
+
+
+def _given(value: object) -> object:
+    """An empty list is a choice (no controls), an empty text is not."""
+    return value if isinstance(value, list) else given(value)
+
+
+def _optional(kind: Any, description: str) -> tuple[Any, Any]:
+    return kind | None, Field(None, description=description)
+
+
+def _launched(annotation: Any) -> Any:
+    """A setting's type, as run config has it: a literal is a text, a tuple a list."""
+    of = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if not of:
+        return annotation
+    if get_origin(annotation) is Literal:
+        return str
+    if get_origin(annotation) is tuple:
+        return list[_launched(of[0])]  # type: ignore[misc]
+    return _launched(of[0])
+
+
+def _described(annotation: Any, field: Any) -> str:
+    """The setting's line of documentation, with the values that it may have where they are few."""
+    if get_origin(annotation) is not Literal:
+        return str(field.description)
+    return f"{field.description} ({' or '.join(get_args(annotation))})"
