@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
-from dagster_project.profile import given
 from delphi_assets.settings import override
 
 S = TypeVar("S", bound=BaseModel)
@@ -40,8 +39,8 @@ def launched(section: S, asset: str, config: dg.Config) -> S:
 
 
 def _given(value: object) -> object:
-    """An empty list is a choice (no controls), an empty text is not."""
-    return value if isinstance(value, list) else given(value)
+    """None for a field left empty: an empty list is a choice (no controls), a text is not."""
+    return None if value in ("", {}) else value
 
 
 def _optional(kind: Any, description: str) -> tuple[Any, Any]:
@@ -49,7 +48,7 @@ def _optional(kind: Any, description: str) -> tuple[Any, Any]:
 
 
 def _launched(annotation: Any) -> Any:
-    """A setting's type, as run config has it: a literal is a text, a tuple a list."""
+    """A setting's type, as run config has it: literals and keys are texts, a tuple is a list."""
     of = [argument for argument in get_args(annotation) if argument is not type(None)]
     if not of:
         return annotation
@@ -57,6 +56,8 @@ def _launched(annotation: Any) -> Any:
         return str
     if get_origin(annotation) is tuple:
         return list[_launched(of[0])]  # type: ignore[misc]
+    if get_origin(annotation) is dict:
+        return dict[str, _launched(of[1])]  # type: ignore[misc]
     return _launched(of[0])
 
 

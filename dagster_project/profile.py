@@ -4,12 +4,8 @@ In: the environment (`DELPHI_ASSETS_PROFILE`, `DELPHI_ASSETS_LAKE`). A profile t
 raises its `SettingError` here, so a bad setting shows when the code location loads.
 """
 
-from typing import TypeVar
-
 from delphi_assets.lake import Lake
 from delphi_assets.settings import Profile, load_profile
-
-T = TypeVar("T")
 
 PROFILE: Profile = load_profile()
 
@@ -17,8 +13,3 @@ PROFILE: Profile = load_profile()
 def open_lake() -> Lake:
     """The lake of the profile."""
     return Lake(PROFILE.run.lake)
-
-
-def given(value: T) -> T | None:
-    """A Launchpad field as an override: None where it was left empty."""
-    return None if value in ("", [], {}) else value

@@ -10,7 +10,7 @@ arrive.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from delphi_assets import database
 from delphi_assets.errors import NotReadyError
@@ -55,8 +55,9 @@ def score(  # noqa: PLR0917 - the stages' contract
     stored: list[Explained] = []
     if any(scorer.needs_explanation for scorer in scorers):
         stored = stored_explanations(scoring, explainer or profile.explain.explainer)
-    tasks = list(plan(windows.keys(), stored, scorers, settings.controls, scoring.seed))
     settled = Settled(scoring)
+    planned = list(plan(windows.keys(), stored, scorers, settings.controls, scoring.seed))
+    tasks = _with_begun(planned, settled, stored, latents, windows)
     pending = settled.pending(tasks, windows)
     wanted = settled.wanted(pending, latents)
     done = judge(scoring, wanted, settled)
@@ -81,7 +82,7 @@ def score(  # noqa: PLR0917 - the stages' contract
             ),
             "explanations_the_judge_cannot_read": len(unread),
             "latents_without_explanation": len(windows.keys() - explained) if stored else 0,
-            **_floors(settings, tasks),
+            **_floors(settings, planned),
             "tasks_done_now": done.tasks,
             "tasks_there_already": len(tasks) - done.tasks - (len(pending) - len(wanted)),
             "rows_of_selection": summary["n_of_selection"],
@@ -123,8 +124,11 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
         for latent in windows
         if latent not in there
     ]
-    tasks = plan(windows.keys(), [*stored, *expected], scorers, settings.controls, scoring.seed)
     settled = Settled(scoring)
+    planned = list(
+        plan(windows.keys(), [*stored, *expected], scorers, settings.controls, scoring.seed)
+    )
+    tasks = _with_begun(planned, settled, stored, latents, windows)
     pending = by_latent(settled.wanted(settled.pending(tasks, windows), latents))
     chosen = drawn(pending, sample, scoring.seed)
     requests = [
@@ -135,6 +139,19 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     ]
     model = settings.scorer_model
     return Planned("score", hookpoint, model, len(pending), len(chosen), requests)
+
+
+def _with_begun(
+    planned: list[Task],
+    settled: Settled,
+    stored: Sequence[Explained],
+    latents: Latents,
+    windows: Mapping[int, Windows],
+) -> list[Task]:
+    """What is planned, and with `latents.failed` what failed under an earlier plan."""
+    if not latents.failed:
+        return planned
+    return [*planned, *settled.begun_before(planned, stored, windows.keys())]
 
 
 def _floors(settings: ScoreSettings, tasks: Sequence[Task]) -> dict[str, Fact]:

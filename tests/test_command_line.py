@@ -228,7 +228,12 @@ WRITING = [
     "explain analyze copy (select 1) to '{file}'",
     "-- harmless\nexplain (analyze) copy (select 1) to '{file}'",
     "select 1; copy (select 1) to '{file}'",
+    "copy (pivot (select 1 as a, 2 as b) on a using sum(b)) to '{file}'",
+    "explain analyze copy (pivot (select 1 as a, 2 as b) on a using sum(b)) to '{file}'",
     "export database '{file}'",
+    "import database '{file}'",
+    "pragma import_database('{file}')",
+    "call enable_logging(storage = 'file', storage_path = '{file}')",
     "attach '{file}'",
     "install httpfs",
 ]
@@ -241,6 +246,16 @@ def test_a_query_writes_no_file(
     target = tmp_path / "precious"
     assert "refused" in refused(capsys, lake, query.format(file=target))
     assert not target.exists()
+
+
+def test_a_pivot_and_a_secret_of_the_session_are_welcome(
+    lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pivot = "pivot (select 'a' as name, 2 as n) on name using sum(n)"
+    assert asked(capsys, lake, pivot) == "a\n2\n"
+    assert asked(capsys, lake, "create secret one (type http, bearer_token 'x'); select 1 as n")
+    kept = "create persistent secret two (type http, bearer_token 'x')"
+    assert "Persistent secrets are disabled" in refused(capsys, lake, kept)
 
 
 def test_no_query_changes_the_lake(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -386,9 +401,12 @@ def test_a_result_on_a_terminal_is_a_table(lake: Path) -> None:
 
 
 def test_ctrl_c_ends_a_script(lake: Path) -> None:
+    """Whatever it is at; the query does not fit the pipe, so writing it waits for a reader."""
     query = "select sum(a.range * b.range % 7) from range(10000000) a, range(1000000) b"
-    with subprocess.Popen([*COMMAND, "sql", lake, query], stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*COMMAND, "sql", lake], **pipes) as process:
+        process.stdin.write(f"{query} --{' ' * 1_000_000}".encode())
+        process.stdin.close()
         time.sleep(3)
         process.send_signal(signal.SIGINT)
         assert b"Traceback" not in process.stderr.read()

@@ -15,7 +15,12 @@ from dagster_project.launch import launched
 from dagster_project.lineage import COLUMNS, column_lineage
 from delphi_assets import schema
 from delphi_assets.errors import SettingError
-from delphi_assets.settings import ExplainSettings, ScoreSettings
+from delphi_assets.settings import (
+    ExplainSettings,
+    NeighbourSettings,
+    ScoreSettings,
+    SelectionSettings,
+)
 
 LIGHT = """
 import json, sys
@@ -185,6 +190,8 @@ def test_a_bad_profile_fails_before_anything_runs(
 
 
 LAUNCHES: dict[str, tuple[type[BaseModel], set[str]]] = {
+    "neighbours": (NeighbourSettings, set()),
+    "examples": (SelectionSettings, set()),
     "explanations": (ExplainSettings, {"selection"}),
     "predictions": (ScoreSettings, {"selection", "explainer"}),
 }
@@ -203,8 +210,16 @@ def test_a_launch_may_change_every_setting(defs: dg.Definitions, asset: str) -> 
             section.model_fields[name].description if name in section.model_fields else ""
         )
         assert field.description
-    literal = {"explanations": "cot", "predictions": "fuzz_type"}[asset]
-    assert ("default or active" in fields[literal].description) == (asset == "predictions")
+    literals = {
+        "test_type": "(quantiles or activations)",
+        "fuzz_type": "(default or active)",
+        "cot": "",
+    }
+    assert all(
+        fields[name].description.endswith(values)
+        for name, values in literals.items()
+        if name in fields
+    )
 
 
 def test_what_a_launch_gives_replaces_the_profiles() -> None:

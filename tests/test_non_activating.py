@@ -428,13 +428,12 @@ def test_a_profile_finds_the_neighbours_it_asks_for() -> None:
 def test_the_launchpad_takes_shares() -> None:
     """In their order; a field left empty is the profile's."""
     from dagster_project.assets.examples import ExamplesConfig
-    from dagster_project.profile import given as filled_in
+    from dagster_project.launch import launched
 
     shares = {"semantic": 3.0, "random": 1.0}
-    for launched, expected in ((shares, {"semantic": 0.75, "random": 0.25}), ({}, {"random": 1.0})):
-        config = ExamplesConfig(non_activating_source=launched).model_dump()
-        changes = {name: filled_in(value) for name, value in config.items()}
-        found = override(SelectionSettings(), "launch", **changes).non_activating_source
+    for given, expected in ((shares, {"semantic": 0.75, "random": 0.25}), ({}, {"random": 1.0})):
+        config = ExamplesConfig(non_activating_source=given)
+        found = launched(SelectionSettings(), "examples", config).non_activating_source
         assert list(found.items()) == list(expected.items())
 
 

@@ -151,3 +151,26 @@ def test_failures_alone_are_scored_again(tmp_path: Path) -> None:
         row["failure"] for row in connect(lake).table("predictions").to_arrow_table().to_pylist()
     }
     assert latents_of(lake, "predictions") == [0, 1, 2]
+
+
+def test_failures_of_a_floor_are_asked_again_though_another_would_be_drawn_by_now(
+    tmp_path: Path,
+) -> None:
+    """Explanations that were added since change which one is drawn; what failed stays as it is."""
+    lake, down = make_lake(tmp_path, 20), True
+    explained(lake, profile(), "0-9", COUNTING)
+    settings = ScoreSettings(
+        scorers=("detection",), scorer_model="openai/judge", controls=("shuffled",)
+    )
+    with FaultServer(lambda asked: Reply(status=400) if down else Reply("[1, 0]")) as server:
+        given = profile(api_base=server.url, repair=False)
+        scored(lake, given, "0-9", settings)
+        floors = "select distinct latent, explanation_id from predictions where control = 'shuffled'"
+        drawn = connect(lake).sql(floors).fetchall()
+        explained(lake, profile(), "10-19", COUNTING)
+        down = False
+        report = scored(lake, given, "failed", settings)
+    assert (len(drawn), report.facts["tasks_done_now"]) == (10, 20)
+    assert sorted(connect(lake).sql(floors).fetchall()) == sorted(drawn)
+    rejected = "select count(*) from predictions where failure = 'rejected'"
+    assert connect(lake).sql(rejected).fetchall() == [(0,)]

@@ -1,25 +1,24 @@
 """Asset `neighbours`: for each latent the latents most like it."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
-from pydantic import Field
 
 from dagster_project.assets.activations import activations
 from dagster_project.assets.sparse_coder import sparse_coder
+from dagster_project.launch import config_of, launched
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
-from dagster_project.profile import PROFILE, given, open_lake
+from dagster_project.profile import PROFILE, open_lake
 from delphi_assets import schema
-from delphi_assets.settings import override
+from delphi_assets.settings import NeighbourSettings
 from delphi_assets.stage import StageReport
 
 
-class NeighboursConfig(dg.Config):
-    """What a launch may change; a field left empty is the profile's."""
-
-    methods: list[str] = Field(
-        [], description="by what latents are alike: co-occurrence, decoder or encoder"
-    )
-    n_neighbours: int | None = Field(None, description="neighbours a latent, the nearest first")
+if TYPE_CHECKING:
+    NeighboursConfig = dg.Config
+else:
+    NeighboursConfig = config_of("NeighboursConfig", NeighbourSettings)
 
 
 @dg.asset(
@@ -45,12 +44,7 @@ def neighbours(
     context: dg.AssetExecutionContext, config: NeighboursConfig
 ) -> dg.MaterializeResult[None]:
     """One hookpoint a partition, one method after the other."""
-    settings = override(
-        PROFILE.neighbours,
-        "launch of neighbours",
-        methods=given(config.methods),
-        n_neighbours=config.n_neighbours,
-    )
+    settings = launched(PROFILE.neighbours, "neighbours", config)
     from delphi_assets.neighbours import find_neighbours
 
     lake, hookpoint = open_lake(), context.partition_key

@@ -29,8 +29,12 @@ class Rows(NamedTuple):
 
 
 def session(lake: str) -> duckdb.DuckDBPyConnection:
-    """A connection as `connect` gives it, in which a name is never a Python variable of ours."""
+    """A connection as `connect` gives it, in which a name is never a Python variable of ours.
+
+    What is made in it, secrets too, is gone when it is closed.
+    """
     con = connect(lake)
+    con.execute("set allow_persistent_secrets = false")
     con.execute("set python_enable_replacements = false")
     # Its bar is written between the rows.
     con.execute("set enable_progress_bar = false")

@@ -13,13 +13,9 @@ import duckdb
 
 from delphi_assets.errors import DataError
 
-_ROWS = {
-    duckdb.StatementType.SELECT,
-    duckdb.StatementType.EXPLAIN,
-    duckdb.StatementType.CALL,
-    duckdb.StatementType.PRAGMA,
-    duckdb.StatementType.MULTI,  # pivot
-}
+_PIVOT = duckdb.StatementType.MULTI
+"""A statement with a pivot in it, whatever it does with the rows."""
+_ROWS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, _PIVOT}
 _WITHOUT_ROWS = {
     duckdb.StatementType.SET,
     duckdb.StatementType.CREATE,
@@ -62,16 +58,26 @@ def _statements(text: str) -> list[duckdb.Statement]:
     except duckdb.Error as error:
         raise query_error(error) from error
     for statement in found:
-        if statement.type not in _ROWS | _WITHOUT_ROWS:
+        copies = statement.type == _PIVOT and "copy" in _keywords(statement.query)
+        if copies or statement.type not in _ROWS | _WITHOUT_ROWS:
             raise DataError(
-                f"{statement.type.name} is refused: a query reads, and writes nothing outside of "
-                "its session. To write a result to a file, use --format csv or json, "
-                "export-table, or connect() in Python."
+                f"{'COPY' if copies else statement.type.name} is refused: a query reads, and "
+                "writes nothing outside of its session. To write a result to a file, use --format "
+                "csv or json, export-table, or connect() in Python."
             )
         if statement.type == duckdb.StatementType.EXPLAIN:
             # With ANALYZE it runs what it explains.
             _statements(_EXPLAIN.sub("", statement.query, count=1))
     return found
+
+
+def _keywords(text: str) -> set[str]:
+    found = (
+        re.match(r"\w*", text[start:])
+        for start, kind in duckdb.tokenize(text)
+        if kind == duckdb.token_type.keyword
+    )
+    return {word[0].lower() for word in found if word}
 
 
 def query_error(error: Exception) -> DataError:

@@ -6,12 +6,13 @@ another way (another `judge_hash`) do not count; they stay beside the new ones.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from delphi_assets.llm import failures
+from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.scorer import Windows
+from delphi_assets.scorers.scorer import SHUFFLED, Windows
 from delphi_assets.scorers.scoring import Scoring
 from delphi_assets.scorers.tasks import Task
 from delphi_assets.settings import Latents
@@ -72,6 +73,24 @@ class Settled:
         left = {task.latent for task in found}
         self._begun = [latent for latent in self._begun if latent in left]
         return found
+
+    def begun_before(
+        self, planned: Sequence[Task], stored: Iterable[Explained], latents: Collection[int]
+    ) -> Iterator[Task]:
+        """Tasks of `shuffled` that were begun, and are `planned` with another explanation by now.
+
+        Which explanation is drawn changes as explanations are added. Failures can be mended only
+        with the one that was drawn when they were asked about.
+        """
+        scorers = {task.scorer.name: task.scorer for task in planned if task.control == SHUFFLED}
+        known, texts = set(map(key_of, planned)), {one.explanation_id: one for one in stored}
+        for key in self._counts:
+            scorer, drawn = scorers.get(key.scorer), texts.get(key.explanation_id)
+            if key.control != SHUFFLED or key.latent not in latents or not (scorer and drawn):
+                continue
+            task = Task(key.latent, drawn, scorer, SHUFFLED)
+            if key not in known and key_of(task) == key:
+                yield task
 
     def wanted(self, pending: Sequence[Task], latents: Latents) -> list[Task]:
         """Of the tasks with work left those that `latents` picks by what is stored."""

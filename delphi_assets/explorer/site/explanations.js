@@ -81,7 +81,7 @@ explorer.explanations = (() => {
   const FLOORS = [
     ["shuffled", "Shuffled", "another latent's explanation"],
     ["empty", "Empty", "no explanation"],
-    ["lexical", "Lexical", "the explanation that counting gives, judged by counting"],
+    ["lexical", "Lexical", "for comparison: the explanation that counting gives"],
     ["chance", "Chance", "a guess among several"],
   ];
 
