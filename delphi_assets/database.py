@@ -7,6 +7,7 @@ Nothing here builds SQL from strings.
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,8 +20,9 @@ from delphi_assets.lake import Lake
 from delphi_assets.parquet import ROW_GROUP
 from delphi_assets.schema import TABLES
 
-MERGED_MEANWHILE = 5
-"""How often a query is repeated whose files were merged (`llm.compaction`) while it read them."""
+MERGED_MEANWHILE = 0.1, 0.3, 1.0, 3.0, 10.0
+"""Seconds after which a query is repeated whose files were merged (`llm.compaction`) while it read
+them. Their removal takes a while, and until it is done the next try may fail as well."""
 
 Parameter = str | int | float | bool | list[str] | list[int] | None
 
@@ -126,12 +128,13 @@ def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) ->
 
     A growing table's files may be merged between being listed and being read: then asked again.
     """
-    for _ in range(MERGED_MEANWHILE):
+    for pause in MERGED_MEANWHILE:
         try:
             return _rows(con, name, parameters)
         except duckdb.IOException as error:
             if "No such file" not in str(error):
                 raise
+        time.sleep(pause)
     return _rows(con, name, parameters)
 
 

@@ -9,24 +9,32 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets import connect, database
 from delphi_assets.lake import Lake
-from delphi_assets.llm import compaction, loop
+from delphi_assets.llm import Client, compaction, loop
 from delphi_assets.llm.compaction import compact
 from delphi_assets.llm.completions import CompletionLog, failed
 from delphi_assets.llm.locks import alone
 from delphi_assets.llm.rows import RowWriter
 from delphi_assets.schema import COMPLETIONS
 from delphi_assets.storage import Storage
-from tests.asking import ask, complete, made, stored
+from tests.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.fault_server import FaultServer, Reply
 from tests.tiny_project import ROOT
 
 RUN = {"run": "run"}
+
+
+@pytest.fixture(autouse=True)
+def _no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "SETTLING", 0.0)
 
 
 def append(lake: Lake, number: int, error: str | None = None) -> None:
@@ -113,6 +121,59 @@ def test_nothing_goes_when_the_merged_file_is_not_there(
     assert answers(lake) == [0, 1, 2, 3]
 
 
+def test_files_stay_while_others_may_be_listing_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = made(tmp_path)
+    for number in range(4):
+        append(lake, number)
+    there: list[int] = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: there.append(len(files(lake))))
+    merge(lake)
+    assert there == [5], "the four, and the one with their rows"
+    assert len(files(lake)) == 1
+
+
+def test_a_query_waits_for_its_files_to_be_gone_and_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third time; the error of any other kind is not waited for."""
+    lake = made(tmp_path)
+    append(lake, 0)
+    con, rows = connect(lake), database._rows
+    errors = ['Cannot open file "a.parquet": No such file or directory'] * 2
+    pauses: list[float] = []
+
+    def read(*given: Any) -> pa.Table:
+        if errors:
+            raise duckdb.IOException(errors.pop())
+        return rows(*given)
+
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(database, "_rows", read)
+    assert database.query(con, "completions/calls", run="run").num_rows == 1
+    assert pauses == list(database.MERGED_MEANWHILE[:2])
+    errors.append("Cannot open file: Permission denied")
+    with pytest.raises(duckdb.IOException, match="Permission"):
+        database.query(con, "completions/calls", run="run")
+    assert len(pauses) == 2
+
+
+def test_an_answer_that_somebody_removed_is_asked_for_and_stored_again(tmp_path: Path) -> None:
+    async def main(url: str) -> None:
+        lake = made(tmp_path)
+        async with Client(settings_of(url), MODEL, lake, "run") as client:
+            await client.complete(ask("x"))
+            for path in files(lake):
+                path.unlink()
+            await client.complete(ask("x"))
+
+    with FaultServer(lambda asked: Reply("paid")) as server:
+        loop.run(main(server.url))
+        assert len(server.asked) == 2
+    assert [row["answer"] for row in stored(tmp_path)] == ["paid"]
+
+
 def test_one_process_merges_at_a_time(tmp_path: Path) -> None:
     lake = made(tmp_path)
     for number in range(4):
@@ -168,6 +229,7 @@ def test_killed_before_any_step_it_loses_nothing(
 WRITING = """
 import sys
 from tests import test_llm_compaction as this
+this.compaction.SETTLING = 0.0
 lake = this.made(this.Path(sys.argv[1]))
 for number in range(int(sys.argv[2]), 100_000):
     this.append(lake, number)

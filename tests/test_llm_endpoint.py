@@ -77,7 +77,7 @@ def make_neighbours(lake: Lake) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_all_scorers_end_to_end(tmp_path: Path, url: str) -> None:
+def test_all_scorers_end_to_end(tmp_path: Path, url: str, one_thread: None) -> None:
     """Two latents, two windows in which each fires and one in which it is silent."""
     assert set(JUDGE.scorers) == set(registry.known())
     lake = make_lake(tmp_path, n_latents=2, sizes=Sizes(train=1, test=2, silent=1))

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,6 +166,26 @@ def test_a_process_that_cannot_start_is_an_error(
         complete(tmp_path, "http://127.0.0.1:9/v1", ["x"], processes=2)
 
 
+def test_one_that_hangs_as_it_starts_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, told = tmp_path / "python", tmp_path / "pid"
+    hanging.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 1000\n", encoding="ascii")
+    hanging.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(hanging))
+
+    async def leave() -> None:
+        async with Client(given, MODEL, made(tmp_path), "run") as client:
+            asking = asyncio.create_task(client.complete(ask("x")))
+            while not (told.exists() and told.read_text(encoding="ascii")):
+                await asyncio.sleep(0.05)
+        assert asking.cancelled() or await asyncio.wait([asking])
+
+    given = settings_of("http://127.0.0.1:9/v1", processes=2, timeout=0.2)
+    loop.run(asyncio.wait_for(leave(), 30))
+    wait_until_gone([int(told.read_text(encoding="ascii"))])
+
+
 STAGE = """
 import sys
 from pathlib import Path
@@ -172,19 +194,53 @@ complete(Path(sys.argv[1]), sys.argv[2], ["a", "b", "c"], processes=2, timeout=3
 """
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_processes_end_with_their_parent(tmp_path: Path, end: signal.Signals) -> None:
+def test_who_is_interrupted_waits_for_the_calls_that_are_paid_for(tmp_path: Path) -> None:
     with FaultServer(lambda asked: Reply("paid", delay=1.0)) as server:
-        command = [sys.executable, "-c", STAGE, str(tmp_path), server.url]
-        with subprocess.Popen(command, process_group=0, stderr=subprocess.DEVNULL) as running:
+        with running(STAGE, str(tmp_path), server.url) as stage:
             while len(server.asked) < 3:
                 time.sleep(0.05)
-            pids = started(running.pid)
+            pids = started(stage.pid)
             assert len(pids) == 2
             # As a terminal does it: to the process group of what runs in the foreground.
-            os.killpg(running.pid, end)
-            assert running.wait(20) != 0
+            os.killpg(stage.pid, signal.SIGINT)
+            assert stage.wait(20) != 0
         wait_until_gone(pids)
-    # Who is interrupted waits for the calls that are paid for.
-    waited = 3 if end is signal.SIGINT else 0
-    assert [row["answer"] for row in stored(tmp_path)] == ["paid"] * waited
+    assert [row["answer"] for row in stored(tmp_path)] == ["paid"] * 3
+
+
+STARTED = """
+import asyncio
+from delphi_assets.llm.processes import Processes
+async def main():
+    async with Processes(1, "openai/tiny", "http://127.0.0.1:9/v1", 30.0) as processes:
+        await processes.ready()
+        print("ready", flush=True)
+        await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+
+def test_processes_end_with_a_parent_that_is_killed() -> None:
+    with running(STARTED) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        pids = started(parent.pid)
+        assert len(pids) == 1
+        parent.kill()
+    wait_until_gone(pids)
+
+
+@contextmanager
+def running(code: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process of its own group that runs `code`; killed at the end, if it is still there."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        process_group=0,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

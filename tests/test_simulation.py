@@ -30,7 +30,11 @@ WRITTEN = ScoreSettings(
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """Two latents, explained by counting."""
-    made = make_lake(tmp_path, 2, SIZES)
+    return counted(tmp_path, SIZES)
+
+
+def counted(root: Path, sizes: Sizes) -> Lake:
+    made = make_lake(root, 2, sizes)
     explain(profile(), made, HOOKPOINT, ALL, ExplainSettings(explainer="lexical"), SELECTION)
     return made
 
@@ -89,10 +93,11 @@ def test_a_window_longer_than_the_model_is_a_failure(tmp_path: Path, tiny_model:
     assert long == Answer(failure="too_long")
 
 
-def test_the_embedded_model_simulates(lake: Lake) -> None:
+def test_the_embedded_model_simulates(tmp_path: Path, one_thread: None) -> None:
+    lake = counted(tmp_path, Sizes(train=4, test=2, silent=1))
     settings = ScoreSettings(scorers=("simulation",), controls=("shuffled", "empty"))
     latent = parse_latents("0")
-    assert score(profile(), lake, HOOKPOINT, latent, settings, SELECTION).new_rows == 18
+    assert score(profile(), lake, HOOKPOINT, latent, settings, SELECTION).new_rows == 9
     assert score(profile(), lake, HOOKPOINT, latent, settings, SELECTION).new_rows == 0
     con = connect(lake)
     rows = con.sql("select simulated, value, model, failure from predictions").fetchall()

@@ -5,14 +5,17 @@ In: the folder of a table to which rows are appended. Out: the same rows in few 
 1. Where many files are below SMALL, their rows are written as one file, PART bytes at a time in
    memory.
 2. That file is put in place whole, then its manifest, which names the files that it replaces.
-3. These are removed, and then the manifest. Whoever merges next does what is left of this step.
+3. SETTLING seconds later these are removed, and then the manifest. Whoever merges next does what is
+   left of this step.
 
 Killed at any step, or with another process at the same work, the table holds rows twice, which its
 view shows once. It never holds a row less: a file goes only when the one with its rows is there. A
 query that has listed a file and finds it gone fails, and sees every row when it is repeated, as
-`database.query` does.
+`database.query` does. One that was listing the folder when the file was put in place may miss it:
+it has listed the others before they go.
 """
 
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -35,6 +38,8 @@ SMALL = 8 * 2**20
 """Bytes. Larger files are not merged any more, so a row is rewritten a few times at most."""
 PART = 32 * 2**20
 """Bytes, uncompressed, of rows in memory at a time."""
+SETTLING = 1.0
+"""Seconds in which whoever is listing the folder gets to its end."""
 
 
 def compact(lake: Lake, table: Table, keys: Mapping[str, str | int], many: int = 2) -> int:
@@ -53,7 +58,9 @@ def compact(lake: Lake, table: Table, keys: Mapping[str, str | int], many: int =
         for group in groups:
             unit = Unit(table.name, keys, f"merged-{uuid.uuid4().hex}")
             rows = File(_rows(lake, group))
-            _remove_replaced(lake, lake.publish(unit, [rows], {}, {"replaces": group}))
+            merged = lake.publish(unit, [rows], {}, {"replaces": group})
+            time.sleep(SETTLING)
+            _remove_replaced(lake, merged)
         return sum(map(len, groups))
 
 
@@ -84,11 +91,13 @@ def _groups(sizes: Mapping[str, int], many: int) -> Iterator[list[str]]:
 
 def _rows(lake: Lake, paths: Iterable[str]) -> Iterator[pa.Table]:
     held: list[pa.Table] = []
+    size = 0
     for rows in chain.from_iterable(_row_groups(lake, path) for path in paths):
         held.append(rows)
-        if sum(part.nbytes for part in held) >= PART:
+        size += rows.nbytes
+        if size >= PART:
             yield pa.concat_tables(held)
-            held = []
+            held, size = [], 0
     if held:
         yield pa.concat_tables(held)
 

@@ -114,7 +114,8 @@ def spent(completion: Completion) -> Spent:
 class CompletionLog:
     """The completions of one run. Use with `async with`.
 
-    Keeps 32 bytes an answered request in memory, so that the table is only read for a hit.
+    Keeps the hashes of answered requests in memory, so that the table is only read for a hit: about
+    100 bytes each.
     """
 
     def __init__(self, lake: Lake, run: str) -> None:
@@ -168,7 +169,11 @@ class CompletionLog:
         """The stored answer to the request, or None."""
         if not self.answered(request.hash):
             return None
-        return await self._reads.submit(request)
+        found = await self._reads.submit(request)
+        if found is None:
+            # Somebody has removed it: the next answer has to be stored.
+            self._answered.discard(bytes.fromhex(request.hash))
+        return found
 
     async def append(self, completion: Completion) -> None:
         """Returns when the completion is on disk."""

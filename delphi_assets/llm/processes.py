@@ -128,10 +128,15 @@ class _Process:
 
     async def end(self) -> None:
         """Kill the process: nothing that it still does is of use."""
-        if self._starting is None:
+        starting = self._starting
+        if starting is None:
             return
-        with suppress(DelphiAssetsError, ProcessLookupError):
-            (await self._starting).kill()
+        # One that hangs as it starts would be waited for for ever.
+        starting.cancel()
+        await asyncio.wait([starting])
+        if not starting.cancelled() and starting.exception() is None:
+            with suppress(ProcessLookupError):
+                starting.result().kill()
         if self._listening is not None:
             await self._listening
 
@@ -160,6 +165,10 @@ class _Process:
                 f"a process for LLM calls ended with code {await process.wait()} when it was "
                 "started; what it printed says why. With llm.processes = 1 there is none."
             ) from None
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
         self._listening = asyncio.create_task(self._listen(process, process.stdout))
         return process
 
@@ -201,6 +210,8 @@ async def _work(outcomes: BinaryIO) -> None:
     scrub = Scrubber(endpoint(api_base).secrets)
     calls = Calls(called.model, api_base, called.timeout)
 
+    answered = count()
+
     def say(message: object) -> None:
         outcomes.write(_message(message))
         outcomes.flush()
@@ -213,7 +224,7 @@ async def _work(outcomes: BinaryIO) -> None:
         except Exception as error:  # noqa: BLE001
             result = DiagnosedError(scrub(told(error)), diagnose(error))
         say(Outcome(question.number, result))
-        if question.number == 0:
+        if next(answered) == 0:
             # What LiteLLM has loaded stays: looking through it halts all calls for 0.1 s and more.
             gc.freeze()
 

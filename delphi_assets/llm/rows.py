@@ -49,7 +49,7 @@ class Appender:
     def _compact(self, many: int) -> None:
         try:
             compaction.compact(self._lake, self._table, self._keys, many)
-        except (DelphiAssetsError, OSError) as error:
+        except (DelphiAssetsError, OSError, pa.ArrowException) as error:
             # The rows are there all the same, in more files.
             log.warning("the files of %s were not merged: %s", self._table.name, error)
 
