@@ -94,7 +94,7 @@ def _materialize_everything() -> int:
             outcome = run_stage(job, instance, stage)
             if outcome.error is not None:
                 print(f"{stage.label} failed: {outcome.error}", file=sys.stderr)
-                print("What was finished is kept: run the demo again to continue.", file=sys.stderr)
+                print("What was finished is kept: run it again to continue.", file=sys.stderr)
                 return 1
             print(summary.stage_line(stage.label, outcome.seconds, outcome.metadata), flush=True)
             broken += [f"{stage.label}: {check}" for check in outcome.failed_checks]

@@ -1,6 +1,6 @@
 """Jobs: the usual wishes, each one launch, with settings that work as they stand.
 
-In the UI: Jobs, the job, Launchpad, a hookpoint, "Launch run". On the command line, for example
+In the UI: Jobs, the job, "Materialize...", a hookpoint, "Launch run". On the command line:
 
     dg launch --job explain_next --partition layers.9
     dg launch --job explain --partition layers.9 \\
@@ -74,9 +74,10 @@ retry_failures = dg.define_asset_job(
     "retry_failures",
     selection=dg.AssetSelection.assets("explanations", "predictions", "scores"),
     config=_config(explanations={"latents": "failed"}, predictions={"latents": "failed"}),
-    description="Ask again about latents whose explanation or answers failed, and about no others. "
-    "Time-outs, rate limits and rejected requests are asked again; an answer that could not be "
-    "read, or a refusal, would be the same again, so these are asked only when a setting changed "
+    description="Ask again about latents whose explanation or answers failed, and about no others; "
+    "explanations that come of it are scored by `score`. Time-outs, rate limits and rejected "
+    "requests are asked again; an answer that could not be read, or a refusal, would be the same "
+    "again, so these are asked only when a setting changed "
     "(another model, prompt or `llm.max_tokens`).",
 )
 

@@ -4,6 +4,8 @@ In: the lake, read through `sql/analysis/`, and the metadata of the sparse coder
 Out: plain text.
 """
 
+import os
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -152,24 +154,25 @@ def _explanations(con: duckdb.DuckDBPyConnection, statement: str, run: str, hook
 def what_next(lake: Lake, profile: Profile) -> str:
     """Commands to go on with; each works as it stands."""
     place, run, hookpoint = lake.location(""), profile.run.name, profile.cache.hookpoints[0]
+    chosen = os.environ.get(PROFILE_VARIABLE)
+    setting = f"export {PROFILE_VARIABLE}={shlex.quote(chosen)}\n    " if chosen else ""
     return f"""
 What to try next
   The Dagster UI on the same assets:
-    make ui
+    {setting}make ui
+  A site with a page for every latent:
+    .venv/bin/delphi-assets report {shlex.quote(place)} -o site
+  The tables in SQL, in a shell:
+    .venv/bin/delphi-assets sql {shlex.quote(place)}
+  A researcher's query; --list shows all of them with their parameters:
+    .venv/bin/delphi-assets sql {shlex.quote(place)} --analysis best_explained \\
+        --param run={run} --param hookpoint={hookpoint}
   The tables in Python:
     from delphi_assets import connect
     connect({place!r}).sql("from scores join latents using (run, hookpoint, latent)").show()
-  The tables in the DuckDB shell, without any Python:
-    set variable lake = {place!r};
-    .read sql/views/latents.sql
-    select latent, top_tokens, token_density from latents order by n_tokens_80 limit 10;
-  A researcher's query; sql/analysis/ has more of them, each says its parameters:
-    from delphi_assets.database import query
-    query(connect({place!r}), "analysis/best_explained", run={run!r},
-          hookpoint={hookpoint!r}, scorer="detection", n_rows=20)
   Explain latents with an LLM, then score the stored explanations, each one launch
-  (any LiteLLM model; its key from the environment; {PROFILE_VARIABLE} chooses the profile):
-    export OPENROUTER_API_KEY=... DAGSTER_HOME=$PWD/.dagster
+  (any LiteLLM model; its key from the environment):
+    {setting}export OPENROUTER_API_KEY=... DAGSTER_HOME=$PWD/.dagster
     .venv/bin/dg launch --job explain --partition {hookpoint} --config-json '{{"ops":
       {{"explanations": {{"config": {{"latents": "0-4", "explainer": "default",
       "explainer_model": "openrouter/anthropic/claude-3.5-sonnet"}}}}}}}}'

@@ -104,9 +104,9 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
 ) -> Planned | None:
     """What `score` would ask about `sample` of the latents that it has left, without asking.
 
-    A text stands in for explanations that are not there yet; discrimination, which needs those of
-    the neighbours too, is only planned once they are. None when no scorer asks an LLM. Raises
-    `NotReadyError` without examples.
+    A text stands in for explanations that are not there yet, another for each latent, so that
+    `shuffled` finds one; discrimination, which needs those of the neighbours too, is only planned
+    once they are. None when no scorer asks an LLM. Raises `NotReadyError` without examples.
     """
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     windows = _windows(scoring, latents)
@@ -120,7 +120,7 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
         stored = []
     there = {one.latent for one in stored}
     expected = [
-        Explained(latent, f"expected {latent}", NONE, NONE, None, STAND_IN)
+        Explained(latent, f"expected {latent}", NONE, NONE, None, f"{STAND_IN} {latent}")
         for latent in windows
         if latent not in there
     ]

@@ -131,6 +131,12 @@ def test_table_fits_the_terminal(lake: Path) -> None:
     assert (len(blocks), blocks[-1]) == (41, "the first 10 rows of more")
 
 
+def test_of_several_statements_the_last_is_shown(
+    lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(capsys, lake, "select 1 as one; select 2 as two", "--format", "csv") == "two\n2\n"
+
+
 def test_explain_is_shown_as_it_is(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "╭" in asked(capsys, lake, "explain select 1", "--format", "table")
 
@@ -364,6 +370,7 @@ def test_shell_commands(terminal: Terminal) -> None:
         (".set x=5", "$x = 5"),
         ("select $x + 1 as more;", "   6\r\n"),
         (".help", ".schema TABLE"),
+        ("help", ".schema TABLE"),
         (".nonsense", "no command of the shell"),
     ):
         terminal.type(f"{typed_in}\n")
@@ -387,6 +394,8 @@ def test_ctrl_c_cancels_and_the_shell_goes_on(terminal: Terminal) -> None:
     assert time.monotonic() - begun < 10
     terminal.type("select half\n")
     terminal.until("  ... ")
+    # Python's readline misses a signal between its prompt and its first look at the keyboard.
+    time.sleep(0.5)
     terminal.type("\x03")
     terminal.until("lake> ")
     terminal.type("select 6 * 7 as answer;\n")

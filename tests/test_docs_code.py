@@ -12,6 +12,8 @@ import pytest
 
 from dagster_project.definitions import defs
 from delphi_assets import command_line, connect
+from delphi_assets.explainers import registry as explainers
+from delphi_assets.scorers import registry as scorers
 from delphi_assets.settings import parse_profile, profile_path
 from tests.documents import PAGES, README, ROOT, blocks, commands, make_demo_lake
 
@@ -48,6 +50,9 @@ def test_an_example_explains_and_scores(folder: Path) -> None:
 @pytest.mark.parametrize("page", WITH_CODE, ids=shown)
 def test_python_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
+    # What a page registers is of no use to other tests.
+    monkeypatch.setattr(explainers._EXPLAINERS, "_registered", {})
+    monkeypatch.setattr(scorers._SCORERS, "_registered", {})
     for block in blocks(page, "python"):
         exec(compile(block, shown(page), "exec"), {})
 

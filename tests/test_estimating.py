@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -20,9 +21,9 @@ ALL = parse_latents("all")
 
 
 def answer(asked: Asked) -> Reply:
-    """An explanation, or as many answers as there are excerpts."""
+    """An explanation of its own, or as many answers as there are excerpts."""
     if "Description" not in asked.prompt:
-        return Reply("[EXPLANATION]: a word")
+        return Reply(f"[EXPLANATION]: a word {crc32(asked.prompt.encode())}")
     return Reply(json.dumps({"answers": [1] * asked.prompt.count("\nExcerpt")}))
 
 

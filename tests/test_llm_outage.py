@@ -40,14 +40,15 @@ def test_a_server_that_stays_broken_stops_the_stage(tmp_path: Path, concurrent: 
         complete(tmp_path, server.url, PROMPTS[:10], **settings)
         with pytest.raises(
             ServerError,
-            match=r"5 questions in a row .*//127\.0\.0\.1.* after 2 tries with 'server_e",
+            match=r"5 questions in a row .*//127\.0\.0\.1.* \(tries: 2\) with 'server_e",
         ):
             complete(tmp_path, server.url, PROMPTS, **settings)
-        assert len(server.asked) <= 10 + 2 * (5 + concurrent)
+        # A place is free while the row of a failure is written: as many again may have been sent.
+        assert len(server.asked) <= 10 + 2 * (5 + 2 * concurrent)
     rows = stored(tmp_path)
     errors = [row["error"] for row in rows if row["error"] is not None]
     assert len(rows) == 10 + len(errors)
-    assert 5 <= len(errors) < 5 + concurrent, "calls that were open may fail as well"
+    assert 5 <= len(errors) < 5 + 2 * concurrent, "calls that were open may fail as well"
     assert all(str(error).startswith("server_error: ") for error in errors)
     with FaultServer(lambda asked: Reply(asked.prompt)) as server:
         found = complete(tmp_path, server.url, PROMPTS, **settings)

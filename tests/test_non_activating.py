@@ -19,7 +19,7 @@ from delphi_assets.neighbours.ranked import ranked
 from delphi_assets.non_activating import quotas
 from delphi_assets.non_activating.sources import Quota
 from delphi_assets.non_activating.window_lists import WindowLists
-from delphi_assets.settings import NeighbourSettings, SelectionSettings, override, parse_profile
+from delphi_assets.settings import NeighbourSettings, SelectionSettings, parse_profile
 from tests.random_lake import HOOKPOINT, RandomLake, random_lake
 from tests.sentence_encoders import embedded_lake, make_encoder
 
@@ -431,8 +431,8 @@ def test_the_launchpad_takes_shares() -> None:
     from dagster_project.launch import launched
 
     shares = {"semantic": 3.0, "random": 1.0}
-    for given, expected in ((shares, {"semantic": 0.75, "random": 0.25}), ({}, {"random": 1.0})):
-        config = ExamplesConfig(non_activating_source=given)
+    for chosen, expected in ((shares, {"semantic": 0.75, "random": 0.25}), ({}, {"random": 1.0})):
+        config = ExamplesConfig(non_activating_source=chosen)
         found = launched(SelectionSettings(), "examples", config).non_activating_source
         assert list(found.items()) == list(expected.items())
 

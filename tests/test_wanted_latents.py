@@ -165,7 +165,9 @@ def test_failures_of_a_floor_are_asked_again_though_another_would_be_drawn_by_no
     with FaultServer(lambda asked: Reply(status=400) if down else Reply("[1, 0]")) as server:
         given = profile(api_base=server.url, repair=False)
         scored(lake, given, "0-9", settings)
-        floors = "select distinct latent, explanation_id from predictions where control = 'shuffled'"
+        floors = (
+            "select distinct latent, explanation_id from predictions where control = 'shuffled'"
+        )
         drawn = connect(lake).sql(floors).fetchall()
         explained(lake, profile(), "10-19", COUNTING)
         down = False

@@ -17,7 +17,6 @@ from delphi_assets import schema
 from delphi_assets.database import connect
 from delphi_assets.settings import SelectionSettings
 
-
 if TYPE_CHECKING:
     ExamplesConfig = dg.Config
 else:

@@ -14,7 +14,6 @@ from delphi_assets import schema
 from delphi_assets.settings import NeighbourSettings
 from delphi_assets.stage import StageReport
 
-
 if TYPE_CHECKING:
     NeighboursConfig = dg.Config
 else:

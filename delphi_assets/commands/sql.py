@@ -2,12 +2,14 @@
 
 The query is an argument, a file (`-f`), standard input, or one that is shipped (`--analysis`).
 Without any, on a terminal, the shell opens. On a terminal the result is a table, elsewhere CSV,
-unless `--format` says which. A query reads: what writes files is refused (`queries.statements`).
+unless `--format` says which. Of several statements the last one's rows are shown. A query reads:
+what writes files is refused (`queries.statements`).
 """
 
 import argparse
 import shutil
 import sys
+from collections import deque
 from pathlib import Path
 
 from delphi_assets.commands.command import Command, Facts
@@ -95,6 +97,8 @@ def _answer(asked: argparse.Namespace, text: str) -> None:
             held = {name: values[name] for name in question.parameters}
             rows = results.run(con, question, held)
             if question is not every[-1] or not question.has_rows:
+                # The connection takes no other query before all rows are read.
+                deque(rows.rows, maxlen=0)
                 continue
             chosen = asked.format or ("table" if sys.stdout.isatty() else "csv")
             if chosen == "table":

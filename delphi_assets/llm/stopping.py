@@ -52,7 +52,7 @@ class Outage:
         if self._failed >= self._limit:
             raise ServerError(
                 f"{self._failed} questions in a row to model = {self._model!r} failed at "
-                f"{self._server}, the last one after {completion.attempts} tries with "
+                f"{self._server}, the last one (tries: {completion.attempts}) with "
                 f"{completion.error!r}. Answers that arrived are stored, and the next run asks "
                 "again what failed: see that the server answers, and start again. If it does, and "
                 f"only these questions fail, raise llm.max_failures_in_a_row = {self._limit}."

@@ -29,6 +29,8 @@ from delphi_assets.queries.statements import questions
 from delphi_assets.schema import TABLES, VIEWS, Table
 
 _PROMPT, _GOES_ON = "lake> ", "  ... "
+_WITHOUT_DOT = ("help", "quit", "exit")
+"""Commands that are known without their dot, too: nobody asks SQL with them."""
 _HISTORY_LINES = 10_000
 _HELP = """\
 A query ends with a semicolon and may take several lines:  from scores limit 5;
@@ -79,6 +81,8 @@ class Shell:
         while True:
             try:
                 line = input(_GOES_ON if typed_so_far else _PROMPT)
+                if not typed_so_far and line.strip() in _WITHOUT_DOT:
+                    line = f".{line.strip()}"
                 if not typed_so_far and line.strip() in (".quit", ".exit"):
                     return
                 if not typed_so_far and line.lstrip().startswith("."):

@@ -1,10 +1,10 @@
 -- On which explanations do two scorers disagree most?
 -- Parameters: $run, $hookpoint, $scorer, $other_scorer, $n_rows (most rows shown).
--- Columns: latent, the score by each scorer (balanced accuracy; AUROC for a scorer that only ranks,
---   accuracy for one that picks), the share of the explanations judged by both that this one beats
---   there (percent rank, 0 the worst and 1 the best), their difference, the judges, the explanation.
---   The largest difference comes first. A scorer that judges without an explanation is compared on
---   the same latent.
+-- Columns: latent, the score by each scorer (balanced accuracy; correlation for a scorer that
+--   simulates, AUROC for one that only ranks, accuracy for one that picks), the share of the
+--   explanations judged by both that this one beats there (percent rank, 0 the worst and 1 the best),
+--   their difference, the judges, the explanation. The largest difference comes first. A scorer that
+--   judges without an explanation is compared on the same latent.
 with judged as (
     select
         explanation_id,

@@ -82,7 +82,7 @@ explorer.elements = (() => {
     rare: ["Too rare", "fires in too few windows to be explained"],
     waiting: ["Not explained", "could be explained, nobody was asked"],
     failed: ["Failed", "asked for an explanation, got none"],
-    explained: ["Explained", "has an explanation, no score"],
+    explained: ["Not scored", "has an explanation, no score"],
     scored: ["Scored", "has an explanation and scores"],
   };
 

@@ -54,6 +54,7 @@ explorer.overview = (() => {
       ["Dimensions", count(coder.get("d_in"))],
       ["Active a token", count(coder.get("k"))],
       ["Variance unexplained", number(coder.get("fvu"))],
+      ["Variance unexplained, dimensions alike", number(coder.get("fvu_standardized"))],
       ["Written", `${overview.written_at.slice(0, 16).replace("T", " ")} UTC`],
     ]);
   };
