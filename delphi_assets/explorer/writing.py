@@ -10,8 +10,8 @@ files per hookpoint:
     calls/<page>       the LLM calls behind it (`calls`)
 
 1. Scores are computed once, a range of latents at a time, and kept for the rest (`judged`).
-2. Range by range, the tables are read and the files of its latents written: memory does not grow
-   with the coder, nor with the number of explanations.
+2. Range by range, the tables are read and the files of its latents written. What grows with the
+   coder are the kept scores, which DuckDB spills.
 3. The overview comes last; then the site shows what was written, at once.
 """
 
