@@ -154,20 +154,26 @@ def judge_fuzz(explanation: str, str_tokens: Sequence[str], highlighted: Sequenc
 _EVIDENCE = r'("(?:[^"\\]|\\.)*") (\d+(?:\.\d+)?)% x(\d+(?:\.\d+)?(?:e[+-]?\d+)?)'
 _LINE = re.compile(rf"{_EVIDENCE}((?:, after {_EVIDENCE})*)")
 _AFTER = re.compile(rf", after {_EVIDENCE}")
+_OTHER = re.compile(r"other \d+(?:\.\d+)?%")
+
+
+def is_written(explanation: str) -> bool:
+    """Whether every line is one that the lexical explainer writes."""
+    *lines, last = explanation.split("\n")
+    return _OTHER.fullmatch(last) is not None and all(map(_LINE.fullmatch, lines))
 
 
 @lru_cache(maxsize=1_024)
 def parse(explanation: str) -> Mapping[str, TokenEvidence]:
     """The tokens an explanation lists; raises `DataError` when it is not a lexical one."""
-    *lines, last = explanation.split("\n")
-    matches = [_LINE.fullmatch(line) for line in lines]
-    if None in matches or re.fullmatch(r"other \d+(?:\.\d+)?%", last) is None:
+    if not is_written(explanation):
         raise DataError(
             f"{explanation[:80]!r} is not a lexical explanation; the lexical judge reads only "
             "what the lexical explainer writes. Use an LLM as scorer_model for other explanations."
         )
     evidence: dict[str, TokenEvidence] = {}
-    for match in matches:
+    for line in explanation.split("\n")[:-1]:
+        match = _LINE.fullmatch(line)
         assert match is not None
         preceding = {
             json.loads(token): Evidence(float(share) / 100, float(lift))

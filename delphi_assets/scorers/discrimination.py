@@ -29,7 +29,7 @@ from delphi_assets.scorers.choosing import Choice, Chooser, numbered
 from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import order_of, shuffled
 from delphi_assets.scorers.judging import Lexical, fit
-from delphi_assets.scorers.prompted import window
+from delphi_assets.scorers.prompted import laid_out, window
 from delphi_assets.scorers.scorer import Answer, Scorer, hash_of
 from delphi_assets.scorers.scoring import Scoring
 
@@ -113,9 +113,10 @@ class _Judge(Chooser):
         return _question(case.windows[0], case.descriptions)
 
     def question(self, explained: Explained, item: Choice) -> str:
+        texts = [laid_out(option) for option in item.options]
         if explained.explainer != "lexical":
-            return _question(window(item), item.options)
-        return _question(window(item), [f"\n{text}" for text in item.options], self.legend)
+            return _question(window(item), texts)
+        return _question(window(item), [f"\n{text}" for text in texts], self.legend)
 
 
 def _question(shown: str, descriptions: Sequence[str], *legend: str) -> str:

@@ -1,14 +1,16 @@
 """Judges that are LLMs with a prompt: instructions, worked examples, then the question.
 
-Instructions and worked examples come first and are the same for all latents. A lexical explanation
-comes with a sentence on how to read it.
+Instructions and worked examples come first and are the same for all latents. An explanation stands
+on one line, as windows do, so that none can add an excerpt of its own to the question. A lexical
+one has a line a token, and comes with a sentence on how to read it.
 """
 
 from abc import abstractmethod
 from functools import cached_property
 
+from delphi_assets import lexical
 from delphi_assets.errors import SettingError
-from delphi_assets.highlighting import FORMAT, highlight, show
+from delphi_assets.highlighting import FORMAT, highlight, on_one_line, show
 from delphi_assets.llm.requests import Message, Request
 from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import Item
@@ -85,9 +87,16 @@ class Prompted(Asked[I]):
 
 def described(explained: Explained, legend: str) -> str:
     """An explanation as a model is shown it, a lexical one under its legend; "(none)" for none."""
-    if explained.explainer == "lexical":
-        return f"{legend}\n{explained.explanation}"
-    return explained.explanation or "(none)"
+    text = laid_out(explained.explanation)
+    return f"{legend}\n{text}" if explained.explainer == "lexical" else text or "(none)"
+
+
+def laid_out(explanation: str) -> str:
+    """An explanation on one line; on a line a token where it is what the lexical explainer writes.
+
+    A text without line breaks stays as it is: questions that were asked are known by their text.
+    """
+    return explanation if lexical.is_written(explanation) else on_one_line(explanation)
 
 
 def window(item: Item) -> str:
