@@ -125,7 +125,7 @@ same settings, and refuse the same ones. Without a section `[explain]` the expla
 
 _QUERIES_INTRODUCTION = """\
 The questions in `sql/analysis/`, each one statement that says its parameters. They run from the
-command line, from Python and, with `set variable`, in any DuckDB:
+command line, from Python and in any DuckDB:
 
 ```sh
 delphi-assets sql lake --analysis best_explained --param scorer=detection --param n_rows=20
@@ -137,6 +137,9 @@ from delphi_assets.database import query
 
 query(connect("lake"), "analysis/latent_census", run="demo", hookpoint="layers.9").to_pylist()
 ```
+
+In the DuckDB shell the text of a file follows `prepare question as`, and takes its parameters by
+name: `execute question(run := 'demo', hookpoint := 'layers.9');`
 
 `delphi-assets sql lake` opens a shell: a query ends with a semicolon and may take several lines,
 `.analysis` lists these questions, `.analysis NAME` asks one, `.tables` and `.schema TABLE` describe

@@ -692,11 +692,12 @@ BY_HAND = {
     "path", sorted((sql_folder() / "analysis").glob("*.sql")), ids=lambda path: path.stem
 )
 def test_runs_by_hand(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """After `set variable`, the text of the file runs as it stands, in any DuckDB."""
-    for name, value in BY_HAND.items():
-        quoted = str(value) if isinstance(value, int) else f"'{value}'"
-        con.execute(f"set variable {name} = {quoted}")
-    assert con.execute(path.read_text()).fetchall()
+    """Behind `prepare`, the text of the file runs as it stands, in any DuckDB."""
+    text = path.read_text()
+    taken = con.extract_statements(text)[0].named_parameters
+    given = ", ".join(f"{name} := {BY_HAND[name]!r}" for name in sorted(taken))
+    con.execute(f"prepare question as {text}")
+    assert con.execute(f"execute question({given})").fetchall()
 
 
 def test_every_statement_has_a_test() -> None:

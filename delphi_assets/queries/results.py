@@ -50,10 +50,10 @@ def run(
     """
     given = dict(values) or None
     if not question.has_rows:
-        _interruptible(con, lambda: con.execute(question.text, given))
+        _interruptible(con, lambda: con.execute(question.statement, given))
         return Rows([], [], iter(()))
     reader = _interruptible(
-        con, lambda: con.sql(question.text, params=given).to_arrow_reader(_BATCH)
+        con, lambda: con.sql(question.statement, params=given).to_arrow_reader(_BATCH)
     )
     return Rows(reader.schema.names, reader.schema.types, _rows(con, reader))
 

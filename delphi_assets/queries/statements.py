@@ -13,9 +13,7 @@ import duckdb
 
 from delphi_assets.errors import DataError
 
-_PIVOT = duckdb.StatementType.MULTI
-"""A statement with a pivot in it, whatever it does with the rows."""
-_ROWS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, _PIVOT}
+_ROWS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _WITHOUT_ROWS = {
     duckdb.StatementType.SET,
     duckdb.StatementType.CREATE,
@@ -31,7 +29,8 @@ _EXPLAIN = re.compile(r"(?:\s|--[^\n]*\n)*explain\s+(?:analyze\s+)?(?:\([^)]*\)\
 class Question(NamedTuple):
     """One statement that may run."""
 
-    text: str
+    statement: duckdb.Statement
+    """A pivot is several, and these have no text of their own."""
     parameters: frozenset[str]
     """Names of its `$named` parameters."""
     has_rows: bool
@@ -47,7 +46,7 @@ def questions(text: str) -> list[Question]:
     if not found:
         raise DataError("the query is empty; expected a statement, such as 'from scores limit 5'.")
     return [
-        Question(statement.query, frozenset(statement.named_parameters), statement.type in _ROWS)
+        Question(statement, frozenset(statement.named_parameters), statement.type in _ROWS)
         for statement in found
     ]
 
@@ -58,10 +57,9 @@ def _statements(text: str) -> list[duckdb.Statement]:
     except duckdb.Error as error:
         raise query_error(error) from error
     for statement in found:
-        copies = statement.type == _PIVOT and "copy" in _keywords(statement.query)
-        if copies or statement.type not in _ROWS | _WITHOUT_ROWS:
+        if statement.type not in _ROWS | _WITHOUT_ROWS:
             raise DataError(
-                f"{'COPY' if copies else statement.type.name} is refused: a query reads, and "
+                f"{statement.type.name} is refused: a query reads, and "
                 "writes nothing outside of its session. To write a result to a file, use --format "
                 "csv or json, export-table, or connect() in Python."
             )
@@ -69,15 +67,6 @@ def _statements(text: str) -> list[duckdb.Statement]:
             # With ANALYZE it runs what it explains.
             _statements(_EXPLAIN.sub("", statement.query, count=1))
     return found
-
-
-def _keywords(text: str) -> set[str]:
-    found = (
-        re.match(r"\w*", text[start:])
-        for start, kind in duckdb.tokenize(text)
-        if kind == duckdb.token_type.keyword
-    )
-    return {word[0].lower() for word in found if word}
 
 
 def query_error(error: Exception) -> DataError:
