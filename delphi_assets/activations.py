@@ -68,7 +68,7 @@ def check_settings(profile: Profile, lake: Lake, hookpoint: str) -> None:
 
 def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
     """Whether the hookpoint's activations are there, whole; raises `ConflictError` as `ready`."""
-    return not _missing(profile, lake, hookpoint)
+    return not _missing(lake.as_made(profile), lake, hookpoint)
 
 
 def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
@@ -78,6 +78,7 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     `ConflictError` for data made with other settings, `StorageError` when a file cannot be written.
     """
     started, new_rows = time.perf_counter(), 0
+    profile = lake.as_made(profile)
     if missing := _missing(profile, lake, hookpoint):
         try:
             new_rows = _merge(profile, lake, hookpoint, missing)

@@ -101,6 +101,7 @@ def capture(
     `StorageError` when a file cannot be written, and what `preflight.check` raises.
     """
     started = time.perf_counter()
+    profile = lake.as_made(profile)
     _check_shards(profile, lake, shards)
     chosen = profile.cache.hookpoints if hookpoints is None else hookpoints
     missing = _missing(profile, lake, shards, chosen)

@@ -101,6 +101,7 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     since the shards that are there were written, and what `preflight.check` raises.
     """
     started = time.perf_counter()
+    profile = lake.as_made(profile)
     config = contexts_config(profile)
     units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
     vocabulary = Unit("vocabulary", {"run": profile.run.name})

@@ -27,7 +27,13 @@ from delphi_assets.latents import HookpointTables, activation_files, open_hookpo
 from delphi_assets.non_activating import open_sources, sources_config
 from delphi_assets.non_activating.sources import Sources
 from delphi_assets.schema import EXAMPLES, SHORTFALLS
-from delphi_assets.settings import Profile, SelectionSettings, check_selection, parse_latents
+from delphi_assets.settings import (
+    Profile,
+    SelectionSettings,
+    as_made,
+    check_selection,
+    parse_latents,
+)
 from delphi_assets.stage import StageReport
 from delphi_assets.window_contents import Corpus, read_corpus, with_contents
 
@@ -48,9 +54,15 @@ def select_examples(
     `NotReadyError` without activations or the neighbours that are asked for.
     """
     start = time.perf_counter()
+    profile = lake.as_made(profile)
+    keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
+    units = [
+        Unit("examples", keys, f"bucket-{number:05d}") for number in range(profile.cache.n_buckets)
+    ]
+    there = next((made for unit in units if (made := lake.manifest(unit))), None)
+    selection = as_made(selection, there.config if there else {})
     check_selection(selection, profile.cache.cache_ctx_len)
     check_settings(profile, lake, hookpoint)
-    keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
     config = {
         **selection.model_dump(
             exclude={"name", "latents", "seed", "non_activating_source", "sentence_encoder"}
@@ -60,9 +72,6 @@ def select_examples(
         "seed": profile.seed_of(selection),
         "n_buckets": profile.cache.n_buckets,
     }
-    units = [
-        Unit("examples", keys, f"bucket-{number:05d}") for number in range(profile.cache.n_buckets)
-    ]
     missing = [
         number
         for number, unit in enumerate(units)
@@ -105,6 +114,7 @@ def choose_examples(
     The windows are those that `select_examples` would write. Raises as that does, but whatever
     stands under the selection's name.
     """
+    profile = lake.as_made(profile)
     check_selection(selection, profile.cache.cache_ctx_len)
     opened = _open(profile, lake, hookpoint, selection)
     with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:

@@ -58,6 +58,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     or model is refused, `BudgetError` when a budget is used up; rows written so far stay.
     """
     start = time.perf_counter()
+    profile = lake.as_made(profile)
     terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
     explainer = registry.make(settings.explainer)
     outcomes = Outcomes(explainer, terms)
@@ -97,6 +98,7 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
 
     None for an explainer that asks no LLM. Raises `NotReadyError` as `explain`.
     """
+    profile = lake.as_made(profile)
     terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
     explainer = registry.make(settings.explainer)
     if not isinstance(explainer, Asked):

@@ -38,7 +38,7 @@ from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.manifests import Manifest, StoredFile, Unit, check_same, folder_of
 from delphi_assets.parquet import HashedSink, row_groups_of, write_rows
 from delphi_assets.schema import INTERMEDIATE, TABLES, Table
-from delphi_assets.settings import ALL, Latents
+from delphi_assets.settings import ALL, Latents, Profile
 from delphi_assets.storage import Storage
 
 __all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parquet", "reading"]
@@ -204,6 +204,10 @@ class Lake(Storage):
     def run_settings(self, run: str) -> dict[str, Any]:
         """The configuration that a run name is bound to; empty when nothing was made under it."""
         return self.read_json(f"manifests/runs/{quote(run, safe='')}.json") or {}
+
+    def as_made(self, profile: Profile) -> Profile:
+        """The profile with what it does not say as the run was made, see `settings.as_made`."""
+        return profile.as_made(self.run_settings(profile.run.name))
 
     def check_run(self, run: str, config: Mapping[str, Any]) -> None:
         """Check that a run name is bound to this configuration.

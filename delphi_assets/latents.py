@@ -99,6 +99,7 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     have one. Raises as `open_hookpoint`.
     """
     start = time.perf_counter()
+    profile = lake.as_made(profile)
     run, selection = profile.run.name, profile.selection
     unit = Unit("latents", {"run": run, "hookpoint": hookpoint})
     neighbours = lake.manifest(neighbours_unit(profile, hookpoint, profile.neighbours.methods[0]))
@@ -110,7 +111,7 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     }
     check_settings(profile, lake, hookpoint)
     manifest = lake.manifest(unit)
-    if manifest and manifest.config == config and not any(map(lake.damage, manifest.files)):
+    if manifest and manifest.made_with(config) and not any(map(lake.damage, manifest.files)):
         seconds = time.perf_counter() - start
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
     tables = open_hookpoint(profile, lake, hookpoint)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.schema import SCHEMA_VERSION
+from delphi_assets.settings import with_earlier
 
 Scalar = str | int | float | bool | None
 
@@ -106,6 +107,11 @@ class Manifest:
         other = "selection (selection.name)" if "selection" in self.keys else "run (run.name)"
         check_same(str(self.unit), self.config, config, f"give the {other} another name")
 
+    def made_with(self, config: Mapping[str, Any]) -> bool:
+        """Whether it was made with these settings."""
+        wanted: dict[str, object] = json.loads(json.dumps(dict(config)))
+        return with_earlier(self.config, config) == wanted
+
     @property
     def unit(self) -> Unit:
         """The unit it describes."""
@@ -126,8 +132,12 @@ def folder_of(table: str, keys: Mapping[str, str | int]) -> str:
 def check_same(
     what: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], way_out: str
 ) -> None:
-    """Raise `ConflictError` for the first setting in which two configurations differ."""
+    """Raise `ConflictError` for the first setting in which two configurations differ.
+
+    A setting that was not there yet counts as what was done before it.
+    """
     wanted = json.loads(json.dumps(dict(wanted)))
+    stored = with_earlier(stored, wanted)
     for setting in sorted(set(stored) | set(wanted)):
         if stored.get(setting) != wanted.get(setting):
             raise ConflictError(

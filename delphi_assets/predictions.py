@@ -49,6 +49,7 @@ def score(  # noqa: PLR0917 - the stages' contract
     with these settings, and when the LLM's key or model is refused; rows written so far stay.
     """
     start = time.perf_counter()
+    profile = lake.as_made(profile)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     windows = _windows(scoring, latents)
     scorers = [registry.make(name, scoring) for name in settings.scorers]
@@ -108,6 +109,7 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     `shuffled` finds one; discrimination, which needs those of the neighbours too, is only planned
     once they are. None when no scorer asks an LLM. Raises `NotReadyError` without examples.
     """
+    profile = lake.as_made(profile)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     windows = _windows(scoring, latents)
     made = [registry.make(name, scoring) for name in settings.scorers]

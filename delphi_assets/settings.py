@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar, get_args, get_origin
 
@@ -534,6 +535,15 @@ class Profile(_Section):
         """`run_config` with the hookpoint's own coder: what its activations are made with."""
         return {**self.run_config(), "coder.sparse_model": self.sparse_model_of(hookpoint)}
 
+    def as_made(self, stored: Mapping[str, object]) -> Self:
+        """This profile for a run that was made with the settings `stored`, see `as_made`."""
+        sections = {name.partition(".")[0] for name in self.run_config()}
+        return self.model_copy(
+            update={
+                name: as_made(getattr(self, name), stored, f"{name}.") for name in sorted(sections)
+            }
+        )
+
     @property
     def asks_llm(self) -> bool:
         """Whether the explainer or the judge is an LLM."""
@@ -685,7 +695,57 @@ def parse_profile(raw: dict[str, object], origin: str = "profile") -> Profile:
 def override(section: S, origin: str, **changes: object) -> S:
     """`section` with the given settings replaced and checked; None leaves a setting as it is."""
     given = {name: value for name, value in changes.items() if value is not None}
-    return _checked(type(section), {**section.model_dump(), **given}, origin)
+    # What nobody has given stays so: it may be what a stored selection was made with.
+    stated = section.model_dump(exclude_unset=True)
+    return _checked(type(section), {**stated, **given}, origin)
+
+
+def before(section: type[BaseModel]) -> dict[str, object]:
+    """Of settings that were added or whose default has changed, what was done before that.
+
+    A setting says so where it is declared: `Field(True, json_schema_extra={"before": False})`.
+    """
+    return {
+        name: field.json_schema_extra["before"]
+        for name, field in section.model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and "before" in field.json_schema_extra
+    }
+
+
+def as_made(section: S, stored: Mapping[str, object], prefix: str = "") -> S:
+    """`section` for what was made with the settings `stored`; as it is when there are none.
+
+    A setting that was not there before, or had another default, and that nobody has given is what
+    it was: new defaults are for new runs and new selections. `prefix` stands before the names in
+    `stored`.
+    """
+    if not stored:
+        return section
+    unsaid = {
+        name: stored.get(prefix + name, earlier)
+        for name, earlier in before(type(section)).items()
+        if name not in section.model_fields_set
+    }
+    return section.model_copy(update=unsaid)
+
+
+def with_earlier(stored: Mapping[str, object], wanted: Iterable[str]) -> dict[str, object]:
+    """Stored settings, and of those `wanted` that were not there yet what was done before them.
+
+    Names are `section.setting`, or a setting of the section selection.
+    """
+    earlier = {
+        name: value
+        for name in wanted
+        for section, _, setting in [name.rpartition(".")]
+        if (field := Profile.model_fields.get(section or "selection"))
+        and isinstance(field.annotation, type)
+        and (value := before(field.annotation).get(setting, _NOT_BEFORE)) is not _NOT_BEFORE
+    }
+    return {**earlier, **stored}
+
+
+_NOT_BEFORE = object()
 
 
 def check_selection(selection: SelectionSettings, cache_ctx_len: int) -> None:

@@ -55,6 +55,7 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     raises.
     """
     started = time.perf_counter()
+    profile = lake.as_made(profile)
     unit = weights_unit(profile, hookpoint)
     config, new_rows = weights_config(profile, hookpoint), 0
     manifest = lake.ready(unit, config)

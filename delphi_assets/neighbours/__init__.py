@@ -36,6 +36,7 @@ def find_neighbours(
     for a damaged file.
     """
     started, new_rows = time.perf_counter(), 0
+    profile = lake.as_made(profile)
     check_settings(profile, lake, hookpoint)
     unit = neighbours_unit(profile, hookpoint, method)
     config = {
