@@ -4,6 +4,8 @@ import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delphi_assets.llm.completions import Completion
 from delphi_assets.scorers.answers import parse, probability
@@ -58,7 +60,6 @@ SHAPES: dict[str, tuple[bool, ...] | str] = {
     '["1", "0", "1"]': THREE,
     '["Yes", "No", "Yes"]': THREE,
     "Excerpt [1] matches, excerpt 2 does not.\n\nSo: [1, 0, 1]": THREE,
-    "Answer: [1, 0, 1] and [0,0,0]": THREE,
     # Without brackets.
     "1,0,1": THREE,
     "1, 0, 1": THREE,
@@ -84,11 +85,50 @@ SHAPES: dict[str, tuple[bool, ...] | str] = {
     "[1,0]": "wrong_count",
     "[1,0,1,1]": "wrong_count",
     '{"answers": [1, 0, 1, 1]}': "wrong_count",
-    '{"answers": [1, 0]} or [1, 0, 1]': "wrong_count",
     "1, 0": "wrong_count",
     "1": "wrong_count",
     "1. 1\n2. 0": "wrong_count",
     "1. yes\n2. no\n3. yes\n4. no": "wrong_count",
+    # A draft before the answer, or other lists around it.
+    "[0,0,1] at first sight. Final: [1,0,1]": THREE,
+    "[0,0,1] ... Final: [1,0,1]": THREE,
+    "Draft: [0, 0, 1]\n\nExcerpt 1 does name metres.\n\n[1, 0, 1]": THREE,
+    "I think [0,0,1]. Hmm, the first names metres, so [1,0,1].": THREE,
+    "It is not [0, 0, 1] but [1, 0, 1]": THREE,
+    "[1, 0, 1]\n\nNot [0, 0, 1], for excerpt 1 names metres.": THREE,
+    "**Final answer: [1, 0, 1]**\n\nMy first guess was [0, 0, 1].": THREE,
+    '{"draft": [0, 0, 1], "final": [1, 0, 1]}': THREE,
+    '{"answers": [1, 0, 1], "reasoning": "a vector [0, 0, 1] is no unit"}': THREE,
+    '{"scratch": [0, 0, 1], "answers": [1, 0, 1]}': THREE,
+    '{"answers": [0, 0, 0]}\n\nWait, 1 and 3 match.\n\n{"answers": [1, 0, 1]}': THREE,
+    '{"answers": [1, 0]}\n\nThat is one too few.\n\n{"answers": [1, 0, 1]}': THREE,
+    "1. no\n2. no\n3. no\n\nNo, 1 and 3 do.\n\n[1, 0, 1]": THREE,
+    "[0, 0, 1] was my guess; in detail:\n\nFinal answer: 1, 0, 1": THREE,
+    '<think>[0, 0, 0]\n{"answers": [0, 0, 0]}</think>[1, 0, 1]': THREE,
+    "<think>1. no 2. no 3. no</think>\n\n1. yes\n2. no\n3. yes": THREE,
+    "<thinking>[0, 0, 0]</thinking> The answer is [1, 0, 1].": THREE,
+    "$\\boxed{[1, 0, 1]}$": THREE,
+    "Answer:\n\n```python\n[1, 0, 1]\n```\n\nExcerpt [2] has no unit, [3] has.": THREE,
+    '{"answers": [1, 0, 1]}\n\n1. Yes, metres.\n2. No, none.\n3. Yes, ml.': THREE,
+    '{"answers": [1, 0, 1]}\n\nMatching excerpts: [1], [3]': THREE,
+    "Excerpts 1 and 3 match but 2 does not: [1, 0, 1]": THREE,
+    "For the first excerpt yes, so [1, 0, 1].": THREE,
+    "Excerpt 1: [1]\nExcerpt 2: [0]\nExcerpt 3: [1]": THREE,
+    "| Excerpt | Match |\n|---|---|\n| 1 | yes |\n| 2 | no |\n| 3 | yes |\n\n[1, 0, 1]": THREE,
+    "- Excerpt 1: **1**\n- Excerpt 2: **0**\n- Excerpt 3: **1**": THREE,
+    # Two things at once.
+    "Answer: [1, 0, 1] and [0,0,0]": "contradictory",
+    "[1, 0, 1] or [0, 0, 0]": "contradictory",
+    "[1, 0, 1]\n\n[0, 0, 0]": "contradictory",
+    '{"answers": [1, 0, 1]}\n{"answers": [1, 1, 1]}': "contradictory",
+    '{"answers": [1, 0, 1], "answers": [1, 1, 1]}': "contradictory",
+    '{"answers": [1, 0]} or [1, 0, 1]': "contradictory",
+    '{"answers": [1, 0, 1]}\n\nOn reflection I would say [1, 1, 1] instead.': "contradictory",
+    '{"answers": [1, 0, 1]}\n\nActually, excerpt 2: 1.': "contradictory",
+    "1. yes\n2. no\n3. yes\n\nActually 2: yes": "contradictory",
+    '{"answers": [1, 0, 1]} Final: [1, 0]': "wrong_count",
+    '[1, 0, 1]\n\nThat was too long: {"answers": [1, 0]}': "wrong_count",
+    "1. no\n2. no\n3. yes\n\nOn second thought:\n1. yes": "wrong_count",
     # No answer, or not one for each.
     "101": "unparseable",
     "[0.4,0,2]": "unparseable",
@@ -120,6 +160,10 @@ def test_what_each_shape_gives(answer: str, given: tuple[bool, ...] | str) -> No
         (None, "stop", "empty"),
         ('{"answers": [1, 0', "length", "truncated"),
         ("1. yes\n2. n", "length", "truncated"),
+        ("1. yes\n2. no\n3. no", "length", "truncated"),
+        ("Maybe [1, 0, 1]? The first", "length", "truncated"),
+        ('{"answers": [0, 0, 1]} is wrong: {"answers": [1, 0', "length", "truncated"),
+        ('<think>{"answers": [0, 0, 1]} would', "length", "truncated"),
         (None, "length", "truncated"),
         ("no", "content_filter", "content_filter"),
         ("no", "refusal", "refusal"),
@@ -138,6 +182,75 @@ def test_words_that_only_begin_like_an_answer_are_none() -> None:
 def test_one_item_may_be_answered_in_a_word() -> None:
     for word, expected in {"Yes.": True, "no": False, "1": True, "Excerpt 1: 0": False}.items():
         assert parse(completion(word), 1).predictions == (expected,)
+
+
+def test_a_reference_to_the_only_excerpt_is_no_answer() -> None:
+    for text, expected in {
+        "Excerpt [1] does not match.\n[0]": False,
+        "[0]\n\nExcerpt [1] has no unit.": False,
+        '{"answers": [0]}\n\nExcerpt [1] has no unit.': False,
+        "Excerpt [1]: [0]": False,
+        "Excerpt [1]: no": False,
+        "The answer for item [1] is [1].": True,
+    }.items():
+        assert parse(completion(text), 1).predictions == (expected,), text
+
+
+LISTS = st.lists(st.booleans(), min_size=2, max_size=6)
+WRITTEN = (
+    lambda answers: str([int(one) for one in answers]),
+    lambda answers: json.dumps({"answers": [int(one) for one in answers]}),
+    json.dumps,
+    lambda answers: json.dumps({"answers": answers}, indent=2),
+    lambda answers: str(["yes" if one else "no" for one in answers]),
+)
+BETWEEN = (
+    " ... Final: ",
+    "\n\nNo, wait. Looking at them again, it is\n\n",
+    ". On second thought, excerpt [1] is about food, so ",
+    "\n\nThat was a draft.\n\n```json\n",
+    " or ",
+    "\n",
+)
+BEHIND = ("", "\n```", ".", "\n\nTell me if you need more about excerpt [2].", "\n</answer>")
+
+
+@given(LISTS, st.data())
+def test_a_draft_is_never_the_answer(final: list[bool], data: st.DataObject) -> None:
+    """However both are written: the last one, or a failure; the last one where words part them."""
+    draft = data.draw(st.lists(st.booleans(), min_size=len(final), max_size=len(final)))
+    between = data.draw(st.sampled_from(BETWEEN))
+    first, last = (data.draw(st.sampled_from(WRITTEN)) for _ in range(2))
+    text = f"{first(draft)}{between}{last(final)}{data.draw(st.sampled_from(BEHIND))}"
+    parsed = parse(completion(text), len(final))
+    if draft != final and between in BETWEEN[-2:]:
+        assert parsed.failure == "contradictory", text
+    else:
+        assert parsed.predictions == tuple(final), text
+
+
+@given(st.text("[]{}01,:\"' \nyesno.answer", max_size=60), st.integers(1, 4))
+def test_any_text_gives_as_many_answers_as_items_or_a_failure(text: str, count: int) -> None:
+    parsed = parse(completion(text), count)
+    assert (parsed.predictions is None) != (parsed.failure is None)
+    assert parsed.predictions is None or len(parsed.predictions) == count
+
+
+def test_probabilities_are_those_of_the_answer_that_counts() -> None:
+    """Not of the draft, though it says the same."""
+    logprobs = tops(
+        ("[", {"[": 1.0}),
+        ("1", {"1": 0.6, "0": 0.4}),
+        ("]. The excerpt names metres. Final: [", {"x": 1.0}),
+        ("1", {"1": 0.9, "0": 0.1}),
+        ("]", {"]": 1.0}),
+    )
+    text = "[1]. The excerpt names metres. Final: [1]"
+    parsed = parse(completion(text, logprobs=logprobs), 1)
+    assert parsed.probabilities == pytest.approx((0.9,))
+    thought = tops(("<think>[1]</think>", {"x": 1.0}), ("0", {"1": 0.2, "0": 0.8}))
+    parsed = parse(completion("0", logprobs=thought), 1)
+    assert parsed.probabilities == pytest.approx((0.2,))
 
 
 def test_numbered_answers_have_probabilities_too() -> None:

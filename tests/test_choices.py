@@ -4,6 +4,8 @@ import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from delphi_assets.scorers.choices import parse
 from tests.test_answers import completion, tops
@@ -32,6 +34,16 @@ from tests.test_answers import completion, tops
         'First I thought {"answer": 2}, but no: {"answer": 3}',
         '{"reasoning": "1 and 2 go together", "answer": 3}',
         "<think>1 or 2? 2.5 of them.</think>\n3",
+        "<think>The answer is 2.</think>\nExcerpt 3.",
+        "Answer: 2\n\nNo, that is food too.\n\nAnswer: 3",
+        "My first answer: 2. On reflection, my answer is 3.",
+        "Answer: 2\n\nThat cannot be.\n\n**Excerpt 3**",
+        '{"answer": 3, "reasoning": "answer 2 would be possible, but is about food"}',
+        '{"answer": 3}\n\nExcerpts 1, 2 and 4 are about food.',
+        '{"answer": 3}\n\nExcerpt 3 does not belong; the others are about food.',
+        "Answer: 3. Excerpt 2 was close.",
+        "1.\nfood\n2.\nfood\n\nExcerpt 3 is about metres.",
+        "$\\boxed{3}$",
     ],
 )
 def test_picks_are_found(answer: str) -> None:
@@ -49,6 +61,17 @@ def test_picks_are_found(answer: str) -> None:
         ("1 or 3", "stop", "unparseable"),
         ("[1, 0, 1]", "stop", "unparseable"),
         ("the last", "stop", "unparseable"),
+        ("The answer is not 3.", "stop", "unparseable"),
+        ("It is not excerpt 3.", "stop", "unparseable"),
+        ("Answer: 2\n\nAnswer: 6", "stop", "unparseable"),
+        ("Answer: 2 or 3", "stop", "contradictory"),
+        ('{"answer": [2, 3]}', "stop", "contradictory"),
+        ("Answer: 2. But on reflection, excerpt 4.", "stop", "contradictory"),
+        ("My answer is 2.\n\nNo, excerpt 4.", "stop", "contradictory"),
+        ("Answer: 2\n\nExcerpt 4 does not belong.", "stop", "contradictory"),
+        ("My answer is 2? Let me see", "length", "truncated"),
+        ('{"answer": 1', "length", "truncated"),
+        ("1" * 5_000, "stop", "unparseable"),
         ("I'm sorry, I can't judge that.", "stop", "refusal"),
         ("", "stop", "empty"),
         (None, "stop", "empty"),
@@ -59,6 +82,25 @@ def test_picks_are_found(answer: str) -> None:
 )
 def test_what_is_no_pick_is_a_failure(answer: str | None, finish_reason: str, failure: str) -> None:
     assert parse(completion(answer, finish_reason), 5) == (None, None, failure)
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.data())
+def test_a_draft_is_never_the_pick(draft: int, final: int, data: st.DataObject) -> None:
+    """The last pick or a failure, whatever stands between."""
+    first = data.draw(st.sampled_from(("Answer: {}", '{{"answer": {}}}', "The answer is {}.")))
+    between = data.draw(st.sampled_from(("\n\n", " or ", ". No, wait. ", "\n\nFinal.\n\n")))
+    last = data.draw(st.sampled_from(("Answer: {}", '{{"answer": {}}}', "{}", "excerpt {}")))
+    pick = parse(completion(first.format(draft) + between + last.format(final)), 5)
+    assert pick.option == final - 1 or pick.failure is not None
+    if draft == final:
+        assert pick.option == final - 1
+
+
+@given(st.text('answer is13.:{}"\n orExcpt', max_size=60))
+def test_any_text_gives_an_option_or_a_failure(text: str) -> None:
+    pick = parse(completion(text), 3)
+    assert (pick.option is None) != (pick.failure is None)
+    assert pick.option is None or 0 <= pick.option < 3
 
 
 def test_a_failed_call_keeps_its_reason() -> None:

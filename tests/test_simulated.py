@@ -56,6 +56,9 @@ AS_ASKED = dumped({"activations": PAIRS})
         dumped([{"token": token, "strength": number} for token, number in PAIRS]),
         # The last of several counts.
         f"Draft: {dumped({'activations': [[token, 1] for token in TOKENS]})} Final: {AS_ASKED}",
+        f"<think>{dumped(PAIRS[:2])} {dumped([0, 0, 0, 0, 0])}</think>{AS_ASKED}",
+        f"{dumped({'activations': PAIRS[:2]})} is too short.\n\n{AS_ASKED}",
+        f"{AS_ASKED}\n{AS_ASKED}",
         # Other spellings of the same tokens.
         dumped([["The", 0], ["cat", 7], ["sat ", 0.5], ["⏎", 0], [" cat", 10]]),
         dumped([["the", 0], [" cat", 7], [" sat", 0.5], ["\\n", 0], [" cat", 10]]),
@@ -78,6 +81,9 @@ def test_answers_that_can_be_read(answer: str) -> None:
         (dumped([["the cat", 7], *PAIRS[2:]]), "wrong_count"),
         (dumped([*PAIRS, PAIRS[-1]]), "wrong_count"),
         (dumped(NUMBERS[:3]), "wrong_count"),
+        # The last word is another one.
+        (f"{AS_ASKED} Final: {dumped({'activations': PAIRS[:2]})}", "wrong_count"),
+        (f"{AS_ASKED} or {dumped([1, 1, 1, 1, 1])}", "contradictory"),
         # As many as there should be, but others.
         (dumped([PAIRS[0], PAIRS[0], *PAIRS[1:4]]), "misaligned"),
         (dumped([*PAIRS[:3], PAIRS[4], PAIRS[3]]), "misaligned"),
@@ -107,6 +113,8 @@ def test_what_ended_the_answer_is_the_reason() -> None:
     # What is there in full counts, though the prose behind it was cut.
     whole = completion(f"{AS_ASKED} because", finish_reason="length")
     assert simulated.parse(whole, TOKENS) == RIGHT
+    draft = completion(f"{dumped(NUMBERS)} is a draft. {AS_ASKED[:40]}", finish_reason="length")
+    assert simulated.parse(draft, TOKENS).failure == "truncated"
     filtered = completion(AS_ASKED, finish_reason="content_filter")
     assert simulated.parse(filtered, TOKENS).failure == "content_filter"
     failed = completion(None, error="timeout: 120 s")

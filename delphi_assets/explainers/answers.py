@@ -1,7 +1,11 @@
 """The form in which an explanation is asked for, and the explanation in an answer.
 
-In: a completion. Out: a text, or the reason why there is none. As text, the explanation stands
-behind `MARKER`; as JSON, in the field `explanation`. Chain of thought may come before either.
+In: a completion. Out: a text, or the reason why there is none.
+
+1. As text, the explanation stands behind `MARKER`, the last one that begins a line; where none
+   does, the last one anywhere. As JSON, it is the field `explanation` of the last object that has
+   one; a marker in another field is no answer. Of both, what stands last counts.
+2. Chain of thought may come before either. What a model thinks before `</think>` does not count.
 """
 
 import json
@@ -12,9 +16,13 @@ from typing import NamedTuple
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
 from delphi_assets.llm.requests import Message
+from delphi_assets.llm.statements import objects_with, without_thoughts
 from delphi_assets.prompts import ExplainerCase, Prompts
 
 MARKER = "[EXPLANATION]:"
+_MARKER = re.compile(
+    r"(?P<begins>^[\s>*_#`-]*)?\[EXPLANATION\][*_]{0,2}\s?:", re.IGNORECASE | re.MULTILINE
+)
 
 
 class Explanation(NamedTuple):
@@ -90,14 +98,22 @@ def _reply(case: ExplainerCase, cot: bool, json_schema: bool) -> str:
 
 def _explanation(answer: str) -> str | None:
     """The text behind the last marker or in the last JSON object; None without either."""
-    _, marker, text = answer.rpartition(MARKER)
-    if marker:
-        return " ".join(text.replace("```", " ").split()).strip("*_ ")
-    for start in [match.start() for match in re.finditer(r"\{", answer)][::-1]:
-        try:
-            found, _ = json.JSONDecoder().raw_decode(answer[start:])
-        except json.JSONDecodeError:
-            continue
-        if isinstance(found, dict) and isinstance(found.get("explanation"), str):
-            return " ".join(found["explanation"].split())
-    return None
+    answer = without_thoughts(answer)
+    objects = [
+        span
+        for span in objects_with("explanation", answer)
+        if isinstance(_field(answer, span), str)
+    ]
+    found = [
+        match
+        for match in _MARKER.finditer(answer)
+        if not any(match.end() - 1 in span for span in objects)
+    ]
+    marker = max(found, key=lambda match: (match["begins"] is not None, match.end()), default=None)
+    if marker is not None and not (objects and objects[-1].start > marker.end()):
+        return " ".join(answer[marker.end() :].replace("```", " ").split()).strip("*_ ")
+    return " ".join(str(_field(answer, objects[-1])).split()) if objects else None
+
+
+def _field(answer: str, span: range) -> object:
+    return json.loads(answer[span.start : span.stop])["explanation"]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 TIMEOUT, CONNECTION, RATE_LIMIT, SERVER = "timeout", "connection", "rate_limit", "server_error"
 REJECTED, CONTENT_FILTER, REFUSAL = "rejected", "content_filter", "refusal"
 EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable", "wrong_count"
-MISALIGNED = "misaligned"
+MISALIGNED, CONTRADICTORY = "misaligned", "contradictory"
 LOST, LOST_AGAIN = "lost", "lost_again"
 """A batch completed the question, the provider says, but gives no answer: it may be paid for."""
 
@@ -23,7 +23,7 @@ OPEN = (*RETRYABLE, REJECTED, LOST)
 be how the server was started. A lost answer is asked for once more; lost again, it is not any more.
 The others are what the model says to this request, and final."""
 
-REPAIRABLE = (UNPARSEABLE, WRONG_COUNT, MISALIGNED, TRUNCATED, EMPTY)
+REPAIRABLE = (UNPARSEABLE, WRONG_COUNT, MISALIGNED, CONTRADICTORY, TRUNCATED, EMPTY)
 """Answers that a model may give better when it is told what was wrong."""
 
 

@@ -26,6 +26,7 @@ COMPLAINTS = {
     failures.UNPARSEABLE: "it could not be read.",
     failures.WRONG_COUNT: "it does not have exactly one answer for each thing asked about.",
     failures.MISALIGNED: "its tokens are not those asked about, each once and in order.",
+    failures.CONTRADICTORY: "it says two things that differ; give one answer.",
     failures.TRUNCATED: "it was cut off before its end; keep it shorter.",
     failures.EMPTY: "it was empty.",
 }

@@ -4,12 +4,17 @@ In: a completion and the number of items. Out: answers, or the reason why there 
 
 1. Lists of answers are looked for anywhere in the text, in brackets: `{"answers": [1, 0]}`,
    `[true, false]`, behind reasoning, in a code fence, over several lines. A text or last line that
-   is nothing but `1, 0, 1` counts as well.
-2. A list under the asked-for name "answers" beats any other, the last one if there are several;
-   else the first list with as many answers as items is taken.
-3. Without any list, answers may be numbered from 1 on: `1. yes`, `Excerpt 2: 0`, `{"3": true}`. The
-   last such run counts. An answer that goes on in words is none: "2: no doubt" is no "no".
-4. With log-probabilities, the token that holds each answer gives P(1) / (P(0) + P(1)), summed over
+   is nothing but `1, 0, 1` counts as well. What a model thinks before `</think>` does not, nor
+   what it calls a draft, nor the number of an excerpt (`Excerpt [1]`).
+2. A list is *stated* when it has the asked-for name "answers", a line of its own, or words before
+   it that announce it (`Final: [1, 0]`); else it is mentioned. The last one stated with as many
+   answers as items counts; where none is stated, the last one mentioned.
+3. Without such a list, answers may be numbered from 1 on: `1. yes`, `Excerpt 2: 0`, `{"3": true}`.
+   The last such run counts. An answer that goes on in words is none: "2: no doubt" is no "no".
+4. A text that says two things is a failure: when another list, or an answer to a single item,
+   follows the one that counts and differs from it; or when two that differ stand side by side
+   (`[1, 0] or [0, 1]`).
+5. With log-probabilities, the token that holds each answer gives P(1) / (P(0) + P(1)), summed over
    the spellings of 0 and 1 among its alternatives (" 1", "true").
 """
 
@@ -21,20 +26,33 @@ from typing import NamedTuple
 
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
+from delphi_assets.llm.statements import are_joined, is_thinking, objects_with, without_thoughts
 
 _WORD = r"(?:[01](?!\.?\d)|true\b|false\b|yes\b|no\b)"
 _ANSWER = rf"(?:{_WORD}|\"{_WORD}\"|'{_WORD}')"
 _SEQUENCE = rf"\s*{_ANSWER}\s*(?:,\s*{_ANSWER}\s*)*,?\s*"
 _SPACED = rf"\s*{_ANSWER}(?:(?:\s*,\s*|\s+){_ANSWER})*[\s,.]*"
-_NAMED = re.compile(rf"[\"']answers[\"']\s*:\s*\[({_SEQUENCE})\]", re.IGNORECASE)
-_LIST = re.compile(rf"\[({_SEQUENCE})\]", re.IGNORECASE)
-_BARE = re.compile(rf"\A(?:answers?\s*:)?({_SPACED})\Z", re.IGNORECASE)
+_LIST = re.compile(rf"(?P<name>[\"']answers[\"']\s*:\s*)?\[({_SEQUENCE})\]", re.IGNORECASE)
+_BARE = re.compile(rf"\A\s*(?:(?:final )?answers?\s*:)?({_SPACED})\Z", re.IGNORECASE)
 _NUMBERED = re.compile(
     rf"(?<![\w.])(\d+)[\"'*\])]*(?:\s*(?::|=|->|→|[–—-])\s*|[.)]\s+|\s+)[\"'*\[(]*\s*({_WORD})"
     r"(?=[\"'*\])]*[ \t]*(?:$|[,.;:)}\](*\n–—-]))",
     re.IGNORECASE,
 )
 _ONE = re.compile(_ANSWER, re.IGNORECASE)
+_DECORATION = r"[\s*_`\"'{(\[\\$>]*"
+_FINAL = re.compile(rf"\b(?:final\w*|answers?)\b[^\n\[\]]{{0,20}}?{_DECORATION}\Z", re.IGNORECASE)
+_ANNOUNCED = re.compile(rf"(?:[:=]|->|→|\b(?:is|are|be|so|thus)\b){_DECORATION}\Z", re.IGNORECASE)
+_DRAFT = re.compile(
+    r"\b(?:draft|initial\w*|original\w*|earlier|previous\w*"
+    r"|first (?:thought|guess|idea|answer|attempt|try|pass|impression))\b[^\n\[\].!?;]{0,25}\Z"
+    r"|\b(?:not|maybe|perhaps|instead of|rather than)[\s*_`]*\Z",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(
+    r"(?:\b(?:excerpt|example|item|window|text|number|no\.?)s?|#)[\s*_`]*\Z", re.IGNORECASE
+)
+_ALONE = re.compile(r"[\s*_`>#.$-]*")
 _FENCE = re.compile(r"```[a-z]*", re.IGNORECASE)
 _SPELLINGS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
@@ -52,6 +70,12 @@ class _Found(NamedTuple):
 
     predictions: tuple[bool, ...]
     places: tuple[int, ...]
+    start: int
+    end: int
+    stated: bool = True
+    """Given as the answer, not just mentioned."""
+    final: bool = False
+    """Called the answer: what follows it is no other one."""
 
 
 def parse(completion: Completion, count: int) -> Answers:
@@ -59,10 +83,12 @@ def parse(completion: Completion, count: int) -> Answers:
     failure = no_text(completion)
     if failure is not None:
         return Answers(None, None, failure)
-    found = _find(completion.answer or "", count)
+    text = completion.answer or ""
+    found = _find(text, count)
+    if completion.finish_reason == "length" and (isinstance(found, str) or _is_cut(text, found)):
+        found = failures.TRUNCATED
     if isinstance(found, str):
-        cut = completion.finish_reason == "length"
-        return Answers(None, None, failures.TRUNCATED if cut else found)
+        return Answers(None, None, found)
     return Answers(found.predictions, _probabilities(completion.logprobs, found), None)
 
 
@@ -77,25 +103,79 @@ def no_text(completion: Completion) -> str | None:
 
 
 def _find(text: str, count: int) -> _Found | str:
-    """The list of answers in `text`, or the code of a failure."""
-    named = [_found(match) for match in _NAMED.finditer(text)]
-    if named:
-        return named[-1] if len(named[-1].predictions) == count else failures.WRONG_COUNT
-    lists = [_found(match) for match in _LIST.finditer(text)] or _bare(text) or _numbered(text)
+    """The answers in `text`, or the code of a failure."""
+    text = without_thoughts(text)
+    lists = _lists(text)
     fitting = [found for found in lists if len(found.predictions) == count]
-    if fitting:
-        return fitting[0]
-    if lists:
+    stated = [found for found in fitting if found.stated]
+    numbered = [] if fitting else _numbered(text)
+    chosen = stated or fitting or [one for one in numbered if len(one.predictions) == count]
+    if chosen:
+        return _uncontradicted(text, chosen[-1], lists)
+    if lists or numbered:
         return failures.WRONG_COUNT
     return failures.REFUSAL if failures.is_refusal(text) else failures.UNPARSEABLE
 
 
-def _found(match: re.Match[str]) -> _Found:
-    start = match.start(1)
-    answers = list(_ONE.finditer(match[1]))
+def _uncontradicted(text: str, found: _Found, lists: Sequence[_Found]) -> _Found | str:
+    """`found`, or the code of a failure where the text says something else as well."""
+    count = len(found.predictions)
+    for other in lists:
+        if other.predictions == found.predictions:
+            continue
+        if other.start >= found.end and (len(other.predictions) == count or other.final):
+            fits = len(other.predictions) == count
+            return failures.CONTRADICTORY if fits else failures.WRONG_COUNT
+        if other.end <= found.start and are_joined(text, other.end, found.start):
+            return failures.CONTRADICTORY
+    for single in _NUMBERED.finditer(text, found.end):
+        item = int(single[1])
+        if 1 <= item <= count and found.predictions[item - 1] != _SPELLINGS[single[2].lower()]:
+            return failures.CONTRADICTORY
+    return found
+
+
+def _is_cut(text: str, found: _Found) -> bool:
+    """Whether an answer that ends too early may hold a draft only."""
+    closed = text[found.end - 1] == "]" and found.stated
+    return is_thinking(text) or not closed or re.search(r"[\[{]", text[found.end :]) is not None
+
+
+def _lists(text: str) -> list[_Found]:
+    """Lists in brackets, and the answers that the text or its last line holds alone, in order."""
+    objects = list(objects_with("answers", text))
+    found = []
+    for match in _LIST.finditer(text):
+        before, named = text[max(0, match.start() - 200) : match.start()], bool(match["name"])
+        is_single = _ONE.fullmatch(match[2].strip()) is not None
+        is_reference = is_single and _REFERENCE.search(before) is not None
+        within = any(match.start() in span for span in objects)
+        if not named and (within or is_reference or _DRAFT.search(before)):
+            continue
+        final = named or _FINAL.search(before) is not None
+        stated = final or _ANNOUNCED.search(before) is not None or _is_alone(text, match)
+        found.append(_found(match, match.start(2), match[2], stated, final))
+    return [*found, *(one for one in _bare(text) if not found or one.start >= found[-1].end)]
+
+
+def _is_alone(text: str, match: re.Match[str]) -> bool:
+    """Whether the lines that hold the list hold nothing else."""
+    start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
+    rest = text[start : match.start()] + text[match.end() : end if end >= 0 else len(text)]
+    return _ALONE.fullmatch(rest) is not None
+
+
+def _found(
+    match: re.Match[str], start: int, part: str, stated: bool = True, final: bool = False
+) -> _Found:
+    answers = list(_ONE.finditer(part))
     return _Found(
         tuple(_SPELLINGS[answer[0].strip("\"'").lower()] for answer in answers),
         tuple(start + answer.start() + (answer[0][0] in "\"'") for answer in answers),
+        match.start(),
+        match.end(),
+        stated,
+        final,
     )
 
 
@@ -106,7 +186,7 @@ def _bare(text: str) -> list[_Found]:
     for start in dict.fromkeys((0, line_start)):
         blank = " " * start + plain[start:]
         if match := _BARE.match(blank):
-            return [_found(match)]
+            return [_found(match, match.start(1), match[1])._replace(start=start)]
     return []
 
 
@@ -121,7 +201,8 @@ def _numbered(text: str) -> list[_Found]:
     if not run:
         return []
     answers = tuple(_SPELLINGS[match[2].lower()] for match in run)
-    return [_Found(answers, tuple(match.start(2) for match in run))]
+    places = tuple(match.start(2) for match in run)
+    return [_Found(answers, places, run[0].start(), run[-1].end())]
 
 
 def _probabilities(logprobs: str | None, found: _Found) -> tuple[float | None, ...] | None:

@@ -6,7 +6,9 @@ there are none.
 1. Lists are looked for anywhere in the text: `{"activations": [["the", 0], ...]}`, the bare list,
    behind reasoning, in a code fence; of pairs, of objects `{"token": "the", "activation": 0}`, or
    of numbers. Else the text is searched for tuples `("the", 0)`, or lines `the<tab>0`.
-2. The last list with an entry for each token counts. With none of that length, the count is wrong.
+2. The last list with an entry for each token counts. With none of that length, or another one
+   under the asked-for name "activations" behind it, the count is wrong. Two that differ side by
+   side are a contradiction. What a model thinks before `</think>` does not count.
 3. Where tokens are given, they have to be those asked about, in order, but for case, white space
    and how a line break is shown: a token that is left out or repeated shifts all that follow.
 4. Every activation has to be a number from 0 to 10. Nothing is cut to size or made up.
@@ -22,6 +24,7 @@ from typing import Any, NamedTuple
 from delphi_assets.highlighting import LINE_BREAK
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
+from delphi_assets.llm.statements import are_joined, without_thoughts
 from delphi_assets.scorers.answers import no_text
 
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
@@ -47,22 +50,41 @@ class _Entry(NamedTuple):
     activation: float
 
 
+class _Found(NamedTuple):
+    """A list of entries, and where it stands."""
+
+    entries: list[_Entry]
+    start: int
+    end: int
+    named: bool = False
+    """Under the asked-for name."""
+
+
 def parse(completion: Completion, tokens: Sequence[str]) -> Simulated:
     """The activations of `tokens`, or why there are none."""
     failure = no_text(completion)
     if failure is not None:
         return Simulated(failure=failure)
-    text = completion.answer or ""
+    text = without_thoughts(completion.answer or "")
     found = list(_lists(text))
-    whole = [entries for entries in found if len(entries) == len(tokens)]
-    if whole:
-        return _checked(whole[-1], tokens)
-    if completion.finish_reason == "length":
+    whole = [one for one in found if len(one.entries) == len(tokens)]
+    if completion.finish_reason == "length" and not (whole and _is_closed(text, whole[-1])):
         return Simulated(failure=failures.TRUNCATED)
-    if found:
+    if not found:
+        refused = failures.is_refusal(text)
+        return Simulated(failure=failures.REFUSAL if refused else failures.UNPARSEABLE)
+    if not whole or (found[-1].named and found[-1] is not whole[-1]):
         return Simulated(failure=failures.WRONG_COUNT)
-    refused = failures.is_refusal(text)
-    return Simulated(failure=failures.REFUSAL if refused else failures.UNPARSEABLE)
+    last = whole[-1]
+    for other in whole[:-1]:
+        if other.entries != last.entries and are_joined(text, other.end, last.start):
+            return Simulated(failure=failures.CONTRADICTORY)
+    return _checked(last.entries, tokens)
+
+
+def _is_closed(text: str, found: _Found) -> bool:
+    """Whether a text that ends too early holds no other list behind this one, nor part of one."""
+    return text[found.end - 1] in "]}" and _OPENING.search(text, found.end) is None
 
 
 def schema(count: int) -> str:
@@ -102,23 +124,32 @@ def _plain(token: str) -> str:
     return "".join(shown.split()).casefold()
 
 
-def _lists(text: str) -> Iterator[list[_Entry]]:
+def _lists(text: str) -> Iterator[_Found]:
     """Lists of entries, in the order of the text; tuples and lines only where there is no other."""
     found = False
-    for value in _json_values(text):
-        entries = _entries(value)
-        if entries:
+    for value, start, end in _json_values(text):
+        if entries := _entries(value):
             found = True
-            yield entries
+            yield _Found(entries, start, end, isinstance(value, dict))
     if found:
         return
-    if tuples := _TUPLE.findall(text):
-        yield [_Entry(str(ast.literal_eval(token)), float(number)) for token, number in tuples]
-    elif lines := _LINE.findall(text):
-        yield [_Entry(token, float(number)) for token, number in lines]
+    if tuples := list(_TUPLE.finditer(text)):
+        entries = [_Entry(str(ast.literal_eval(one[1])), float(one[2])) for one in tuples]
+        yield _Found(entries, tuples[0].start(), tuples[-1].end())
+    elif lines := list(_LINE.finditer(text)):
+        entries = [_Entry(one[1], float(one[2])) for one in lines]
+        yield _Found(entries, lines[0].start(), lines[-1].end())
 
 
-def _json_values(text: str) -> Iterator[Any]:
+class _Value(NamedTuple):
+    """A decoded JSON value, and where it stands."""
+
+    value: Any
+    start: int
+    end: int
+
+
+def _json_values(text: str) -> Iterator[_Value]:
     """JSON objects and lists in a text, outermost ones only."""
     place = 0
     while (opening := _OPENING.search(text, place)) is not None:
@@ -128,9 +159,9 @@ def _json_values(text: str) -> Iterator[Any]:
                 value, end = _DECODER.raw_decode(candidate, start)
             except (ValueError, RecursionError):
                 continue
-            yield value
             # Behind a mended value, the end is not known exactly; what follows is read again.
             place = end if candidate is text else opening.end()
+            yield _Value(value, opening.start(), place)
             break
         else:
             place = opening.end()
