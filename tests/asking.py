@@ -32,14 +32,14 @@ def made(root: Path) -> Lake:
     return lake
 
 
-def settings_of(url: str, **settings: object) -> LLMSettings:
+def settings_of(url: str | None, **settings: object) -> LLMSettings:
     """Settings that send everything to `url`."""
     given: dict[str, object] = {"max_retries": 2, "timeout": 30.0, "api_base": url, **settings}
     return LLMSettings.model_validate(given)
 
 
 def complete(
-    root: Path, url: str, prompts: Sequence[str], model: str = MODEL, **settings: object
+    root: Path, url: str | None, prompts: Sequence[str], model: str = MODEL, **settings: object
 ) -> list[Completion]:
     """The completions of all prompts, asked at once by a fresh client."""
 

@@ -70,6 +70,13 @@ class Outcomes:
         """Whether a text, or a reason why there is none, is there."""
         return any(True for _ in self._of(latent))
 
+    def is_settled(self, latent: int) -> bool:
+        """Whether there is an outcome of every candidate that asking the same cannot change."""
+        found = list(self._of(latent))
+        return len(found) == len(self._numbers) and not any(
+            one.failure in failures.OPEN for one in found
+        )
+
     @cached_property
     def final(self) -> dict[str, str]:
         """Failures that asking again cannot mend, by request."""

@@ -28,6 +28,7 @@ from delphi_assets.llm.budget import Budget
 from delphi_assets.llm.calls import Calls, Sender
 from delphi_assets.llm.completions import Completion, CompletionLog
 from delphi_assets.llm.direct import Direct
+from delphi_assets.llm.keys import check_address
 from delphi_assets.llm.litellm_calls import close_clients, import_litellm, served
 from delphi_assets.llm.processes import Processes
 from delphi_assets.llm.requests import Request
@@ -206,6 +207,8 @@ class Client:
             return stored
         self._stop.check()
         try:
+            if not self._attempts.sent:
+                check_address(self._settings, "model", self._model)
             completion = await self._asking.ask(request)
             if not self._settings.batch:
                 self._outage.count(completion)

@@ -11,7 +11,7 @@ the server's own count corrects it.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from delphi_assets.llm.litellm_calls import import_litellm
+from delphi_assets.llm.litellm_calls import import_litellm, served
 from delphi_assets.llm.requests import Request
 
 CHARACTERS_PER_TOKEN = 4
@@ -42,7 +42,7 @@ class Counter:
     def __init__(self, model: str) -> None:
         self._litellm, self._model = import_litellm(), model
         # For other models LiteLLM would take OpenAI's tokenizer without saying so, or download one.
-        provider = self._litellm.get_llm_provider(model)[1]
+        provider = served(model).provider
         self._has_tokenizer = provider in ("openai", "azure") and price(model) is not None
         self.name = "tokenizer" if self._has_tokenizer else "characters / 4"
 
