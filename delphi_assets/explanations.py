@@ -25,10 +25,11 @@ from delphi_assets.explainers.explainer import Asked, Candidate, Computed, Expla
 from delphi_assets.explainers.outcomes import Outcomes
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.lake import Lake
-from delphi_assets.llm import failures, loop, repair
+from delphi_assets.llm import failures, locks, loop, repair
 from delphi_assets.llm.client import Client, Usage
 from delphi_assets.llm.completions import Completion, failed
 from delphi_assets.llm.estimates import Planned, drawn, stand_in
+from delphi_assets.llm.keys import check_model
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.rows import RowWriter
 from delphi_assets.prompts import Prompts
@@ -55,7 +56,8 @@ def explain(  # noqa: PLR0917 - the stages' contract
     Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
     for want of windows, rows of this selection, and what the LLM calls came to. Raises
     `NotReadyError` without the examples that the explainer needs, `SettingError` when the LLM's key
-    or model is refused, `BudgetError` when a budget is used up; rows written so far stay.
+    is missing or refused, or its model, `BudgetError` when a budget is used up; rows written so far
+    stay. While another process asks about the hookpoint, waits for it to end.
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)
@@ -64,12 +66,19 @@ def explain(  # noqa: PLR0917 - the stages' contract
     outcomes = Outcomes(explainer, terms)
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
-    explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
-    pending = {latent for latent in explainable if not outcomes.has_text(latent)}
-    written = _write(explainer, terms, pending, outcomes)
-    after = Outcomes(explainer, terms) if written.rows else outcomes
-    n_explained = sum(map(after.has_text, explainable))
-    asked = _count(latents) if latents.ranges else len(explainable)
+    work = _work(explainer, terms, latents, outcomes)
+    if isinstance(explainer, Asked) and work.pending:
+        if not all(map(work.outcomes.is_settled, work.pending)):
+            check_model(terms.llm, "explain.explainer_model", settings.explainer_model)
+        with locks.asking(lake, "explanations", terms.keys) as waited:
+            if waited:
+                work = _work(explainer, terms, latents, Outcomes(explainer, terms))
+            written = loop.run(_ask(explainer, terms, work))
+    else:
+        written = _compute(explainer, terms, work)
+    after = Outcomes(explainer, terms) if written.rows else work.outcomes
+    n_explained = sum(map(after.has_text, work.explainable))
+    asked = _count(latents) if latents.ranges else len(work.explainable)
     return StageReport(
         rows=len(after),
         new_rows=written.rows,
@@ -77,12 +86,27 @@ def explain(  # noqa: PLR0917 - the stages' contract
         facts={
             "asked": asked,
             "explained": n_explained,
-            "failed": sum(map(after.is_tried, explainable)) - n_explained,
-            "skipped_below_min_examples": asked - len(explainable),
+            "failed": sum(map(after.is_tried, work.explainable)) - n_explained,
+            "skipped_below_min_examples": asked - len(work.explainable),
             "rows_of_selection": len(after.of_selection),
             **written.usage,
         },
     )
+
+
+class _Work(NamedTuple):
+    """What there is to do, by what was stored when it was made."""
+
+    outcomes: Outcomes
+    explainable: list[int]
+    pending: set[int]
+    """Latents without a text."""
+
+
+def _work(explainer: Explainer, terms: Terms, latents: Latents, outcomes: Outcomes) -> _Work:
+    explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
+    pending = {latent for latent in explainable if not outcomes.has_text(latent)}
+    return _Work(outcomes, explainable, pending)
 
 
 def requests_to_explain(  # noqa: PLR0917 - as `explain`
@@ -175,32 +199,22 @@ class _Written(NamedTuple):
     usage: dict[str, Fact]
 
 
-def _write(
-    explainer: Explainer, terms: Terms, pending: Collection[int], outcomes: Outcomes
-) -> _Written:
-    if isinstance(explainer, Asked):
-        return loop.run(_ask(explainer, terms, pending, outcomes))
+def _compute(explainer: Explainer, terms: Terms, work: _Work) -> _Written:
+    if not work.pending:
+        return _Written(0, Usage().facts() if isinstance(explainer, Asked) else {})
     assert isinstance(explainer, Computed), "there is no other kind that makes candidates"
-    return _Written(_compute(explainer, terms, pending, outcomes), {})
-
-
-def _compute(
-    explainer: Computed, terms: Terms, pending: Collection[int], outcomes: Outcomes
-) -> int:
-    if not pending:
-        return 0
     text_of, written = explainer.open(terms), 0
-    with _progress(terms, pending) as bar:
-        for records in batches(_records(terms, pending), CHUNK):
+    with _progress(terms, work.pending) as bar:
+        for records in batches(_records(terms, work.pending), CHUNK):
             rows = [
                 row
                 for record in records
-                for row in outcomes.news(record.latent, [_computed(record, text_of(record))])
+                for row in work.outcomes.news(record.latent, [_computed(record, text_of(record))])
             ]
             terms.lake.append(EXPLANATIONS, terms.keys, EXPLANATIONS.from_rows(rows))
             written += len(rows)
             bar.update(len(records))
-    return written
+    return _Written(written, {})
 
 
 def _computed(record: LatentRecord, text: str) -> Candidate:
@@ -208,11 +222,10 @@ def _computed(record: LatentRecord, text: str) -> Candidate:
     return Candidate(explanation, len(record.train))
 
 
-async def _ask(
-    explainer: Asked, terms: Terms, pending: Collection[int], outcomes: Outcomes
-) -> _Written:
-    if not pending:
+async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
+    if not (pending := work.pending):
         return _Written(0, Usage().facts())
+    outcomes = work.outcomes
     model, seed, written = terms.settings.explainer_model, terms.profile.run.seed, 0
     with _progress(terms, pending) as bar:
 

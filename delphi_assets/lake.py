@@ -7,6 +7,7 @@ Layout, under a local folder or an fsspec URL:
     manifests/runs/<run>.json                         the configuration a run name stands for
     coders/run=<run>/<hookpoint>/                     coders trained here, in sparsify's layout
     batches/run=<run>/                                batches on their way (`llm.batch_store`)
+    claims/run=<run>/                                 locks of those who ask (`llm.locks`)
     staging/                                          files being written, never read
 
 Two ways to write, neither of which ever touches a file that somebody may be reading:

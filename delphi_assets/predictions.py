@@ -11,17 +11,20 @@ arrive.
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from delphi_assets import database
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake import Lake
+from delphi_assets.llm import locks
 from delphi_assets.llm.estimates import STAND_IN, Planned, drawn
+from delphi_assets.llm.keys import check_model
 from delphi_assets.records import example_files
 from delphi_assets.scorers import registry
 from delphi_assets.scorers.explained import Explained, stored_explanations
 from delphi_assets.scorers.judged import judge
 from delphi_assets.scorers.questions import by_latent, questions, read_work
-from delphi_assets.scorers.scorer import SHUFFLED, Asked, Windows
+from delphi_assets.scorers.scorer import SHUFFLED, Asked, Scorer, Windows
 from delphi_assets.scorers.scoring import Scoring
 from delphi_assets.scorers.settled import Settled
 from delphi_assets.scorers.tasks import NONE, Task, n_without_other, plan
@@ -46,27 +49,25 @@ def score(  # noqa: PLR0917 - the stages' contract
     tasks with no other text to shuffle in, tasks done now, rows of this selection and those that
     failed, and what the LLM calls came to. Raises `NotReadyError` without explanations (where a
     scorer needs them) or examples, `SettingError` for a scorer that is not known or cannot work
-    with these settings, and when the LLM's key or model is refused; rows written so far stay.
+    with these settings, and when the LLM's key is missing or refused, or its model; rows written so
+    far stay. While another process asks about the hookpoint, waits for it to end.
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
-    windows = _windows(scoring, latents)
-    scorers = [registry.make(name, scoring) for name in settings.scorers]
-    stored: list[Explained] = []
-    if any(scorer.needs_explanation for scorer in scorers):
-        stored = stored_explanations(scoring, explainer or profile.explain.explainer)
-    settled = Settled(scoring)
-    planned = list(plan(windows.keys(), stored, scorers, settings.controls, scoring.seed))
-    tasks = _with_begun(planned, settled, stored, latents, windows)
-    pending = settled.pending(tasks, windows)
-    wanted = settled.wanted(pending, latents)
-    done = judge(scoring, wanted, settled)
-    unread = [
-        one
-        for one in stored
-        if not all(scorer.judge.reads(one) for scorer in scorers if scorer.needs_explanation)
-    ]
+    explainer = explainer or profile.explain.explainer
+    work = _work(scoring, latents, explainer)
+    if any(isinstance(task.scorer.judge, Asked) for task in work.wanted):
+        check_model(profile.llm, "score.scorer_model", settings.scorer_model)
+        with locks.asking(lake, "predictions", scoring.keys) as waited:
+            if waited:
+                work = _work(scoring, latents, explainer)
+            done = judge(scoring, work.wanted, work.settled)
+    else:
+        done = judge(scoring, work.wanted, work.settled)
+    stored, tasks = work.stored, work.tasks
+    judges = [scorer.judge for scorer in work.scorers if scorer.needs_explanation]
+    unread = [one for one in stored if not all(each.reads(one) for each in judges)]
     summary = {name: int(str(n)) for name, n in scoring.query("predictions/summary")[0].items()}
     explained = {one.latent for one in stored}
     return StageReport(
@@ -82,16 +83,46 @@ def score(  # noqa: PLR0917 - the stages' contract
                 }
             ),
             "explanations_the_judge_cannot_read": len(unread),
-            "latents_without_explanation": len(windows.keys() - explained) if stored else 0,
-            **_floors(settings, planned),
+            "latents_without_explanation": len(work.windows.keys() - explained) if stored else 0,
+            **_floors(settings, work.planned),
             "tasks_done_now": done.tasks,
-            "tasks_there_already": len(tasks) - done.tasks - (len(pending) - len(wanted)),
+            "tasks_there_already": len(tasks) - done.tasks - work.n_unwanted,
             "rows_of_selection": summary["n_of_selection"],
             "failed_predictions": summary["n_failed"],
             "predictions_without_probability": summary["n_without_probability"],
             **done.usage,
         },
     )
+
+
+class _Work(NamedTuple):
+    """What there is to judge, by what was stored when it was made."""
+
+    scorers: list[Scorer[Any]]
+    windows: dict[int, Windows]
+    stored: list[Explained]
+    planned: list[Task]
+    tasks: list[Task]
+    settled: Settled
+    wanted: list[Task]
+    """Tasks that may have work left and are asked for."""
+    n_unwanted: int
+    """Tasks that may have work left and are not asked for."""
+
+
+def _work(scoring: Scoring, latents: Latents, explainer: str) -> _Work:
+    settings, windows = scoring.settings, _windows(scoring, latents)
+    scorers = [registry.make(name, scoring) for name in settings.scorers]
+    stored: list[Explained] = []
+    if any(scorer.needs_explanation for scorer in scorers):
+        stored = stored_explanations(scoring, explainer)
+    settled = Settled(scoring)
+    planned = list(plan(windows.keys(), stored, scorers, settings.controls, scoring.seed))
+    tasks = _with_begun(planned, settled, stored, latents, windows)
+    pending = settled.pending(tasks, windows)
+    wanted = settled.wanted(pending, latents)
+    unwanted = len(pending) - len(wanted)
+    return _Work(scorers, windows, stored, planned, tasks, settled, wanted, unwanted)
 
 
 def requests_to_score(  # noqa: PLR0917 - as `score`
