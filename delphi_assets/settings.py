@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar, get_args, get_origin
 
@@ -21,7 +21,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
+from delphi_assets import key_shapes
 from delphi_assets.errors import SettingError
 from delphi_assets.scorers import registry
 
@@ -43,16 +45,53 @@ NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "
 S = TypeVar("S", bound=BaseModel)
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+_LONGEST_NAME = 200
+"""Characters of a name that becomes part of a folder's, which systems limit to 255 bytes."""
+
+LONGEST_CONTEXT = 2**20
+"""Tokens that a context may have."""
+MOST_SHARDS = 100_000
+"""Token shards that a run may have: each is a partition of Dagster, numbered in five digits."""
+LAST_LATENT = 2**31 - 1
+"""Largest number that a latent can have, which is stored in 32 bits."""
+
+_A_DAY = 86_400
+_LONGEST_LISTED = 4_096
+_LONGEST_TEXT = 4_096
+_SHOWN_CHARACTERS, _SHOWN_NAMES = 200, 20
+_MOST = 2**31 - 1
+_MOST_EXAMPLES = 1_000_000
+_LEAST_SHARE, _LARGEST_SHARE = 1e-6, 1_000_000
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+class _Settings(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+    )
+
+
+class _Section(_Settings):
+    @field_validator("*", mode="before")
+    @classmethod
+    def _can_be_stored(cls, given: object) -> object:
+        """Refuse, in any setting, numbers and texts that nothing further on can hold."""
+        for value in _scalars(given):
+            _check_scalar(value)
+        # Negative zero is another number wherever settings are hashed as text.
+        return 0.0 if isinstance(given, float) and given == 0 else given
 
 
 class RunSettings(_Section):
     """What the run is called and where its tables live."""
 
-    name: str = Field(pattern=_NAME, description="name of this configuration in the lake")
+    name: str = Field(
+        pattern=_NAME,
+        max_length=_LONGEST_NAME,
+        description="name of this configuration in the lake",
+    )
     lake: str = Field("lake", description="folder or object-store URL of the lake")
     seed: int = Field(22, ge=0, description="seed of every draw and of the SAE's training")
 
@@ -81,6 +120,7 @@ class CorpusSettings(_Section):
     shuffle_buffer: int = Field(
         0,
         ge=0,
+        le=_MOST,
         description="documents held at a time, the next one drawn from them by run.seed; 0 keeps "
         "the corpus's order",
     )
@@ -90,8 +130,8 @@ class CacheSettings(_Section):
     """How activations are cached."""
 
     n_tokens: int = Field(10_000_000, gt=0, description="tokens to run through the model")
-    cache_ctx_len: int = Field(256, gt=1, description="tokens in a context")
-    batch_size: int = Field(8, gt=0, description="contexts in a forward pass")
+    cache_ctx_len: int = Field(256, gt=1, le=LONGEST_CONTEXT, description="tokens in a context")
+    batch_size: int = Field(8, gt=0, le=65_536, description="contexts in a forward pass")
     hookpoints: tuple[str, ...] = Field(
         strict=False,
         min_length=1,
@@ -107,10 +147,13 @@ class CacheSettings(_Section):
     shard_tokens: int = Field(
         262_144, gt=0, lt=2**31, description="tokens in a shard: the unit of resuming and backfill"
     )
-    n_buckets: int = Field(16, gt=0, description="latent ranges a hookpoint is split into")
+    n_buckets: int = Field(
+        16, gt=0, le=65_536, description="latent ranges a hookpoint is split into"
+    )
     buffer_mib: int = Field(
         128,
         ge=64,
+        le=2**20,
         description="MiB that activations on their way to disk may take, all hookpoints together",
     )
 
@@ -136,12 +179,14 @@ class CoderSettings(_Section):
         description="sparsify transcoder trained before February 2025: subtract b_dec from its "
         "input too",
     )
-    expansion_factor: int = Field(8, gt=0, description="trained coder: latents per input dimension")
-    k: int = Field(32, gt=0, description="trained coder: active latents a token")
+    expansion_factor: int = Field(
+        8, gt=0, le=65_536, description="trained coder: latents per input dimension"
+    )
+    k: int = Field(32, gt=0, le=_MOST, description="trained coder: active latents a token")
     train_tokens: int = Field(200_000, gt=0, description="trained coder: tokens to train on")
-    epochs: int = Field(4, gt=0, description="trained coder: passes over those tokens")
-    train_batch: int = Field(2_048, gt=0, description="trained coder: tokens in a step")
-    lr: float = Field(2e-3, gt=0, description="trained coder: peak learning rate of Adam")
+    epochs: int = Field(4, gt=0, le=100_000, description="trained coder: passes over those tokens")
+    train_batch: int = Field(2_048, gt=0, le=2**24, description="trained coder: tokens in a step")
+    lr: float = Field(2e-3, gt=0, le=100, description="trained coder: peak learning rate of Adam")
 
     @model_validator(mode="after")
     def _named_coders_exist(self) -> Self:
@@ -168,27 +213,45 @@ class NeighbourSettings(_Section):
         description="by what: co-occurrence (tokens on which both fire), decoder or encoder "
         "(cosine of weight rows)",
     )
-    n_neighbours: int = Field(250, ge=1, description="neighbours a latent, the nearest first")
+    n_neighbours: int = Field(
+        250, ge=1, le=_MOST_EXAMPLES, description="neighbours a latent, the nearest first"
+    )
 
 
 class SelectionSettings(_Section):
     """Which windows represent a latent."""
 
-    name: str = Field("default", pattern=_NAME, description="name of this selection in the lake")
+    name: str = Field(
+        "default",
+        pattern=_NAME,
+        max_length=_LONGEST_NAME,
+        description="name of this selection in the lake",
+    )
     latents: str = Field("all", description="latents to select for, e.g. '0-4, 17', or all")
     seed: int | None = Field(
         None, ge=0, description="seed of the draws; that of the run unless given"
     )
-    example_ctx_len: int = Field(32, gt=0, description="tokens in a window")
-    min_examples: int = Field(200, gt=0, description="fewest windows of an explained latent")
-    max_examples: int = Field(10_000, gt=0, description="strongest windows considered")
-    n_examples_train: int = Field(40, ge=1, description="windows for the explainer")
-    n_examples_test: int = Field(50, ge=0, description="activating windows for the scorers")
-    n_non_activating: int = Field(50, ge=0, description="non-activating windows for the scorers")
-    n_non_activating_train: int = Field(
-        0, ge=0, description="non-activating windows for the explainer, from the same sources"
+    example_ctx_len: int = Field(32, gt=0, le=LONGEST_CONTEXT, description="tokens in a window")
+    min_examples: int = Field(
+        200, gt=0, le=_MOST, description="fewest windows of an explained latent"
     )
-    n_quantiles: int = Field(10, gt=0, description="rank bins")
+    max_examples: int = Field(10_000, gt=0, le=_MOST, description="strongest windows considered")
+    n_examples_train: int = Field(
+        40, ge=1, le=_MOST_EXAMPLES, description="windows for the explainer"
+    )
+    n_examples_test: int = Field(
+        50, ge=0, le=_MOST_EXAMPLES, description="activating windows for the scorers"
+    )
+    n_non_activating: int = Field(
+        50, ge=0, le=_MOST_EXAMPLES, description="non-activating windows for the scorers"
+    )
+    n_non_activating_train: int = Field(
+        0,
+        ge=0,
+        le=_MOST_EXAMPLES,
+        description="non-activating windows for the explainer, from the same sources",
+    )
+    n_quantiles: int = Field(10, gt=0, le=10_000, description="rank bins")
     train_type: Sampler = Field("quantiles", description="sampler of the train windows")
     test_type: Literal["quantiles", "activations"] = Field(
         "quantiles",
@@ -218,9 +281,10 @@ class SelectionSettings(_Section):
         shares = {given: 1.0} if isinstance(given, str) else given
         if not isinstance(shares, dict) or not shares or not all(map(_is_share, shares.items())):
             raise ValueError(
-                f"selection.non_activating_source = {given!r}; expected one of "
+                f"selection.non_activating_source = {_shown(given)}; expected one of "
                 f"{list(get_args(NonActivatingSource))}, or a table of some of them with shares "
-                "above 0, such as { random = 0.5, co-occurrence = 0.5 }"
+                f"from {_LEAST_SHARE} to {_LARGEST_SHARE}, such as "
+                "{ random = 0.5, co-occurrence = 0.5 }"
             )
         total = sum(shares.values())
         # What is normalized already stays as it is, to the last bit.
@@ -266,13 +330,14 @@ class ExplainSettings(_Section):
         None, description="folder of prompt files that stand in for shipped ones of the same name"
     )
     candidates_by: str = Field("default", description="best_of_k: explainer of the candidates")
-    k: int = Field(5, ge=1, description="best_of_k: candidates a latent")
+    k: int = Field(5, ge=1, le=1_000, description="best_of_k: candidates a latent")
     candidate_temperature: float = Field(
-        0.7, gt=0, description="best_of_k: sampling temperature of the candidates"
+        0.7, gt=0, le=100, description="best_of_k: sampling temperature of the candidates"
     )
     quick_windows: int = Field(
         5,
         ge=1,
+        le=10_000,
         description="best_of_k: train windows of each kind, firing and silent, held out of the "
         "prompt to choose by",
     )
@@ -304,7 +369,7 @@ class ScoreSettings(_Section):
     scorer_model: str = Field(
         "lexical", description="LiteLLM model string of the judge, or lexical"
     )
-    num_examples_per_scorer_prompt: int = Field(5, gt=0, description="examples a prompt")
+    num_examples_per_scorer_prompt: int = Field(5, gt=0, le=10_000, description="examples a prompt")
     log_prob: bool = Field(False, description="ask for log-probabilities, giving probabilities")
     controls: tuple[Control, ...] = Field(
         (),
@@ -326,10 +391,13 @@ class ScoreSettings(_Section):
         description="intruder: a non-activating window, or (internal) one from another quantile",
     )
     intruder_windows: int = Field(
-        5, ge=3, description="intruder: windows in a question, the odd one among them"
+        5, ge=3, le=1_000, description="intruder: windows in a question, the odd one among them"
     )
     discrimination_alternatives: int = Field(
-        4, ge=1, description="discrimination: explanations of neighbours beside the own one"
+        4,
+        ge=1,
+        le=1_000,
+        description="discrimination: explanations of neighbours beside the own one",
     )
     embedding_model: str = Field(
         EMBEDDED_ENCODER,
@@ -370,35 +438,40 @@ class ServerSettings(_Section):
     """Where one model is and how much of it may be asked; what is not given is as in [llm]."""
 
     api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
-    max_concurrent: int | None = Field(None, gt=0, description="requests in flight")
-    requests_per_minute: float | None = Field(None, gt=0, description="most requests a minute")
-    tokens_per_minute: float | None = Field(None, gt=0, description="most tokens a minute")
+    max_concurrent: int | None = Field(None, gt=0, le=10_000, description="requests in flight")
+    requests_per_minute: float | None = Field(None, ge=0.001, description="most requests a minute")
+    tokens_per_minute: float | None = Field(None, ge=0.001, description="most tokens a minute")
 
 
 class LLMSettings(_Section):
     """How LLMs are called. Keys come from the environment, never from a profile."""
 
     api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
-    max_concurrent: int = Field(10, gt=0, description="requests in flight")
+    max_concurrent: int = Field(10, gt=0, le=10_000, description="requests in flight")
     processes: int = Field(
-        1, gt=0, description="processes that make calls, some 150 a second each; 1: this one alone"
+        1,
+        gt=0,
+        le=1_024,
+        description="processes that make calls, some 150 a second each; 1: this one alone",
     )
     requests_per_minute: float | None = Field(
-        None, gt=0, description="most requests a minute to a model, retries among them"
+        None, ge=0.001, description="most requests a minute to a model, retries among them"
     )
     tokens_per_minute: float | None = Field(
-        None, gt=0, description="most tokens a minute to and from a model"
+        None, ge=0.001, description="most tokens a minute to and from a model"
     )
-    timeout: float = Field(120.0, gt=0, description="seconds until a request is given up")
-    max_retries: int = Field(5, ge=0, description="retries of what can be retried")
+    timeout: float = Field(
+        120.0, gt=0, le=_A_DAY, description="seconds until a request is given up"
+    )
+    max_retries: int = Field(5, ge=0, le=1_000, description="retries of what can be retried")
     max_failures_in_a_row: int = Field(
         100,
         gt=0,
         description="questions of a model, none answered between them, whose every try was lost "
         "or broken, at which a stage stops; not for batches",
     )
-    max_tokens: int = Field(1_000, gt=0, description="longest answer in tokens")
-    temperature: float = Field(0.0, ge=0, description="sampling temperature")
+    max_tokens: int = Field(1_000, gt=0, le=10_000_000, description="longest answer in tokens")
+    temperature: float = Field(0.0, ge=0, le=100, description="sampling temperature")
     json_schema: bool = Field(
         False, description="ask the server to hold answers to a JSON schema, where it can"
     )
@@ -420,8 +493,10 @@ class LLMSettings(_Section):
     batch_size: int = Field(
         5_000, gt=0, le=50_000, description="batch: requests in a batch, held in memory until then"
     )
-    batches: int = Field(4, gt=0, description="batch: batches that are open at a time")
-    batch_poll: float = Field(60.0, gt=0, description="batch: seconds between looks at a batch")
+    batches: int = Field(4, gt=0, le=1_000, description="batch: batches that are open at a time")
+    batch_poll: float = Field(
+        60.0, gt=0, le=_A_DAY, description="batch: seconds between looks at a batch"
+    )
     models: dict[str, ServerSettings] = Field(
         {}, description="what differs for a model, by its LiteLLM model string"
     )
@@ -439,7 +514,7 @@ class LLMSettings(_Section):
         return self.batch_size * self.batches if self.batch else 2 * self.max_concurrent
 
 
-class Profile(_Section):
+class Profile(_Settings):
     """Everything a run needs to know."""
 
     run: RunSettings
@@ -472,6 +547,12 @@ class Profile(_Section):
                 f"cache.shard_tokens = {self.cache.shard_tokens} is not a multiple of "
                 f"cache.cache_ctx_len = {context}; expected for example "
                 f"{max(1, self.cache.shard_tokens // context) * context}"
+            )
+        if self.n_shards > MOST_SHARDS:
+            raise ValueError(
+                f"cache.n_tokens = {self.cache.n_tokens} is {self.n_shards} shards of "
+                f"cache.shard_tokens = {self.cache.shard_tokens}; expected at most {MOST_SHARDS}: "
+                "make shards larger"
             )
         if len(set(self.cache.hookpoints)) < len(self.cache.hookpoints):
             raise ValueError(
@@ -601,13 +682,13 @@ def parse_latents(text: str) -> Latents:
         return Latents(())
     ranges = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
         if match is None:
             raise SettingError(
-                f"latents = {text!r}: {part.strip()!r} is not a latent or a range; "
+                f"latents = {_shown(text)}: {_shown(part.strip())} is not a latent or a range; "
                 "expected for example '0-4' or '0-4, 17' (ends inclusive), or 'all'."
             )
-        start, end = int(match[1]), int(match[2] or match[1])
+        start, end = (_latent(number, text) for number in (match[1], match[2] or match[1]))
         if end < start:
             raise SettingError(
                 f"latents = {text!r}: {part.strip()!r} ends before it starts; "
@@ -617,12 +698,22 @@ def parse_latents(text: str) -> Latents:
     return Latents(tuple(ranges))
 
 
+def _latent(digits: str, text: str) -> int:
+    """A number as it stands in `text`; raises `SettingError` for one that no latent has."""
+    if len(digits.lstrip("0")) > len(str(LAST_LATENT)) or int(digits) > LAST_LATENT:
+        raise SettingError(
+            f"latents = {_shown(text)}: {_shown(digits)} is no number of a latent; expected at "
+            f"most {LAST_LATENT}."
+        )
+    return int(digits)
+
+
 def parse_wanted(text: str) -> Latents:
     """As `parse_latents`, and `"next 1000"` or `"failed"` of what a stage has to do."""
     if text.strip().lower() == "failed":
         return Latents((), failed=True)
-    if match := re.fullmatch(r"\s*next\s+([\d,_]+)\s*", text, re.IGNORECASE):
-        count = int(re.sub("[,_]", "", match[1]) or 0)
+    if match := re.fullmatch(r"\s*next\s+([0-9,_]+)\s*", text, re.IGNORECASE):
+        count = _latent(re.sub("[,_]", "", match[1]) or "0", text)
         if count == 0:
             raise SettingError(f"latents = {text!r}; expected at least 'next 1'.")
         return Latents((), next=count)
@@ -636,10 +727,11 @@ def _hookpoint_problem(hookpoint: str, coder: CoderSettings) -> str | None:
     """What is wrong with a hookpoint's name, None when nothing is."""
     module, at, named = hookpoint.partition("@")
     pattern = _NAME.replace("[A-Za-z0-9]", "[.A-Za-z0-9]", 1)
-    if not re.fullmatch(pattern, module) or "..." in hookpoint:
+    if not re.fullmatch(pattern, module) or "..." in hookpoint or len(hookpoint) > _LONGEST_NAME:
         return (
-            f"cache.hookpoints holds {hookpoint!r}; expected a module name such as 'layers.10' or "
-            "'layers.10.mlp', with '@' and the name of a coder behind it where it has several"
+            f"cache.hookpoints holds {_shown(hookpoint)}; expected a module name such as "
+            "'layers.10' or 'layers.10.mlp', with '@' and the name of a coder behind it where it "
+            f"has several, of at most {_LONGEST_NAME} characters"
         )
     if at and named not in coder.sparse_models:
         return (
@@ -659,18 +751,19 @@ def profile_path(name: str | None = None) -> Path:
 
     Raises `SettingError` when there is no such file.
     """
-    wanted = name or os.environ.get(PROFILE_VARIABLE) or "demo"
+    wanted = str(name or os.environ.get(PROFILE_VARIABLE) or "demo")
     here = Path(__file__).parent
     shipped = [
         folder for folder in (here / "profiles", here.parent / "profiles") if folder.is_dir()
     ]
     for candidate in (Path(wanted), *(folder / f"{wanted}.toml" for folder in shipped)):
-        if candidate.is_file():
+        # Path.is_file raises for names that no file can have.
+        if os.path.isfile(candidate):
             return candidate
     known = sorted(path.stem for folder in shipped for path in folder.glob("*.toml"))
     raise SettingError(
-        f"profile {wanted!r} is neither a file nor a shipped profile; expected a path to a TOML "
-        f"file or one of {known}{_nearest(wanted, known)}."
+        f"profile {_shown(wanted)} is neither a file nor a shipped profile; expected a path to a "
+        f"TOML file or one of {known}{_nearest(wanted, known)}."
     )
 
 
@@ -678,9 +771,18 @@ def load_profile(name: str | None = None) -> Profile:
     """Read a profile (see `profile_path`); the environment may move its lake."""
     path = profile_path(name)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingError(f"profile {path} is not TOML: {error}.") from error
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SettingError(f"profile {path} cannot be read ({error}); expected a file.") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(
+            f"profile {path} is not UTF-8 ({error.reason}: {error.object[error.start]:#04x} at "
+            f"byte {error.start}); save it as UTF-8."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        # Besides what tomllib refuses: integers of thousands of digits, brackets in brackets.
+        why = key_shapes.masked(str(error))
+        raise SettingError(f"profile {path} is not TOML: {why}.") from error
     profile = parse_profile(raw, origin=str(path))
     if lake := os.environ.get(LAKE_VARIABLE):
         profile = profile.model_copy(update={"run": profile.run.model_copy(update={"lake": lake})})
@@ -756,8 +858,9 @@ def check_selection(selection: SelectionSettings, cache_ctx_len: int) -> None:
 
 def _is_share(item: tuple[object, object]) -> bool:
     source, share = item
-    is_number = isinstance(share, int | float) and not isinstance(share, bool)
-    return source in get_args(NonActivatingSource) and is_number and 0 < share < float("inf")  # type: ignore[operator]
+    if not isinstance(share, int | float) or isinstance(share, bool):
+        return False
+    return source in get_args(NonActivatingSource) and _LEAST_SHARE <= share <= _LARGEST_SHARE
 
 
 def _window_problem(selection: SelectionSettings, cache_ctx_len: int) -> str | None:
@@ -765,32 +868,84 @@ def _window_problem(selection: SelectionSettings, cache_ctx_len: int) -> str | N
         return None
     return (
         f"selection.example_ctx_len = {selection.example_ctx_len} does not divide "
-        f"cache.cache_ctx_len = {cache_ctx_len}; expected one of {_divisors(cache_ctx_len)}"
+        f"cache.cache_ctx_len = {cache_ctx_len}; expected a divisor of it, one of "
+        f"{_divisors(cache_ctx_len)}"
     )
+
+
+def _scalars(given: object) -> Iterator[object]:
+    """Texts and numbers in a setting; those of a section in it check themselves."""
+    if isinstance(given, dict):
+        for name, value in given.items():
+            yield name
+            if not isinstance(value, dict):
+                yield from _scalars(value)
+    elif isinstance(given, list | tuple):
+        for value in given:
+            yield from _scalars(value)
+    else:
+        yield given
+
+
+def _check_scalar(value: object) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise PydanticCustomError("too_large", "expected a number of 64 bits")
+    if not isinstance(value, str):
+        return
+    if key_shapes.KEY.search(value):
+        raise PydanticCustomError("holds_a_key", "")
+    if "\0" in value or len(value) > _LONGEST_TEXT or not _is_unicode(value):
+        raise PydanticCustomError(
+            "no_text",
+            "expected a text of at most {most} characters, without NUL and halves of characters",
+            {"most": _LONGEST_TEXT},
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no half of a pair (a surrogate) stands alone in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked(model: type[S], raw: dict[str, object], origin: str) -> S:
     try:
         return model.model_validate(raw)
-    except ValidationError as error:
-        problems = "\n".join(f"  - {_problem(model, problem)}" for problem in error.errors())
-        raise SettingError(f"{origin} has settings that cannot be used:\n{problems}") from error
+    except (ValidationError, RecursionError) as error:
+        found = error.errors() if isinstance(error, ValidationError) else []
+        problems = [f"  - {_problem(model, problem)}" for problem in found]
+        listed = "\n".join(problems or ["  - tables are nested too deep; expected sections"])
+        text = _scrubbed(f"{origin} has settings that cannot be used:\n{listed}")
+        # pydantic's own error would show a key that was typed as the name of a setting.
+        raise SettingError(text) from None
+
+
+def _scrubbed(text: str) -> str:
+    """`text` without keys: those of the environment, and what looks like one."""
+    from delphi_assets.llm.secrets import Scrubber
+
+    return key_shapes.masked(Scrubber()(text))
 
 
 def _problem(model: type[BaseModel], problem: object) -> str:
     """One line for one of pydantic's errors."""
     assert isinstance(problem, dict)
-    where = ".".join(str(part) for part in problem["loc"])
+    where = _shortened(".".join(map(str, problem["loc"])))
     kind, message = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
     is_number = isinstance(problem["input"], int | float)
-    name = where.rsplit(".", 1)[-1]
-    if not is_number and re.search("key|token$|secret|password", name, re.IGNORECASE):
+    # The setting and its section, not what stands between: a model may be named after keys.
+    names = [str(problem["loc"][end]) for end in (0, -1)] if problem["loc"] else []
+    named = any(map(key_shapes.is_named_like_a_key, names))
+    if kind == "holds_a_key" or (named and not is_number):
         return (
             f"{where}: keys do not belong in a profile; set them in the environment under the name "
             "LiteLLM documents, e.g. OPENROUTER_API_KEY"
         )
     # An address, or a text under a misspelt name, may carry a password.
-    shown = "..." if where.startswith("llm.") and not is_number else repr(problem["input"])
+    shown = "..." if where.startswith("llm.") and not is_number else _shown(problem["input"])
     if kind == "extra_forbidden":
         valid = _names(model, tuple(problem["loc"][:-1]))
         return (
@@ -802,6 +957,23 @@ def _problem(model: type[BaseModel], problem: object) -> str:
     if kind == "value_error":
         return message
     return f"{where} = {shown}: {message} ({_description(model, tuple(problem['loc']))})"
+
+
+def _shown(value: object) -> str:
+    """A value in an error: what is long is cut, and of a table only the names are shown."""
+    if isinstance(value, dict):
+        names = ", ".join(_shortened(str(name)) for name in list(value)[:_SHOWN_NAMES])
+        return key_shapes.masked(f"a table of {names or 'nothing'}")
+    if isinstance(value, list | tuple):
+        more = ", ..." if len(value) > _SHOWN_NAMES else ""
+        return f"[{', '.join(map(_shown, value[:_SHOWN_NAMES]))}{more}]"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    return key_shapes.masked(_shortened(repr(value)))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def _section(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
@@ -834,4 +1006,6 @@ def _nearest(name: str, valid: list[str]) -> str:
 
 
 def _divisors(number: int) -> list[int]:
-    return [divisor for divisor in range(1, number + 1) if number % divisor == 0]
+    """Those up to the longest window that anybody reads, and the number itself."""
+    small = range(1, min(number, _LONGEST_LISTED) + 1)
+    return sorted({*(divisor for divisor in small if number % divisor == 0), number})

@@ -1,6 +1,10 @@
 """Profiles: what is refused, and whether the refusal helps."""
 
+import math
+import os
+import time
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -9,11 +13,13 @@ from delphi_assets.errors import SettingError
 from delphi_assets.settings import (
     Profile,
     SelectionSettings,
+    check_selection,
     load_profile,
     module_of,
     override,
     parse_latents,
     parse_profile,
+    parse_wanted,
 )
 
 
@@ -238,3 +244,169 @@ def test_odd_selections_are_refused(change: dict[str, object]) -> None:
     (name,) = change
     with pytest.raises(SettingError, match=f"{name}"):
         override(SelectionSettings(), "launch", **change)
+
+
+def test_windows_that_do_not_divide_a_huge_context_are_refused_at_once() -> None:
+    started = time.perf_counter()
+    with pytest.raises(SettingError, match="does not divide"):
+        check_selection(SelectionSettings(), 1_000_000_007)
+    with pytest.raises(SettingError, match="1000000007"):
+        parse_profile(raw(cache={"cache_ctx_len": 1_000_000_007, "shard_tokens": 1_000_000_007}))
+    assert time.perf_counter() - started < 2
+
+
+def _numbers() -> list[tuple[str, str]]:
+    return [
+        (section, name)
+        for section, field in Profile.model_fields.items()
+        for name, setting in field.annotation.model_fields.items()  # type: ignore[union-attr]
+        if any(kind in str(setting.annotation) for kind in ("int", "float"))
+    ]
+
+
+@pytest.mark.parametrize(("section", "name"), _numbers())
+def test_no_setting_takes_a_number_that_nothing_can_hold(section: str, name: str) -> None:
+    for odd in (10**400, -(10**400), math.inf, -math.inf, math.nan, 2**63, -(2**63) - 1):
+        with pytest.raises(SettingError, match=rf"{section}\.{name}"):
+            parse_profile(raw(**{section: {name: odd}}))
+    # Digits of such a number may not even be printed.
+    with pytest.raises(SettingError, match=rf"{section}\.{name}"):
+        parse_profile(raw(**{section: {name: 1 << 100_000}}))
+
+
+def test_shares_are_numbers_that_can_be_added() -> None:
+    for odd in (1e308, 10**400, math.nan, 5e-324, -0.0):
+        shares = {"random": odd, "co-occurrence": odd}
+        with pytest.raises(SettingError, match=r"selection\.non_activating_source"):
+            parse_profile(raw(selection={"non_activating_source": shares}))
+
+
+def test_negative_zero_is_zero() -> None:
+    """Hashes of questions are over the settings as text."""
+    temperature = parse_profile(raw(llm={"temperature": -0.0})).llm.temperature
+    assert math.copysign(1, temperature) == 1
+
+
+def test_more_shards_than_can_be_numbered_are_refused() -> None:
+    with pytest.raises(SettingError, match="make shards larger"):
+        parse_profile(raw(cache={"n_tokens": 10**15}))
+
+
+KEYS = [
+    "sk-or-v1-0123456789abcdef0123456789abcdef",
+    "sk-proj-aB3dE5gH7jK9mN1pQ3sTuV",
+    "hf_AbCdEfGhIj1KlMnOpQrStUvWx",
+    "AIzaSyA1bC2dE3fG4hI5jK6lM7nO8pQ9rS0tUvW",
+    "AKIAIOSFODNN7EXAMPLE",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"name": "KEY"}},
+        {"model": {"nmae": "KEY"}},
+        {"run": {"name": "KEY"}},
+        {"run": {"lake": "KEY"}},
+        {"run": {"KEY": 1}},
+        {"cache": {"hookpoints": ["layers.1", "KEY"]}},
+        {"cache": {"n_tokens": "KEY"}},
+        {"coder": {"sparse_models": {"KEY": "c"}}},
+        {"explain": {"latents": "KEY", "explainer": "lexical"}},
+        {"explain": {"explainer_model": "openai/KEY", "explainer": "default"}},
+        {"score": {"scorers": ["KEY"]}},
+        {"selection": {"non_activating_source": "KEY"}},
+        {"selection": {"non_activating_source": {"KEY": 1.0}}},
+        {"llm": {"models": {"openai/KEY": {"timeout": 3}}}},
+        {"openai": {"api_key": "KEY"}},
+        {"keys": {"openai": "KEY"}},
+    ],
+)
+def test_a_key_in_a_wrong_setting_is_refused_and_not_shown(
+    key: str, changes: dict[str, Any]
+) -> None:
+    def keyed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {keyed(name): keyed(held) for name, held in value.items()}
+        if isinstance(value, list):
+            return [keyed(held) for held in value]
+        return value.replace("KEY", key) if isinstance(value, str) else value
+
+    with pytest.raises(SettingError) as refusal:
+        parse_profile(raw(**keyed(changes)))
+    assert key not in "".join(format_exception(refusal.value))
+
+
+def test_a_key_of_the_environment_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_PROVIDER_API_KEY", "hunter-two-three")
+    with pytest.raises(SettingError) as refusal:
+        parse_profile(raw(model={"dtype": "hunter-two-three"}))
+    assert "hunter" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["google/gemma-scope-2b-pt-res/layer_{layer}/width_16k/average_l0_71", "sk-learn/text-models"],
+)
+def test_names_of_models_are_no_keys(name: str) -> None:
+    assert parse_profile(raw(coder={"sparse_model": name})).coder.sparse_model == name
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud83d", "x" * 5_000])
+def test_texts_that_nothing_can_hold_are_refused(text: str) -> None:
+    for changes in (
+        {"model": {"name": text}},
+        {"corpus": {"dataset_repo": text}},
+        {"coder": {"sparse_models": {"wide": text}}},
+        {"cache": {"hookpoints": [text]}},
+        {"run": {"name": text}},
+    ):
+        with pytest.raises(SettingError) as refusal:
+            parse_profile(raw(**changes))
+        assert len(str(refusal.value)) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'[run]\nname = "caf\xe9"', "is not UTF-8"),
+        (b"\xff\xfe[\x00r\x00", "is not UTF-8"),
+        (b"a = " + b"[" * 100_000, "is not TOML"),
+        (b"a = " + b"9" * 5_000, "is not TOML"),
+        (b"a = " + b"{b=" * 100_000, "is not TOML"),
+        (b"[a" + b".a" * 100_000 + b"]\nb = 1", "cannot be used"),
+        (b"a = 0x" + b"f" * 50_000, "an integer of 200000 bits"),
+        (b"", "run is missing"),
+        (b"run = 1", "run = 1"),
+    ],
+)
+def test_a_file_that_is_no_profile_is_named(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingError, match="odd") as refusal:
+        load_profile(str(path))
+    assert told in str(refusal.value)
+
+
+def test_a_profile_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + Path("profiles/demo.toml").read_bytes())
+    assert load_profile(str(path)).run.name == "demo"
+
+
+def test_what_is_no_file_is_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for odd in (str(tmp_path), "x" * 5_000, os.fsdecode(b"\xff")):
+        monkeypatch.setenv("DELPHI_ASSETS_PROFILE", odd)
+        with pytest.raises(SettingError, match="neither a file nor a shipped profile"):
+            load_profile()
+    with pytest.raises(SettingError, match="neither a file nor a shipped profile"):
+        load_profile("a\0b")
+
+
+@pytest.mark.parametrize(
+    "text", ["0-99999999999", "9" * 5_000, "next " + "9" * 5_000, "0-\u0663", "\u0663"]
+)
+def test_numbers_that_no_latent_has_are_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="latents = "):
+        parse_wanted(text)

@@ -11,6 +11,7 @@ from typing import Any
 
 from delphi_assets.coders.files import read_json
 from delphi_assets.errors import DataError
+from delphi_assets.settings import LONGEST_CONTEXT
 
 _TEXTS = ("dataset_repo", "dataset_split", "dataset_name", "dataset_column", "dataset_row")
 _NUMBERS = ("batch_size", "cache_ctx_len", "ctx_len", "n_tokens", "n_splits")
@@ -50,6 +51,10 @@ def read_cache_config(path: Path) -> CacheConfig:
     for key, value in (("cache_ctx_len", length), ("model_name", raw.get("model_name"))):
         if value is None:
             raise DataError(f"{path} has no {key}; expected the settings that Delphi writes.")
+    if length > LONGEST_CONTEXT:
+        raise DataError(
+            f"{path} says cache_ctx_len = {length}; expected at most {LONGEST_CONTEXT}."
+        )
     return CacheConfig(
         dataset_repo=raw.get("dataset_repo") or "unknown",
         dataset_split=raw.get("dataset_split") or "train",
