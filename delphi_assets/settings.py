@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from delphi_assets import key_shapes
 from delphi_assets.errors import SettingError
+from delphi_assets.foreign_text import clean_text
 from delphi_assets.scorers import registry
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
@@ -50,8 +51,8 @@ _LONGEST_NAME = 200
 
 LONGEST_CONTEXT = 2**20
 """Tokens that a context may have."""
-MOST_SHARDS = 100_000
-"""Token shards that a run may have: each is a partition of Dagster, numbered in five digits."""
+MOST_SHARDS = 1_000_000
+"""Token shards that a run may have: each is a partition of Dagster, and a file of a hookpoint."""
 LAST_LATENT = 2**31 - 1
 """Largest number that a latent can have, which is stored in 32 bits."""
 
@@ -894,21 +895,12 @@ def _check_scalar(value: object) -> None:
         return
     if key_shapes.KEY.search(value):
         raise PydanticCustomError("holds_a_key", "")
-    if "\0" in value or len(value) > _LONGEST_TEXT or not _is_unicode(value):
+    if "\0" in value or len(value) > _LONGEST_TEXT or clean_text(value) != value:
         raise PydanticCustomError(
             "no_text",
             "expected a text of at most {most} characters, without NUL and halves of characters",
             {"most": _LONGEST_TEXT},
         )
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether no half of a pair (a surrogate) stands alone in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _checked(model: type[S], raw: dict[str, object], origin: str) -> S:
