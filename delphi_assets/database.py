@@ -2,29 +2,37 @@
 
 `connect(lake)` gives a connection with the views of `sql/views/` over a lake and those of
 `sql/scores/` over them. `query` and `execute` run one named statement with `$named` parameters.
-Nothing here builds SQL from strings.
+Nothing here builds SQL from strings, and nothing writes to the lake.
+
+Before the files of every table stands one without rows, with the columns of today: so a column that
+was added has its type, and is null in files from before it was there, and a table that has no file
+has no rows. It is beside the lake's own tables once somebody has written to the lake
+(`Lake.initialize`); for lakes of which that is not so one lies in a temporary folder.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from delphi_assets.errors import ConflictError, DataError, NotReadyError
-from delphi_assets.lake import Lake
-from delphi_assets.parquet import ROW_GROUP
-from delphi_assets.schema import TABLES
+from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.lake import Files, Lake, empty_file, pattern
+from delphi_assets.parquet import ROW_GROUP, HashedSink, write_rows
+from delphi_assets.schema import INTERMEDIATE, TABLES, Table
+from delphi_assets.storage import globbed
 
 MERGED_MEANWHILE = 0.1, 0.3, 1.0, 3.0, 10.0
 """Seconds after which a query is repeated whose files were merged (`llm.compaction`) while it read
 them. Their removal takes a while, and until it is done the next try may fail as well."""
 
 Parameter = str | int | float | bool | list[str] | list[int] | None
+"""Of a statement; `Files` reach `read_parquet` behind the file of their table without rows."""
 
 
 def sql_folder() -> Path:
@@ -58,24 +66,42 @@ def connect(
     `NotReadyError` when there is no lake at that place, `ConflictError` for one of another version.
     """
     lake = lake if isinstance(lake, Lake) else Lake(lake)
-    if not any(lake.exists(folder) for folder in ("manifests", *TABLES)):
+    if lake.version is None:
         raise NotReadyError(
             f"there is no lake at {lake.location('')!r}; check the path, or materialize the asset "
             "'contexts' into it first."
         )
-    if not lake.initialized():
-        lake.initialize()
     con = open_database(lake, threads=threads, memory_limit=memory_limit)
-    try:
-        for folder in ("macros", "views", "scores"):
-            for path in sorted((sql_folder() / folder).glob("*.sql")):
-                con.execute(path.read_text(encoding="utf-8"))
-    except duckdb.BinderException as error:
-        raise ConflictError(
-            f"the tables of {lake!r} are not those of this version ({error}); use the version "
-            "that wrote them, or another lake (run.lake)."
-        ) from error
+    files = {table.name: _patterns(lake, table) for table in TABLES.values()}
+    con.execute("set variable files = $files", {"files": files})
+    for folder in ("macros", "views", "scores"):
+        for path in sorted((sql_folder() / folder).glob("*.sql")):
+            con.execute(path.read_text(encoding="utf-8"))
     return con
+
+
+def _patterns(lake: Lake, table: Table) -> list[str]:
+    """What a table's view reads: the file with today's columns, then what the lake holds."""
+    own = pattern(table)
+    there = lake.exists(empty_file(table)) or bool(lake.fs.glob(f"{globbed(lake.root)}/{own}"))
+    return [_empty(table), *([f"{globbed(lake.location(''))}/{own}"] if there else [])]
+
+
+def _empty(table: Table) -> str:
+    """Where a file of the table without rows is in the temporary folder of this process."""
+    path = Path(_folder().name, empty_file(table))
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{uuid.uuid4().hex}.new")
+        with fresh.open("wb") as sink:
+            write_rows(HashedSink(sink), table.empty(), table)
+        fresh.replace(path)
+    return globbed(str(path))
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="delphi-assets-")
 
 
 def open_database(
@@ -93,20 +119,33 @@ def open_database(
         con.execute("set memory_limit = $limit", {"limit": memory_limit})
     if not lake.local:
         con.register_filesystem(lake.fs)
-    con.execute("set variable lake = $lake", {"lake": lake.location("")})
+    con.execute("set variable lake = $lake", {"lake": globbed(lake.location(""))})
     return con
+
+
+def _bound(parameters: Mapping[str, Parameter]) -> dict[str, Parameter] | None:
+    given = {
+        name: _listed(value) if isinstance(value, Files) else value
+        for name, value in parameters.items()
+    }
+    return given or None
+
+
+def _listed(files: Files) -> list[str]:
+    table = TABLES.get(files.table) or INTERMEDIATE[files.table]
+    return [_empty(table), *map(globbed, files)]
 
 
 def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> None:
     """Run `sql/<name>.sql` for its effect."""
-    con.execute(statement(name), parameters or None)
+    con.execute(statement(name), _bound(parameters))
 
 
 def append_rows(
     con: duckdb.DuckDBPyConnection, table: str, name: str, **parameters: Parameter
 ) -> None:
     """Add the rows of `sql/<name>.sql` to a table of the connection, made with the first ones."""
-    relation = con.sql(statement(name), params=parameters or None)
+    relation = con.sql(statement(name), params=_bound(parameters))
     held = con.execute("select table_name from duckdb_tables()").fetchall()
     if (table,) in held:
         relation.insert_into(table)
@@ -118,7 +157,7 @@ def stream(
     con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter
 ) -> Iterator[pa.Table]:
     """Rows of `sql/<name>.sql` in tables of a row group each, as they come."""
-    relation = con.sql(statement(name), params=parameters or None)
+    relation = con.sql(statement(name), params=_bound(parameters))
     for batch in relation.to_arrow_reader(ROW_GROUP):
         yield pa.Table.from_batches([batch])
 
@@ -139,4 +178,4 @@ def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) ->
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Parameter]) -> pa.Table:
-    return con.sql(statement(name), params=parameters or None).to_arrow_table()
+    return con.sql(statement(name), params=_bound(parameters)).to_arrow_table()

@@ -4,7 +4,9 @@ Layout, under a local folder or an fsspec URL:
 
     <table>/<key>=<value>/.../<file>.parquet          data, hive partitioned
     manifests/<table>/<key>=<value>/.../<unit>.json   one per published unit: what is complete
+    manifests/lake.json                               the version of the lake
     manifests/runs/<run>.json                         the configuration a run name stands for
+    <table with _ for its last letter>/.../*.parquet  a file of the table without rows, see `EMPTY`
     coders/run=<run>/<hookpoint>/                     coders trained here, in sparsify's layout
     batches/run=<run>/                                batches on their way (`llm.batch_store`)
     claims/run=<run>/                                 locks of those who ask (`llm.locks`)
@@ -22,10 +24,12 @@ Readers of the pipeline take files from manifests (`files`), so neither a half-p
 damaged file is ever data.
 """
 
+import hashlib
 import json
 import logging
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -36,9 +40,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delphi_assets.errors import DataError, NotReadyError
-from delphi_assets.manifests import Manifest, StoredFile, Unit, check_same, folder_of
+from delphi_assets.manifests import (
+    Manifest,
+    StoredFile,
+    Unit,
+    check_same,
+    check_version,
+    folder_of,
+)
 from delphi_assets.parquet import HashedSink, row_groups_of, write_rows
-from delphi_assets.schema import INTERMEDIATE, TABLES, Table
+from delphi_assets.schema import FIRST_VERSION, INTERMEDIATE, SCHEMA_VERSION, TABLES, Table
 from delphi_assets.settings import ALL, Latents, Profile
 from delphi_assets.storage import Storage
 
@@ -55,6 +66,26 @@ _ASSETS = {
 log = logging.getLogger(__name__)
 
 
+EMPTY = "_"
+"""Last letter of the folders of the files without rows, in place of that of the table.
+
+A view reads `completion[s_]/...`, which finds both; whoever reads `completions/**` finds rows. So
+every table has a file with today's columns, and a table that gets its first rows shows them.
+"""
+
+
+VERSION = "manifests/lake.json"
+"""Where a lake's version is noted; a lake without it is of `FIRST_VERSION`."""
+
+
+class Files(list[str]):
+    """Locations of published files of one table."""
+
+    def __init__(self, table: str, locations: Iterable[str]) -> None:
+        super().__init__(locations)
+        self.table = table
+
+
 class File(NamedTuple):
     """Rows for one file of a unit; `keys` are path keys that the unit itself does not fix."""
 
@@ -65,16 +96,35 @@ class File(NamedTuple):
 class Lake(Storage):
     """A lake at `root`: a local folder or a URL that fsspec understands."""
 
-    def initialize(self) -> None:
-        """Lay an empty file under every table, so that views work before there is data."""
-        for table in TABLES.values():
-            path = _empty_file(table)
-            if not self.exists(path):
-                self._put(path, table.arrow.empty_table(), table)
+    _initialized = False
 
-    def initialized(self) -> bool:
-        """Whether the views can be opened, see `initialize`."""
-        return all(self.exists(_empty_file(table)) for table in TABLES.values())
+    def initialize(self) -> None:
+        """Note the version of a lake that begins here, and lay the files without rows.
+
+        So views work before there is data, and show it when it comes.
+        """
+        if self._initialized:
+            return
+        self._initialized = True
+        if self.version is None:
+            self.create_text(VERSION, json.dumps({"schema_version": SCHEMA_VERSION}))
+        missing = [table for table in TABLES.values() if not self.exists(empty_file(table))]
+        with ThreadPoolExecutor(max(1, len(missing))) as pool:
+            # Together, as each waits for the disk.
+            for _ in pool.map(lambda one: self._put(empty_file(one), one.empty(), one), missing):
+                pass
+
+    @property
+    def version(self) -> int | None:
+        """Version of the schema that the lake began or was upgraded with; None without a lake.
+
+        Raises `ConflictError` for a newer one than this version of the library reads.
+        """
+        noted = self.read_json(VERSION)
+        if noted is None:
+            begun = any(self.exists(folder) for folder in ("manifests", *TABLES))
+            return FIRST_VERSION if begun else None
+        return check_version(self.location(VERSION), noted)
 
     def manifest(self, unit: Unit) -> Manifest | None:
         """The unit's manifest, or None when it has not been published."""
@@ -133,6 +183,7 @@ class Lake(Storage):
 
     def draft(self, unit: Unit, *, versioned: bool = False) -> "Draft":
         """A unit to which files are added as they come, see `publish`."""
+        self.initialize()
         return Draft(self, unit, versioned)
 
     def remove(self, table: str, **keys: str | int) -> None:
@@ -145,6 +196,7 @@ class Lake(Storage):
         """Add rows to a growing table as one new file; returns its path, None without rows."""
         if not rows.num_rows:
             return None
+        self.initialize()
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         path = f"{folder_of(table.name, keys)}/{stamp}-{uuid.uuid4().hex[:12]}.parquet"
         self._put(path, rows, table)
@@ -164,7 +216,7 @@ class Lake(Storage):
         found = [Manifest.read(path, held) for path, held in stored if held is not None]
         return sorted(found, key=lambda manifest: (*manifest.keys.values(), manifest.name))
 
-    def files(self, table: str, **keys: str | int) -> list[str]:
+    def files(self, table: str, **keys: str | int) -> Files:
         """Locations of the published files of a table, see `checked`.
 
         Raises `NotReadyError` without any, `DataError` naming one that is not as it was written.
@@ -178,7 +230,7 @@ class Lake(Storage):
             )
         return self.checked(table, found)
 
-    def checked(self, table: str, files: Iterable[StoredFile]) -> list[str]:
+    def checked(self, table: str, files: Iterable[StoredFile]) -> Files:
         """Locations of files that are as they were written, down to the last bit.
 
         Raises `DataError` naming one that is not.
@@ -191,13 +243,19 @@ class Lake(Storage):
                     "writes it anew or says what it needs."
                 )
             locations.append(self.location(file.path))
-        return locations
+        return Files(table, locations)
+
+    def table_of(self, location: str) -> Table:
+        """The table of a file at a `location`."""
+        name = location.removeprefix(self.location("")).strip("/").partition("/")[0]
+        return TABLES.get(name) or INTERMEDIATE[name]
 
     def claim_run(self, run: str, config: Mapping[str, Any]) -> None:
         """Bind a run name to its configuration, or check that it is bound to this one.
 
         Raises `ConflictError` naming the setting, both values and the way out.
         """
+        self.initialize()
         path = f"manifests/runs/{quote(run, safe='')}.json"
         if not self.create_text(path, json.dumps(dict(config), indent=1)):
             self.check_run(run, config)
@@ -295,9 +353,17 @@ class Draft:
         return manifest
 
 
-def _empty_file(table: Table) -> str:
+def empty_file(table: Table) -> str:
+    """Where the file without rows of a table is; another one for other columns."""
     keys = {key.name: "0" if pa.types.is_integer(key.type) else "_" for key in table.keys}
-    return f"{folder_of(table.name, keys)}/empty.parquet"
+    columns = hashlib.sha256(str(table.arrow).encode()).hexdigest()[:12]
+    return f"{folder_of(table.name[:-1] + EMPTY, keys)}/{columns}.parquet"
+
+
+def pattern(table: Table) -> str:
+    """What finds a table's files and the one without rows, relative to the lake's root."""
+    name = f"{table.name[:-1]}[{table.name[-1]}{EMPTY}]"
+    return "/".join([name, *["*"] * len(table.keys), "*.parquet"])
 
 
 def read_parquet(
@@ -308,14 +374,17 @@ def read_parquet(
 ) -> pa.Table:
     """Rows of published files; raises `DataError` naming a file that cannot be read.
 
-    Row groups without any of `latents` are left out: there are rows of others, but not of all.
+    Row groups without any of `latents` are left out: there are rows of others, but not of all. A
+    column that was added after a file was written is null in its rows.
     """
     parts = []
     for location in locations:
         with reading(location), lake.open(location) as source:
             file = pq.ParquetFile(source)
-            parts.append(file.read_row_groups(row_groups_of(latents, file.metadata), columns))
-    return pa.concat_tables(parts)
+            groups = row_groups_of(latents, file.metadata)
+            rows = lake.table_of(location).completed(file.read_row_groups(groups, columns))
+            parts.append(rows if columns is None else rows.select(columns))
+    return pa.concat_tables(parts, promote_options="default")
 
 
 @contextmanager
@@ -323,7 +392,7 @@ def reading(location: str) -> Iterator[None]:
     """Turn what goes wrong while a Parquet file is read into a `DataError` that names it."""
     try:
         yield
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, KeyError) as error:
         raise DataError(
             f"{location} cannot be read as Parquet ({error}); materialize its asset again, "
             "which writes it anew."

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from delphi_assets.errors import ConflictError, DataError
-from delphi_assets.schema import SCHEMA_VERSION
+from delphi_assets.schema import FIRST_VERSION, SCHEMA_VERSION
 from delphi_assets.settings import with_earlier
 
 Scalar = str | int | float | bool | None
@@ -85,12 +85,8 @@ class Manifest:
 
     @classmethod
     def read(cls, path: str, stored: Mapping[str, Any]) -> Self:
-        """A manifest from its JSON at `path`; raises `ConflictError` for another version's."""
-        if stored.get("schema_version") != SCHEMA_VERSION:
-            raise ConflictError(
-                f"{path} has schema_version = {stored.get('schema_version')!r}; this version reads "
-                f"{SCHEMA_VERSION}. Use the version that wrote it, or another lake (run.lake)."
-            )
+        """A manifest from its JSON at `path`; raises `ConflictError` for a version not read."""
+        check_version(path, stored)
         try:
             return cls(**{**stored, "files": [StoredFile(*file) for file in stored["files"]]})
         except (KeyError, TypeError) as error:
@@ -121,6 +117,18 @@ class Manifest:
     def bytes(self) -> int:
         """Bytes of its files."""
         return sum(file.bytes for file in self.files)
+
+
+def check_version(where: str, stored: Mapping[str, Any]) -> int:
+    """The version of what is stored; raises `ConflictError` for one that is not read."""
+    version: object = stored.get("schema_version")
+    if isinstance(version, int) and FIRST_VERSION <= version <= SCHEMA_VERSION:
+        return version
+    raise ConflictError(
+        f"{where} has schema_version = {version!r}; this version of delphi-assets reads "
+        f"{FIRST_VERSION} to {SCHEMA_VERSION}. Use the version that wrote it, or another lake "
+        "(run.lake)."
+    )
 
 
 def folder_of(table: str, keys: Mapping[str, str | int]) -> str:

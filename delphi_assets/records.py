@@ -29,6 +29,7 @@ from delphi_assets.rendering import (
     window_html,
     window_text,
 )
+from delphi_assets.schema import EXAMPLES
 from delphi_assets.settings import Latents
 
 
@@ -167,7 +168,8 @@ class Selection:
                 self._lake.checked("examples", [file])
                 self._checked.add(file)
             for number in wanted:
-                yield parquet.read_row_group(number, _COLUMNS)
+                rows = parquet.read_row_group(number, _COLUMNS)
+                yield EXAMPLES.completed(rows).select(_COLUMNS)
 
 
 def example_files(lake: Lake, run: str, hookpoint: str, selection: str) -> list[str]:

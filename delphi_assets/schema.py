@@ -11,7 +11,11 @@ import pyarrow as pa
 
 from delphi_assets.errors import DataError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+"""Written with every unit; one more after a change that is a migration, `docs/compatibility.md`."""
+
+FIRST_VERSION = 3
+"""The oldest version that is still read."""
 
 
 _DICTIONARIES = pa.list_(pa.dictionary(pa.int32(), pa.string()))
@@ -24,6 +28,8 @@ class Column(NamedTuple):
     name: str
     type: pa.DataType
     doc: str
+    added: bool = False
+    """Whether there are files from before it was there, in which it is null."""
 
 
 class Table(NamedTuple):
@@ -43,8 +49,10 @@ class Table(NamedTuple):
     def conform(self, rows: pa.Table) -> pa.Table:
         """`rows` with exactly this table's columns, in order and cast; texts may be dictionaries.
 
-        Raises `DataError` when a column is missing or left over.
+        A column that was added is null where it is missing. Raises `DataError` when another one is,
+        or one is left over.
         """
+        rows = self.completed(rows)
         expected, got = set(self.arrow.names), set(rows.column_names)
         if expected != got:
             raise DataError(
@@ -57,6 +65,13 @@ class Table(NamedTuple):
             for field, other in zip(self.arrow, given, strict=True)
         ]
         return rows.select(self.arrow.names).cast(pa.schema(fields))
+
+    def completed(self, rows: pa.Table) -> pa.Table:
+        """`rows` of a file from before columns were added, with nulls in these."""
+        for column in self.columns:
+            if column.added and column.name not in rows.column_names:
+                rows = rows.append_column(column.name, pa.nulls(len(rows), column.type))
+        return rows
 
     def empty(self) -> pa.Table:
         """No rows of this table."""

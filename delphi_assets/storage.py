@@ -20,6 +20,14 @@ import fsspec
 from delphi_assets.errors import DataError, StorageError
 
 
+def globbed(location: str) -> str:
+    """A location as a pattern that finds it and nothing else: `*`, `?`, `[` and `{` are escaped.
+
+    DuckDB and fsspec read a location that they list as a pattern.
+    """
+    return "".join(f"[{letter}]" if letter in "*?[{" else letter for letter in location)
+
+
 class Storage:
     """Files at `root`: a local folder or a URL. Paths are relative to it unless called location."""
 

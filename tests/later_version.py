@@ -1,17 +1,20 @@
 """What a later version of this library may add: settings, and columns of tables.
 
-`add_settings` stands in for its code while a test runs.
+`add_settings` and `add_columns` stand in for its code while a test runs.
 """
 
+import sys
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic import Field, create_model
 
 from delphi_assets import settings
+from delphi_assets.schema import INTERMEDIATE, TABLES, Column
 from delphi_assets.settings import Profile
 
-SETTING = "later"
+SETTING, COLUMN = "later", "added_later"
 
 
 def add_settings(monkeypatch: pytest.MonkeyPatch, *sections: str) -> None:
@@ -35,3 +38,16 @@ class _Later(Profile):
     def run_config(self) -> dict[str, object]:
         later = getattr(self.cache, SETTING, None)
         return {**super().run_config(), **({} if later is None else {"cache.later": later})}
+
+
+def add_columns(monkeypatch: pytest.MonkeyPatch, *tables: str) -> None:
+    """Give tables a column `added_later` of texts, which no stage fills."""
+    column = Column(COLUMN, pa.string(), "something new", added=True)
+    for name in tables:
+        held = TABLES if name in TABLES else INTERMEDIATE
+        table = held[name]
+        later = table._replace(columns=(*table.columns, column))
+        for module in [one for one in sys.modules if one.startswith("delphi_assets")]:
+            if getattr(sys.modules[module], name.upper(), None) is table:
+                monkeypatch.setattr(f"{module}.{name.upper()}", later)
+        monkeypatch.setitem(held, name, later)

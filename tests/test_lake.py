@@ -135,7 +135,8 @@ def test_wrong_columns_are_refused(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     with pytest.raises(DataError, match=r"lack \['count'\]"):
         lake.publish(UNIT, [File(rows(1).drop_columns("count"))], {})
-    assert not list(tmp_path.rglob("*.parquet"))
+    assert not list(tmp_path.rglob("vocabulary/**/*.parquet"))
+    assert not list((tmp_path / "staging").iterdir())
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

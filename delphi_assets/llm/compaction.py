@@ -57,7 +57,7 @@ def compact(lake: Lake, table: Table, keys: Mapping[str, str | int], many: int =
         groups = list(_groups(_sizes(lake, folder), many))
         for group in groups:
             unit = Unit(table.name, keys, f"merged-{uuid.uuid4().hex}")
-            rows = File(_rows(lake, group))
+            rows = File(_rows(lake, table, group))
             merged = lake.publish(unit, [rows], {}, {"replaces": group})
             time.sleep(SETTLING)
             _remove_replaced(lake, merged)
@@ -89,11 +89,11 @@ def _groups(sizes: Mapping[str, int], many: int) -> Iterator[list[str]]:
         yield from (small[start : start + MOST] for start in range(0, len(small), MOST))
 
 
-def _rows(lake: Lake, paths: Iterable[str]) -> Iterator[pa.Table]:
+def _rows(lake: Lake, table: Table, paths: Iterable[str]) -> Iterator[pa.Table]:
     held: list[pa.Table] = []
     size = 0
     for rows in chain.from_iterable(_row_groups(lake, path) for path in paths):
-        held.append(rows)
+        held.append(table.conform(rows))
         size += rows.nbytes
         if size >= PART:
             yield pa.concat_tables(held)

@@ -7,6 +7,6 @@ select
     latent,
     position,
     activation
-from read_parquet($captured)
+from read_parquet($captured, union_by_name = true)
 where latent >= $first and latent < $last
 order by latent, position;

@@ -9,7 +9,7 @@ with unnested as (
         context,
         context * $cache_ctx_len + unnest(range(len(tokens))) as position,
         unnest(tokens) as token
-    from read_parquet($contexts)
+    from read_parquet($contexts, union_by_name = true)
 ),
 
 judged as (
@@ -17,7 +17,7 @@ judged as (
         unnested.*,
         not ($filter_bos and special) as eligible
     from unnested
-    inner join read_parquet($vocabulary) using (token)
+    inner join read_parquet($vocabulary, union_by_name = true) using (token)
 ),
 
 firsts as (

@@ -6,12 +6,12 @@ with sizes as (
     select
         count(*) as n_contexts,
         coalesce(sum(len(tokens)), 0)::bigint as n_tokens
-    from read_parquet($contexts)
+    from read_parquet($contexts, union_by_name = true)
 ),
 
 specials as (
     select coalesce(sum("count") filter (special and $filter_bos), 0)::bigint as n_special
-    from read_parquet($vocabulary)
+    from read_parquet($vocabulary, union_by_name = true)
 )
 
 select

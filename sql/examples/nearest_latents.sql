@@ -6,7 +6,7 @@ select
     latent,
     neighbour,
     similarity
-from read_parquet($neighbours)
+from read_parquet($neighbours, union_by_name = true)
 semi join pool using (latent)
 where latent between $first and $last
 order by latent, "rank";

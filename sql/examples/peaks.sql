@@ -9,7 +9,7 @@ select
     position // $example_ctx_len * $example_ctx_len as position,
     max(activation) as max_activation,
     arg_max(position, (activation, -position)) as peak
-from read_parquet($activations)
+from read_parquet($activations, union_by_name = true)
 where latent in (select unnest($latents))
 group by latent, position // $example_ctx_len
 order by latent, position;

@@ -7,5 +7,5 @@ select
     place,
     position,
     max_activation
-from read_parquet($windows)
+from read_parquet($windows, union_by_name = true)
 where latent in (select unnest($latents));

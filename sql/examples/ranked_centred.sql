@@ -52,7 +52,7 @@ outshone as (
         reached.latent,
         reached.peak
     from reached
-    inner join read_parquet($activations) as fired
+    inner join read_parquet($activations, union_by_name = true) as fired
         on
             reached.latent = fired.latent
             and reached."window" = fired.position // $example_ctx_len

@@ -8,6 +8,6 @@ select
     count(*) filter (split = 'train' and not activating) as n_train_non_activating,
     count(*) filter (split = 'test' and activating) as n_test,
     count(*) filter (split = 'test' and not activating) as n_non_activating
-from read_parquet($files)
+from read_parquet($files, union_by_name = true)
 group by latent
 order by latent;

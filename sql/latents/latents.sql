@@ -12,7 +12,7 @@ with fired as (
         latent,
         position,
         activation
-    from read_parquet($activations)
+    from read_parquet($activations, union_by_name = true)
 ),
 
 counted as (
@@ -140,7 +140,7 @@ tokens as (
         sum(share * log2(1 / share)) as token_entropy,
         coalesce(sum(share) filter (special), 0) as special_token_share
     from token_shares
-    inner join read_parquet($vocabulary) using (token)
+    inner join read_parquet($vocabulary, union_by_name = true) using (token)
     group by latent
 ),
 
@@ -193,6 +193,6 @@ left join histograms using (latent)
 left join total_mass using (latent)
 left join first_mass using (latent)
 left join tokens using (latent)
-left join read_parquet($weights) as weights using (latent)
+left join read_parquet($weights, union_by_name = true) as weights using (latent)
 left join nearest_neighbours as nearest using (latent)
 order by all_latents.latent;

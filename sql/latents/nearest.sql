@@ -5,6 +5,6 @@ select
     latent,
     neighbour,
     similarity
-from read_parquet($neighbours)
+from read_parquet($neighbours, union_by_name = true)
 where rank = 1
 order by latent;

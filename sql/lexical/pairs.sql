@@ -5,7 +5,7 @@ with adjacent as (
     select
         unnest(tokens[:-2]) as preceding,
         unnest(tokens[2:]) as token
-    from read_parquet($contexts)
+    from read_parquet($contexts, union_by_name = true)
 )
 
 select

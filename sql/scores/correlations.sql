@@ -17,8 +17,12 @@ create or replace macro correlations(by_quantile) as table
 with simulations as (
     select *
     from read_parquet(
-        getvariable('lake') || '/predictions/*/*/*.parquet',
+        coalesce(
+            getvariable('files').predictions,
+            [getvariable('lake') || '/prediction[s_]/*/*/*.parquet']
+        ),
         hive_partitioning = true,
+        union_by_name = true,
         hive_types = {'run': varchar, 'hookpoint': varchar}
     )
     where simulated is not null and failure is null

@@ -4,7 +4,10 @@
 create or replace view activations as
 select *
 from read_parquet(
-    getvariable('lake') || '/activations/*/*/*/*.parquet',
+    coalesce(
+        getvariable('files').activations,
+        [getvariable('lake') || '/activation[s_]/*/*/*/*.parquet']
+    ),
     hive_partitioning = true,
     hive_types = {'run': varchar, 'hookpoint': varchar, 'bucket': int}
 );

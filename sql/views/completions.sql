@@ -7,8 +7,12 @@
 create or replace view completions as
 select *
 from read_parquet(
-    getvariable('lake') || '/completions/*/*.parquet',
+    coalesce(
+        getvariable('files').completions,
+        [getvariable('lake') || '/completion[s_]/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar}
 )
 qualify lag(written_at) over (

@@ -4,7 +4,10 @@
 create or replace view contexts as
 select *
 from read_parquet(
-    getvariable('lake') || '/contexts/*/*/*.parquet',
+    coalesce(
+        getvariable('files').contexts,
+        [getvariable('lake') || '/context[s_]/*/*/*.parquet']
+    ),
     hive_partitioning = true,
     hive_types = {'run': varchar, 'shard': int}
 );

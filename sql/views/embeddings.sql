@@ -4,7 +4,10 @@
 create or replace view embeddings as
 select *
 from read_parquet(
-    getvariable('lake') || '/embeddings/*/*/*/*/*.parquet',
+    coalesce(
+        getvariable('files').embeddings,
+        [getvariable('lake') || '/embedding[s_]/*/*/*/*/*.parquet']
+    ),
     hive_partitioning = true,
     hive_types = {
         'run': varchar, 'sentence_encoder': varchar, 'example_ctx_len': int, 'shard': int

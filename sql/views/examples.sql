@@ -4,7 +4,11 @@
 create or replace view examples as
 select *
 from read_parquet(
-    getvariable('lake') || '/examples/*/*/*/*.parquet',
+    coalesce(
+        getvariable('files').examples,
+        [getvariable('lake') || '/example[s_]/*/*/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar, 'hookpoint': varchar, 'selection': varchar}
 );

@@ -7,8 +7,12 @@
 create or replace view explanations as
 select *
 from read_parquet(
-    getvariable('lake') || '/explanations/*/*/*.parquet',
+    coalesce(
+        getvariable('files').explanations,
+        [getvariable('lake') || '/explanation[s_]/*/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar, 'hookpoint': varchar}
 )
 qualify lag(written_at) over (

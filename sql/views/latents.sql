@@ -7,7 +7,10 @@
 create or replace view latents as
 select *
 from read_parquet(
-    getvariable('lake') || '/latents/*/*/*.parquet',
+    coalesce(
+        getvariable('files').latents,
+        [getvariable('lake') || '/latent[s_]/*/*/*.parquet']
+    ),
     hive_partitioning = true,
     union_by_name = true,
     hive_types = {'run': varchar, 'hookpoint': varchar}

@@ -4,7 +4,11 @@
 create or replace view neighbours as
 select *
 from read_parquet(
-    getvariable('lake') || '/neighbours/*/*/*/*.parquet',
+    coalesce(
+        getvariable('files').neighbours,
+        [getvariable('lake') || '/neighbour[s_]/*/*/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar, 'hookpoint': varchar, 'method': varchar}
 );

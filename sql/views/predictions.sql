@@ -7,8 +7,12 @@
 create or replace view predictions as
 select *
 from read_parquet(
-    getvariable('lake') || '/predictions/*/*/*.parquet',
+    coalesce(
+        getvariable('files').predictions,
+        [getvariable('lake') || '/prediction[s_]/*/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar, 'hookpoint': varchar}
 )
 qualify lag(written_at) over (

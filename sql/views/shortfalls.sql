@@ -4,7 +4,11 @@
 create or replace view shortfalls as
 select *
 from read_parquet(
-    getvariable('lake') || '/shortfalls/*/*/*/*.parquet',
+    coalesce(
+        getvariable('files').shortfalls,
+        [getvariable('lake') || '/shortfall[s_]/*/*/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar, 'hookpoint': varchar, 'selection': varchar}
 );

@@ -4,7 +4,11 @@
 create or replace view vocabulary as
 select *
 from read_parquet(
-    getvariable('lake') || '/vocabulary/*/*.parquet',
+    coalesce(
+        getvariable('files').vocabulary,
+        [getvariable('lake') || '/vocabular[y_]/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar}
 );

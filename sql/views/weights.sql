@@ -4,7 +4,11 @@
 create or replace view weights as
 select *
 from read_parquet(
-    getvariable('lake') || '/weights/*/*/*.parquet',
+    coalesce(
+        getvariable('files').weights,
+        [getvariable('lake') || '/weight[s_]/*/*/*.parquet']
+    ),
     hive_partitioning = true,
+    union_by_name = true,
     hive_types = {'run': varchar, 'hookpoint': varchar}
 );

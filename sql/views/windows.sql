@@ -4,7 +4,10 @@
 create or replace view windows as
 select *
 from read_parquet(
-    getvariable('lake') || '/windows/*/*/*/*/*.parquet',
+    coalesce(
+        getvariable('files').windows,
+        [getvariable('lake') || '/window[s_]/*/*/*/*/*.parquet']
+    ),
     hive_partitioning = true,
     hive_types = {'run': varchar, 'hookpoint': varchar, 'example_ctx_len': int, 'bucket': int}
 );

@@ -6,7 +6,7 @@ with firing as (
         latent,
         position // $example_ctx_len as "window",
         max(activation) as max_activation
-    from read_parquet($activations)
+    from read_parquet($activations, union_by_name = true)
     where position // $example_ctx_len < $n_tokens // $example_ctx_len
     group by latent, "window"
 )
