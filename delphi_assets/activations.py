@@ -3,7 +3,8 @@
 In: the table `captured` of a hookpoint, all of its token shards. Out: the table `activations`, a
 unit per latent bucket.
 
-1. Every shard must be there and as it was written; hashes are compared before anything is merged.
+1. Every shard must be there and as it was written, and all of one coder and model; hashes are
+   compared before anything is merged.
 2. Bucket by bucket, `sql/activations/merged.sql` sorts the shards' rows by latent, then position,
    in `cache.buffer_mib` of memory and, beyond that, in the system's temporary folder.
 3. When all buckets are there, the files of `captured` are removed. Their manifests stay: they say
@@ -26,6 +27,12 @@ from delphi_assets.database import open_database, stream
 from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.manifests import FINGERPRINT
+from delphi_assets.origins import (
+    MODEL_FINGERPRINT,
+    check_coder,
+    check_model,
+    check_same_origin,
+)
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
 
@@ -56,11 +63,13 @@ def published_buckets(profile: Profile, lake: Lake, hookpoint: str) -> list[Mani
 
 
 def check_settings(profile: Profile, lake: Lake, hookpoint: str) -> None:
-    """Refuse to go on with a run or a hookpoint that was made with other settings.
+    """Refuse to go on with a run or a hookpoint that was made with other settings or a coder.
 
-    Raises `ConflictError` naming the setting, `NotReadyError` when nothing was made under the name.
+    Raises `ConflictError` naming the setting, or the coder that was replaced since, `NotReadyError`
+    when nothing was made under the name.
     """
     lake.check_run(profile.run.name, profile.run_config())
+    check_coder(lake, profile.run.name, hookpoint)
     manifest = lake.manifest(bucket_unit(profile.run.name, hookpoint, 0))
     if manifest is not None:
         manifest.check_config(profile.hookpoint_config(hookpoint))
@@ -75,10 +84,13 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Write the activations of a hookpoint from its captured shards, as far as they are not there.
 
     Raises `NotReadyError` when a shard is missing, `DataError` naming a file that has changed,
-    `ConflictError` for data made with other settings, `StorageError` when a file cannot be written.
+    `ConflictError` for data made with other settings or another coder or model, `StorageError` when
+    a file cannot be written.
     """
     started, new_rows = time.perf_counter(), 0
     profile = lake.as_made(profile)
+    check_coder(lake, profile.run.name, hookpoint)
+    check_model(profile, lake, hookpoint)
     if missing := _missing(profile, lake, hookpoint):
         try:
             new_rows = _merge(profile, lake, hookpoint, missing)
@@ -160,13 +172,17 @@ def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
             "the missing partitions of the asset 'captured' first (of an imported run: import it "
             "again)."
         )
-    return [shard for shard in shards if shard is not None]
+    there = [shard for shard in shards if shard is not None]
+    check_same_origin(there)
+    return there
 
 
 def _facts(shards: Sequence[Manifest]) -> Mapping[str, Any]:
     """What the shards' manifests say, of all shards together."""
     facts = [shard.facts for shard in shards]
     same = {name: facts[0][name] for name in ("num_latents", FINGERPRINT)}
+    # Shards that an earlier version captured do not say with which model.
+    same |= {name: fact[name] for fact in facts for name in fact if name == MODEL_FINGERPRINT}
     sums = {name: sum(fact[name] for fact in facts) for name in ("positions", "tokens", "seconds")}
     # Shards may have been captured on different machines.
     all_of = {name: sorted({str(fact[name]) for fact in facts}) for name in ("device", "torch")}

@@ -17,7 +17,8 @@ there yet:
 
 Memory is that of the model, the coders, one batch and the buffer, whatever the number of tokens.
 
-A coder is refused unless it is the one that the hookpoint's table `weights` describes.
+A coder is refused unless it is the one that the hookpoint's table `weights` describes, and a model
+unless it is the one that captured the other shards, also when no shard is left to do.
 """
 
 import math
@@ -31,12 +32,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from delphi_assets import preflight
+from delphi_assets import origins, preflight
 from delphi_assets.activations import captured_unit, is_merged
 from delphi_assets.batches import Batch, read_batches
 from delphi_assets.buckets import Bucket, bucket_ranges
 from delphi_assets.coders.coder import Encoder
-from delphi_assets.coders.preparation import load_described
+from delphi_assets.coders.preparation import check_unchanged, load_described
 from delphi_assets.contexts import published_contexts
 from delphi_assets.entries import Entries, capacity
 from delphi_assets.errors import DataError, SettingError
@@ -97,14 +98,16 @@ def capture(
 
     Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
     activations that `cache.activation_dtype` cannot hold, `SettingError` for a shard that the run
-    does not have, `ConflictError` for data made with other settings or another coder,
-    `StorageError` when a file cannot be written, and what `preflight.check` raises.
+    does not have, `ConflictError` for data made with other settings, another coder or another
+    model, `StorageError` when a file cannot be written, and what `preflight.check` raises.
     """
     started = time.perf_counter()
     profile = lake.as_made(profile)
     _check_shards(profile, lake, shards)
     chosen = profile.cache.hookpoints if hookpoints is None else hookpoints
     missing = _missing(profile, lake, shards, chosen)
+    for hookpoint in chosen:
+        check_unchanged(profile, lake, hookpoint)
     if any(missing.values()):
         _capture(profile, lake, {shard: names for shard, names in missing.items() if names})
     return _report(profile, lake, missing, chosen, time.perf_counter() - started)
@@ -177,7 +180,7 @@ def _capture_shard(
             each.write()
         done = Pass(positions, tokens, time.perf_counter() - started)
         for each in capturing:
-            facts = _facts(subject, each, done)
+            facts = {**_facts(subject, each, done), **origins.model_facts(profile.model)}
             each.draft.publish(profile.hookpoint_config(each.hooked.hookpoint), facts)
 
 

@@ -9,8 +9,9 @@ In: a profile. Out: the tables `contexts` (a unit per shard of `shard_tokens`) a
 3. Contexts are numbered through the run and written shard by shard, one shard in memory next to
    the documents being tokenized (and, when the corpus is shuffled, its buffer). When the corpus
    ends early the remaining shards are written empty, so that later stages know.
-4. A shard's facts hold a hash of its tokens. When a run is continued the corpus is read again, and
-   shards that are there must come out of it as they are.
+4. A shard's facts hold a hash of its tokens. When a run is continued, or its corpus or tokenizer
+   looks changed, the corpus is read again, and shards that are there must come out of it as they
+   are.
 5. Every token of the vocabulary is written with its text and its count in the contexts.
 """
 
@@ -26,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from delphi_assets import preflight
+from delphi_assets import origins, preflight
 from delphi_assets.corpus import Document, read_documents
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
@@ -97,8 +98,8 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     """Write the run's contexts and vocabulary, as far as they are not there.
 
     Raises `DataError` when the corpus holds no tokens or the tokenizer does not belong to the
-    model, `ConflictError` when the run name stands for other settings or the corpus has changed
-    since the shards that are there were written, and what `preflight.check` raises.
+    model, `ConflictError` when the run name stands for other settings or corpus or tokenizer have
+    changed since the shards that are there were written, and what `preflight.check` raises.
     """
     started = time.perf_counter()
     profile = lake.as_made(profile)
@@ -106,11 +107,17 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
     vocabulary = Unit("vocabulary", {"run": profile.run.name})
     missing = [unit for unit in units if lake.ready(unit, config) is None]
-    new_rows = 0
+    new_rows, origin = 0, origins.contexts_origin(profile)
+    if not missing and not origins.looks_unchanged(lake, profile.run.name, origin):
+        log.info("corpus or tokenizer look changed: reading them again to compare their tokens")
+        _check_shards(profile, lake, load_tokenizer(profile.model), units)
+        origins.note_origin(lake, profile.run.name, origin)
     if missing or lake.ready(vocabulary, config) is None:
         preflight.check(profile)
         tokenizer = load_tokenizer(profile.model)
         new_rows = _write_shards(profile, lake, tokenizer, {str(unit) for unit in missing})
+        if missing:
+            origins.note_origin(lake, profile.run.name, origin)
         _write_vocabulary(profile, lake, tokenizer, vocabulary)
     lake.claim_run(profile.run.name, profile.run_config())
     return _report([lake.manifest(unit) for unit in units], new_rows, started)
@@ -155,20 +162,29 @@ def _check_later_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: s
     last = max((i for i, unit in enumerate(units) if str(unit) not in missing), default=-1)
     if last < first:
         return
-    shards = _shards(profile, tokenizer, vocabulary_size(load_config(profile.model)))
-    for unit, rows in zip(units[: last + 1], shards, strict=False):
-        if str(unit) not in missing:
-            _check_tokens(lake, unit, rows)
+    _check_shards(
+        profile, lake, tokenizer, [unit for unit in units[: last + 1] if str(unit) not in missing]
+    )
+
+
+def _check_shards(profile: Profile, lake: Lake, tokenizer: Any, units: list[Unit]) -> None:
+    """Read the corpus as far as it takes to compare the shards of `units`."""
+    shards = enumerate(_shards(profile, tokenizer, vocabulary_size(load_config(profile.model))))
+    wanted = {int(unit.keys["shard"]): unit for unit in units}
+    for number, rows in islice(shards, max(wanted) + 1):
+        if number in wanted:
+            _check_tokens(lake, wanted[number], rows)
 
 
 def _check_tokens(lake: Lake, unit: Unit, rows: pa.Table) -> None:
     """Raise `ConflictError` unless a published shard holds the tokens of `rows`."""
-    manifest = lake.manifest(unit)
-    if manifest is not None and manifest.facts.get("tokens_sha256") != _digest(rows):
+    manifest, now = lake.manifest(unit), _digest(rows)
+    if manifest is not None and (stored := manifest.facts.get("tokens_sha256")) != now:
         raise ConflictError(
-            f"the corpus (corpus.dataset_repo) has changed since {unit} was written: its tokens "
-            "now are others, and later shards would repeat or lose documents; restore the corpus, "
-            "or give the run (run.name) another name."
+            f"the corpus (corpus.dataset_repo) or the tokenizer of model.name has changed since "
+            f"{unit} was written: the SHA-256 of its tokens was {stored}, now it is {now}; later "
+            "shards would repeat or lose documents. Restore what changed, or give the run "
+            "(run.name) another name."
         )
 
 

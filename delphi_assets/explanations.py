@@ -32,6 +32,7 @@ from delphi_assets.llm.estimates import Planned, drawn, stand_in
 from delphi_assets.llm.keys import check_model
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.rows import RowWriter
+from delphi_assets.origins import check_coder
 from delphi_assets.prompts import Prompts
 from delphi_assets.records import LatentRecord, example_files, read_records
 from delphi_assets.schema import EXPLANATIONS
@@ -61,6 +62,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)
+    check_coder(lake, profile.run.name, hookpoint)
     terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
     explainer = registry.make(settings.explainer)
     outcomes = Outcomes(explainer, terms)

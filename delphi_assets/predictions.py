@@ -19,6 +19,7 @@ from delphi_assets.lake import Lake
 from delphi_assets.llm import locks
 from delphi_assets.llm.estimates import STAND_IN, Planned, drawn
 from delphi_assets.llm.keys import check_model
+from delphi_assets.origins import check_coder
 from delphi_assets.records import example_files
 from delphi_assets.scorers import registry
 from delphi_assets.scorers.explained import Explained, stored_explanations
@@ -54,6 +55,7 @@ def score(  # noqa: PLR0917 - the stages' contract
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)
+    check_coder(lake, profile.run.name, hookpoint)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     explainer = explainer or profile.explain.explainer
     work = _work(scoring, latents, explainer)

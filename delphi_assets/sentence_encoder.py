@@ -25,9 +25,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from delphi_assets.coders.files import fingerprint
 from delphi_assets.embedded import minilm_folder
 from delphi_assets.errors import DataError
+from delphi_assets.machine_cache import fingerprint
 from delphi_assets.settings import EMBEDDED_ENCODER
 from delphi_assets.subject import pick_device
 

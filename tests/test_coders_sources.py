@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from huggingface_hub.utils._paths import filter_repo_objects
 
-from delphi_assets.coders import FORMATS, describe_coder, load_coder
+from delphi_assets.coders import FORMATS, describe_coder, files_at_hand, load_coder
 from delphi_assets.coders.sources import fetch
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.machine_cache import fingerprint
 from delphi_assets.settings import Profile
 from tests.tiny_parts import make_coder
 
@@ -53,8 +54,10 @@ class Hub:
         monkeypatch.setattr("huggingface_hub.snapshot_download", self)
         monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda _, name: self.of(name))
 
-    def __call__(self, repository: str, **filters: Any) -> str:
+    def __call__(self, repository: str, local_files_only: bool, **filters: Any) -> str:
         """As the hub: only files that match come, and without one there is no folder."""
+        if local_files_only:
+            return str(self.cache / repository)
         self.asked.append((repository, filters))
         for file in filter(self.wants, self.of(repository)):
             target = self.cache / repository / file
@@ -68,6 +71,20 @@ class Hub:
 
     def wants(self, file: str) -> bool:
         return bool(list(filter_repo_objects([file], **self.asked[-1][1])))
+
+
+def test_files_at_hand_are_those_that_were_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub = Hub(monkeypatch, tmp_path)
+    make_coder(tmp_path / "org" / "name", "layers.1")
+    assert files_at_hand("org/name", "layers.1") == []
+    describe_coder("org/name", "layers.1")
+    assert files_at_hand("org/name", "layers.1") == [], "weights are not fetched to describe"
+    asked = len(hub.asked)
+    fetched = load_coder("org/name", "layers.1").fingerprint
+    assert fingerprint(files_at_hand("org/name", "layers.1")) == fetched
+    assert len(hub.asked) == asked + 1, "to load it"
 
 
 def test_a_folder_of_a_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -243,6 +243,8 @@ def test_a_coder_that_is_there_is_only_described(tiny_profile: Callable[..., Pro
         "side": "input",
         "num_latents": 48,
         "coder_fingerprint": fingerprint,
+        "coder_folder": f"{profile.coder.sparse_model}/layers.1.mlp",
+        "coder_files": "cfg.json, sae.safetensors",
     }
     with coder_source(profile, lake, "layers.1.mlp") as source:
         assert source == profile.coder.sparse_model

@@ -8,7 +8,8 @@ setting an error is about. Out: a `Coder`.
 2. Each format of `FORMATS` is asked whether the folder holds a coder for the module.
 3. The first that does describes it (`describe_coder`, no weights) or loads it (`load_coder`).
 
-A new format is a module with `patterns`, `find`, `describe` and `load`, and an entry in `FORMATS`.
+A new format is a module with `patterns`, `find`, `files_of`, `describe` and `load`, and an entry in
+`FORMATS`.
 """
 
 from collections.abc import Callable
@@ -30,6 +31,7 @@ __all__ = [
     "Encoder",
     "Format",
     "describe_coder",
+    "files_at_hand",
     "load_coder",
 ]
 
@@ -54,9 +56,18 @@ class Format(NamedTuple):
     """module -> files of a hub repository that finding and loading its coder needs."""
     find: Callable[[Path, str], Path | None]
     """(source, module) -> folder of the module's coder, None when it is another format."""
+    files_of: Callable[[Path], list[Path]]
+    """folder -> files whose content is the coder."""
     describe: Callable[[Path, str], tuple[CoderShape, str | None]]
     """(folder, module) -> shape and hook."""
     load: Callable[[Path, str, torch.device, torch.dtype], Coder]
+
+
+class _Found(NamedTuple):
+    """A coder's format, and the folder that holds it."""
+
+    format: Format
+    folder: Path
 
 
 SPARSIFY = Format(
@@ -64,6 +75,7 @@ SPARSIFY = Format(
     "<hookpoint>/cfg.json + sae.safetensors",
     sparsify.patterns,
     sparsify.find,
+    sparsify.files_of,
     sparsify.describe,
     sparsify.load,
 )
@@ -74,6 +86,7 @@ FORMATS: tuple[Format, ...] = (
         "cfg.json + sae_weights.safetensors, also in <hookpoint>/ or blocks.N.hook_.../",
         saelens.patterns,
         saelens.find,
+        saelens.files_of,
         saelens.describe,
         saelens.load,
     ),
@@ -82,6 +95,7 @@ FORMATS: tuple[Format, ...] = (
         "params.npz or params.safetensors, in the folder of one coder",
         gemma_scope.patterns,
         gemma_scope.find,
+        gemma_scope.files_of,
         gemma_scope.describe,
         gemma_scope.load,
     ),
@@ -90,6 +104,7 @@ FORMATS: tuple[Format, ...] = (
         "config.json + ae.pt, in the folder of one coder",
         dictionary_learning.patterns,
         dictionary_learning.find,
+        dictionary_learning.files_of,
         dictionary_learning.describe,
         dictionary_learning.load,
     ),
@@ -128,13 +143,27 @@ def describe_coder(
     return Described(folder, *found.describe(folder, module_of(hookpoint)))
 
 
-def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> tuple[Format, Path]:
+def files_at_hand(source: str | Path, hookpoint: str) -> list[Path]:
+    """Files whose content is the coder, where this machine has all of them; else none.
+
+    Nothing is fetched. Raises `DataError` for a damaged configuration.
+    """
+    module = module_of(hookpoint)
+    try:
+        folder = sources.fetch(source, module, _patterns(module), config_only=False, at_hand=True)
+    except DataError:
+        return []
+    if (found := _found(folder, module)) is None:
+        return []
+    files = found.format.files_of(found.folder)
+    return files if all(file.is_file() for file in files) else []
+
+
+def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> _Found:
     module, setting = module_of(hookpoint), sources.setting_of(hookpoint)
-    patterns = [pattern for known in FORMATS for pattern in known.patterns(bare(module))]
-    folder = sources.fetch(source, module, patterns, config_only, setting)
-    for candidate in FORMATS:
-        if (found := candidate.find(folder, module)) is not None:
-            return candidate, found
+    folder = sources.fetch(source, module, _patterns(module), config_only, setting)
+    if (found := _found(folder, module)) is not None:
+        return found
     held = sources.held(source, module, folder)
     supported = "; ".join(f"{known.name} ({known.layout})" for known in FORMATS)
     raise DataError(
@@ -143,6 +172,17 @@ def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> tuple[F
         "folders, name the folder, with {layer} or {hookpoint} for what differs between "
         "hookpoints."
     )
+
+
+def _patterns(module: str) -> list[str]:
+    return [pattern for known in FORMATS for pattern in known.patterns(bare(module))]
+
+
+def _found(folder: Path, module: str) -> _Found | None:
+    for candidate in FORMATS:
+        if (found := candidate.find(folder, module)) is not None:
+            return _Found(candidate, found)
+    return None
 
 
 def _check_switch(found: Format, hookpoint: str, folder: Path) -> None:

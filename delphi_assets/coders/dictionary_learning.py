@@ -42,9 +42,10 @@ from delphi_assets.coders.activation_functions import (
     relu,
 )
 from delphi_assets.coders.coder import CoderShape
-from delphi_assets.coders.files import Shape, chosen, fingerprint, read_json, read_torch
+from delphi_assets.coders.files import Shape, chosen, read_json, read_torch
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
+from delphi_assets.machine_cache import fingerprint
 from delphi_assets.subject import Side
 
 CONFIG, WEIGHTS = "config.json", "ae.pt"
@@ -134,6 +135,11 @@ def _is_config(path: Path) -> bool:
         return False
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Files whose content is the coder, in the order of its fingerprint."""
+    return [folder / CONFIG, folder / WEIGHTS]
+
+
 def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
     """Shape and hook from `config.json`; raises `DataError` for a class that is not known."""
     config = _config(folder)
@@ -158,7 +164,7 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
         decoder_rows=decoder.mT.contiguous() if names.latents_in_rows else decoder,
         decoder_bias=bias,
         activation=_activation(config, tensors),
-        fingerprint=fingerprint([folder / CONFIG, path]),
+        fingerprint=fingerprint(files_of(folder)),
         input_bias=bias if names.subtracts else None,
     )
 

@@ -1,16 +1,15 @@
 """The files that coders are kept in, with every damage a `DataError` that names it.
 
-In: paths of JSON, safetensors, npz and PyTorch files. Out: JSON objects, tensors, shapes and
-fingerprints. Nothing in a file is ever executed: npz is read without object arrays, and PyTorch's
+In: paths of JSON, safetensors, npz and PyTorch files. Out: JSON objects, tensors and
+shapes. Nothing in a file is ever executed: npz is read without object arrays, and PyTorch's
 pickle is read by the loader that makes tensors only.
 """
 
-import hashlib
 import json
 import pickle
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,6 @@ from torch import Tensor
 from delphi_assets.errors import DataError
 
 Shape = tuple[int, ...]
-
-
-def fingerprint(paths: Iterable[Path]) -> str:
-    """SHA-256 over the SHA-256 of the files in their order, each read in blocks."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -32,7 +32,6 @@ from delphi_assets.coders.files import (
     Shape,
     check_shapes,
     chosen,
-    fingerprint,
     npz_shapes,
     read_json,
     read_npz,
@@ -41,6 +40,7 @@ from delphi_assets.coders.files import (
 )
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
+from delphi_assets.machine_cache import fingerprint
 from delphi_assets.subject import Side
 
 FIRST, SECOND, CONFIG = "params.npz", "params.safetensors", "config.json"
@@ -77,6 +77,11 @@ def find(source: Path, hookpoint: str) -> Path | None:
     return source if (source / FIRST).is_file() or (source / SECOND).is_file() else None
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Files whose content is the coder, in the order of its fingerprint."""
+    return [path for name in (CONFIG, FIRST, SECOND) if (path := folder / name).is_file()]
+
+
 def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
     """Shape from the header of the weights, hook from the configuration or the folders' names."""
     shapes = _shapes(folder)
@@ -102,9 +107,7 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
         decoder_rows=tensors["w_dec"],
         decoder_bias=tensors["b_dec"],
         activation=jump_relu(tensors["threshold"]),
-        fingerprint=fingerprint(
-            path for name in (CONFIG, FIRST, SECOND) if (path := folder / name).is_file()
-        ),
+        fingerprint=fingerprint(files_of(folder)),
         skip=None if skip is None else skip.mT,
     )
 

@@ -8,8 +8,9 @@ does not train again, and of two that train at once both go on with the first on
 remote lake its files come one by one, and a folder that lacks some is refused.
 
 The table describes the coder in single precision, whatever `coder.dtype` captures with. Its facts
-hold the coder's fingerprint. `load_described` refuses any other, so that what fires in one part of
-a run and in the next is of one coder, also when its files are replaced.
+hold the coder's fingerprint. `load_described` refuses any other, and so does `check_unchanged`,
+which loads nothing: what fires in one part of a run and in the next is of one coder, and a run that
+is done does not pass for one of a coder that was trained again in the same place.
 """
 
 import json
@@ -25,12 +26,13 @@ import pyarrow as pa
 import torch
 from torch.nn import functional
 
-from delphi_assets import preflight
-from delphi_assets.coders import load_coder
+from delphi_assets import origins, preflight
+from delphi_assets.coders import files_at_hand, load_coder
 from delphi_assets.coders.coder import Coder, Encoder
 from delphi_assets.coders.sources import setting_of
-from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake import File, Lake, Manifest, Unit
+from delphi_assets.machine_cache import fingerprint
 from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.schema import WEIGHTS
 from delphi_assets.settings import TRAIN, Profile
@@ -51,28 +53,30 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
 
     Facts are the coder's size and fingerprint and, for a trained one, its `TrainingFacts`. Raises
     `NotReadyError` without contexts to train on, `DataError` for a coder that cannot be read,
-    `ConflictError` for data made with other settings or another coder, and what `preflight.check`
-    raises.
+    `ConflictError` for data made with other settings or another coder or model, and what
+    `preflight.check` raises.
     """
     started = time.perf_counter()
     profile = lake.as_made(profile)
     unit = weights_unit(profile, hookpoint)
     config, new_rows = weights_config(profile, hookpoint), 0
     manifest = lake.ready(unit, config)
+    check_unchanged(profile, lake, hookpoint)
     if manifest is None:
         preflight.check(profile)
         lake.claim_run(profile.run.name, profile.run_config())
         facts: dict[str, Any] = {}
         if profile.sparse_model_of(hookpoint) == TRAIN:
-            facts = _trained(profile, lake, hookpoint)
+            facts = _trained(profile, lake, hookpoint) | origins.model_facts(profile.model)
         coder = load_prepared(profile, lake, hookpoint)
         for table in _MADE_WITH_CODER:
             for made in lake.manifests(table, **unit.keys):
-                _check_fingerprint(profile, made, hookpoint, coder)
+                _check_fingerprint(profile, made, hookpoint, coder.fingerprint)
         facts = {
             "d_in": coder.shape.d_in,
             "side": coder.shape.side,
             FINGERPRINT: coder.fingerprint,
+            **origins.coder_facts(_files_here(profile, lake, hookpoint)),
             **facts,
         }
         facts["num_latents"] = new_rows = coder.shape.num_latents
@@ -154,19 +158,37 @@ def described_coder(
             "materialize the asset 'sparse_coder' first."
         )
     coder = load_prepared(profile, lake, hookpoint, device, dtype)
-    _check_fingerprint(profile, manifest, hookpoint, coder)
+    _check_fingerprint(profile, manifest, hookpoint, coder.fingerprint)
     return coder
 
 
-def _check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, coder: Encoder) -> None:
-    if made.facts.get(FINGERPRINT) != coder.fingerprint:
-        raise ConflictError(
-            f"the coder of hookpoint {hookpoint!r} ({setting_of(hookpoint)} = "
-            f"{profile.sparse_model_of(hookpoint)!r}) has fingerprint {coder.fingerprint}, but "
-            f"{made.unit} was made from a coder with "
-            f"{made.facts.get(FINGERPRINT)}: its files were replaced. Restore them, or give the "
-            "run (run.name) another name and materialize 'contexts' and 'sparse_coder' for it."
-        )
+def check_unchanged(profile: Profile, lake: Lake, hookpoint: str) -> None:
+    """Refuse to go on when the hookpoint's data are of another coder or model than is there now.
+
+    Costs a look at the files. What is not on this machine is not compared. Raises `ConflictError`.
+    """
+    origins.check_model(profile, lake, hookpoint)
+    made = lake.manifest(weights_unit(profile, hookpoint))
+    if made is None or FINGERPRINT not in made.facts:
+        return
+    if files := _files_here(profile, lake, hookpoint):
+        _check_fingerprint(profile, made, hookpoint, fingerprint(files))
+
+
+def _files_here(profile: Profile, lake: Lake, hookpoint: str) -> list[Path]:
+    """The coder's files, where this machine has them without fetching any; else none."""
+    source: str | Path = profile.sparse_model_of(hookpoint)
+    if source == TRAIN:
+        if not lake.local:
+            return []
+        source = Path(lake.root, _folder(profile, hookpoint))
+    return files_at_hand(source, hookpoint)
+
+
+def _check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, now: str) -> None:
+    if made.facts.get(FINGERPRINT) != now:
+        where = f"{setting_of(hookpoint)} = {profile.sparse_model_of(hookpoint)!r}"
+        raise origins.replaced_coder(hookpoint, where, made, now)
 
 
 def _folder(profile: Profile, hookpoint: str) -> str:

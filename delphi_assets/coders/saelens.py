@@ -45,13 +45,13 @@ from delphi_assets.coders.coder import CoderShape
 from delphi_assets.coders.files import (
     Shape,
     chosen,
-    fingerprint,
     read_json,
     read_safetensors,
 )
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.coders.normalization import Normalization
 from delphi_assets.errors import DataError
+from delphi_assets.machine_cache import fingerprint
 
 CONFIG, WEIGHTS, SCALER = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
 
@@ -158,6 +158,12 @@ def _is_coder(folder: Path) -> bool:
         return False
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Files whose content is the coder, in the order of its fingerprint."""
+    averaged = _config(folder).averaged
+    return [folder / CONFIG, folder / WEIGHTS, *([folder / SCALER] if averaged else [])]
+
+
 def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
     """Shape and hook from `cfg.json`; raises `DataError` for what cannot be computed."""
     config = _config(folder)
@@ -171,7 +177,6 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
     _check_scaling_factor(path, stored)
     folded = _folded(chosen(path, stored, config.tensors), config, folder)
     tensors = {name: tensor.to(dtype) for name, tensor in folded.items()}
-    files = [folder / CONFIG, path, *([folder / SCALER] if config.averaged else [])]
     return LinearCoder(
         shape=config.shape,
         encoder_rows=tensors["W_enc"].mT,
@@ -179,7 +184,7 @@ def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype)
         decoder_rows=tensors["W_dec"],
         decoder_bias=tensors["b_dec"],
         activation=_activation(config, tensors),
-        fingerprint=fingerprint(files),
+        fingerprint=fingerprint(files_of(folder)),
         input_bias=tensors["b_dec"] if config.subtracts_b_dec else None,
         normalization=config.normalization,
         restores_scale=not config.transcodes,

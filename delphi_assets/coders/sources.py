@@ -36,12 +36,15 @@ def fetch(
     patterns: Sequence[str],
     config_only: bool,
     setting: str = "coder.sparse_model",
+    *,
+    at_hand: bool = False,
 ) -> Path:
     """The folder that holds the module's coder, as far as it is needed.
 
     `patterns` are names of files below the folder, for the hub; with `config_only` not those of
     weights, where shapes are known without them. Where the hub's repository has none of these
-    files, the folder does not exist. `setting` is the one that holds `source`, for errors:
+    files, the folder does not exist. With `at_hand` nothing is asked of the hub: what was fetched
+    before is taken. `setting` is the one that holds `source`, for errors:
     `SettingError` for a placeholder that cannot be filled, `DataError` for what is no folder and
     cannot be had from the hub.
     """
@@ -57,6 +60,7 @@ def fetch(
             repository,
             allow_patterns=[f"{inside}{pattern}" for pattern in patterns],
             ignore_patterns=_DESCRIBED_ELSEWHERE if config_only else None,
+            local_files_only=at_hand,
         )
     except _hub_errors() as error:
         raise DataError(

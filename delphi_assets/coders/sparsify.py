@@ -29,10 +29,11 @@ from delphi_assets.coders.activation_functions import (
     TopK,
 )
 from delphi_assets.coders.coder import CoderShape
-from delphi_assets.coders.files import Shape, chosen, fingerprint, read_json, read_safetensors
+from delphi_assets.coders.files import Shape, chosen, read_json, read_safetensors
 from delphi_assets.coders.hooks import bare
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
+from delphi_assets.machine_cache import fingerprint
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 
@@ -85,6 +86,11 @@ def find(source: Path, hookpoint: str) -> Path | None:
     return source if is_coder else None
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Files whose content is the coder, in the order of its fingerprint."""
+    return [folder / CONFIG, folder / WEIGHTS]
+
+
 def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
     """Shape from `cfg.json`, which names no hook; raises `DataError` when it is not one."""
     return _config(folder).shape, None
@@ -111,7 +117,7 @@ def load(
         decoder_rows=tensors["W_dec"],
         decoder_bias=tensors["b_dec"],
         activation=config.function,
-        fingerprint=fingerprint([folder / CONFIG, folder / WEIGHTS]),
+        fingerprint=fingerprint(files_of(folder)),
         input_bias=tensors["b_dec"] if subtracts else None,
         skip=tensors.get("W_skip"),
     )

