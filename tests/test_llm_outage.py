@@ -13,7 +13,7 @@ import pytest
 
 from delphi_assets import database
 from delphi_assets.errors import DelphiAssetsError, ServerError, SettingError
-from delphi_assets.llm import Client, attempts, loop
+from delphi_assets.llm import Client, attempts, batched, loop
 from delphi_assets.llm.attempts import Attempted, Attempts
 from delphi_assets.llm.secrets import ScrubbedLogs, Scrubber
 from delphi_assets.llm.stopping import Stop
@@ -56,13 +56,64 @@ def test_a_server_that_stays_broken_stops_the_stage(tmp_path: Path, concurrent: 
     assert [one.answer for one in found] == PROMPTS
 
 
-def test_a_server_that_is_not_there_stops_the_stage(tmp_path: Path) -> None:
+def nobody() -> str:
+    """An address of this machine where nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("model", [MODEL, "hosted_vllm/tiny"])
+@pytest.mark.parametrize("more", [{}, {"processes": 2}, {"max_retries": 0}, {"batch": True}])
+def test_a_server_that_is_not_there_is_told_at_the_first_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, more: dict[str, object]
+) -> None:
+    monkeypatch.setattr(batched, "GATHERING", 0.1)
+    place = nobody()
+    with pytest.raises(
+        ServerError, match=rf"'{model}' cannot be reached .*llm\.api_base = .*"
+    ) as told:
+        complete(tmp_path, f"http://user:planted-word@{place}/v1", PROMPTS, model=model, **more)
+    assert place in str(told.value)
+    assert "planted-word" not in str(told.value)
+    assert not stored(tmp_path), "no question has failed"
+
+
+def test_a_name_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ServerError, match=r"cannot be reached \(nobody\.invalid:80: "):
+        complete(tmp_path, "http://nobody.invalid/v1", PROMPTS)
+
+
+def test_a_server_that_does_not_speak_tls_is_told(tmp_path: Path) -> None:
+    with (
+        FaultServer(lambda asked: Reply()) as server,
+        pytest.raises(ServerError, match=r"cannot be reached \(127\.0\.0\.1:\d+: .*SSL"),
+    ):
+        complete(tmp_path, server.url.replace("http:", "https:"), PROMPTS)
+
+
+def test_a_server_that_goes_away_later_is_waited_for(tmp_path: Path) -> None:
+    """Its questions fail after all their tries, and are rows."""
+    server = FaultServer(lambda asked: Reply(asked.prompt, headers={"Connection": "close"}))
+
+    async def main() -> None:
+        settings = settings_of(server.url, max_failures_in_a_row=3, max_retries=1)
+        async with Client(settings, MODEL, made(tmp_path), "run") as client:
+            with server:
+                await client.complete(ask("0"))
+            await asyncio.gather(*[client.complete(ask(prompt)) for prompt in PROMPTS[1:]])
+
     with pytest.raises(ServerError, match="3 questions in a row"):
-        complete(tmp_path, url, PROMPTS, max_retries=0, max_failures_in_a_row=3)
-    assert {str(row["error"]).partition(":")[0] for row in stored(tmp_path)} == {"connection"}
+        loop.run(main())
+    errors = [str(row["error"]) for row in stored(tmp_path) if row["error"] is not None]
+    assert {error.partition(":")[0] for error in errors} == {"connection"}
+
+
+@pytest.mark.parametrize("model", ["openai_like/tiny", "vllm/tiny"])
+def test_what_litellm_cannot_call_is_told_at_the_first_call(tmp_path: Path, model: str) -> None:
+    with pytest.raises(SettingError, match=f"'{model}'"):
+        complete(tmp_path, f"http://{nobody()}/v1", PROMPTS, model=model, max_retries=5)
+    assert not stored(tmp_path)
 
 
 @pytest.mark.parametrize("between", [Reply(), Reply(status=400)])
@@ -97,13 +148,17 @@ def test_the_error_says_what_is_left(tmp_path: Path) -> None:
 
 
 def attempted(error: Exception) -> Attempted[None]:
-    """What a call that raises `error` comes to."""
+    """What a call that raises `error` comes to, after one that reached the server."""
+
+    async def reach() -> None:
+        pass
 
     async def call() -> None:
         raise error
 
     async def main() -> Attempted[None]:
         tries = Attempts(settings_of("http://x"), MODEL, Stop(), Scrubber())
+        await tries.make(reach, random.Random(0))
         return await tries.make(call, random.Random(0))
 
     return loop.run(main())

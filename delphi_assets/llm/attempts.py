@@ -6,7 +6,9 @@
 2. A refused key, an account without money (401, 402, 403, or said in words) or an unknown model
    (404) stops the stage: every other call would fail in the same way. A 403 that speaks of
    moderation is the answer to this request alone.
-3. Errors are scrubbed of secrets (`llm.secrets`) before they are kept, logged or raised.
+3. A server to which no connection was ever made, after FIRST_TRIES of a call, stops the stage too:
+   the address is wrong, or it does not run. One that goes away later is retried.
+4. Errors are scrubbed of secrets (`llm.secrets`) before they are kept, logged or raised.
 """
 
 import asyncio
@@ -16,7 +18,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from delphi_assets.errors import DelphiAssetsError, SettingError
+from delphi_assets.errors import DelphiAssetsError, ServerError, SettingError
 from delphi_assets.llm.failures import Diagnosis, diagnose, told
 from delphi_assets.llm.litellm_calls import keys_of
 from delphi_assets.llm.secrets import Scrubber
@@ -25,6 +27,8 @@ from delphi_assets.settings import LLMSettings
 
 FIRST_PAUSE = 1.0
 """Seconds until the first retry."""
+FIRST_TRIES = 2
+"""Tries of a call after which a server that nothing has reached counts as not there."""
 LONGEST_PAUSE = 60.0
 """Seconds that backoff never exceeds."""
 LONGEST_WAIT = 600.0
@@ -59,6 +63,7 @@ class Attempts:
     def __init__(self, settings: LLMSettings, model: str, stop: Stop, scrub: Scrubber) -> None:
         self._settings, self._model = settings, model
         self._stop, self._scrub = stop, scrub
+        self._reached = False
         self.sent = 0
         """Requests sent so far, retries among them."""
 
@@ -71,6 +76,7 @@ class Attempts:
         """Await `call()` until it succeeds or fails for good, `wait()` seconds before each time.
 
         Raises the reason to stop once the stage stops, and gives it when key or model is refused.
+        Raises `ServerError` when nothing reaches the server.
         """
         attempt = 0
         while True:
@@ -79,12 +85,16 @@ class Attempts:
             attempt += 1
             result, error, seconds = await self._try(call)
             if error is None:
+                self._reached = True
                 return Attempted(result, None, seconds, attempt)
             diagnosis = diagnose(error)
             message = self._scrub(told(error))
             if diagnosis.fatal:
                 self._refuse(message)
             pause = self._pause(attempt, diagnosis, jitter)
+            self._reached = self._reached or diagnosis.unreachable is None
+            if not self._reached and (pause is None or attempt >= FIRST_TRIES):
+                raise self._absent(diagnosis)
             if pause is None:
                 return Attempted(None, Failure(diagnosis.code, message), seconds, attempt)
             log.info("%s, retry %d in %.1f s", diagnosis.code, attempt, pause)
@@ -115,6 +125,16 @@ class Attempts:
         if diagnosis.retry_after > LONGEST_WAIT:
             return None
         return max(pause, diagnosis.retry_after)
+
+    def _absent(self, diagnosis: Diagnosis) -> ServerError:
+        given = self._settings.api_base
+        check = f"llm.api_base = {given!r}" if given else "the connection to the provider"
+        return ServerError(
+            self._scrub(
+                f"the server of model = {self._model!r} cannot be reached ({diagnosis.unreachable})"
+                f": check {check}, and that the server runs, and start again; nothing was sent."
+            )
+        )
 
     def _refuse(self, message: str) -> None:
         self._stop.give(

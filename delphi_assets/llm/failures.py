@@ -5,6 +5,7 @@ A code is the same word in `completions.error` (before the colon), `explanations
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -52,6 +53,8 @@ class Diagnosis(NamedTuple):
     """Every other call would fail in the same way: stop the stage."""
     retry_after: float | None
     """Seconds that the server asked to wait."""
+    unreachable: str | None = None
+    """Where no connection could be made and why, perhaps with secrets; None when there was one."""
 
 
 class DiagnosedError(Exception):
@@ -76,8 +79,9 @@ def diagnose(error: BaseException) -> Diagnosis:
     unknown_model = status == 404 and type(error).__name__ == "NotFoundError"
     told = f"{error} {getattr(error, 'body', None)}"
     no_money = status in (400, 429) and _NO_MONEY.search(told) is not None
-    fatal = code != CONTENT_FILTER and (status in (401, 402, 403) or unknown_model or no_money)
-    return Diagnosis(code, code in RETRYABLE, fatal, _retry_after(error))
+    refused = status in (401, 402, 403) or unknown_model or no_money or _cannot_call(error)
+    fatal = code != CONTENT_FILTER and refused
+    return Diagnosis(code, code in RETRYABLE, fatal, _retry_after(error), _unreachable(error))
 
 
 def _code(error: BaseException, status: int | None) -> str:
@@ -103,6 +107,36 @@ def _on_the_way(error: BaseException) -> bool:
     import httpx
 
     return isinstance(error, OSError | httpx.TransportError | aiohttp.ClientConnectionError)
+
+
+def _cannot_call(error: BaseException) -> bool:
+    """Whether LiteLLM has no way to call the model's provider, or lacks a package for it."""
+    unmapped = type(error).__name__ == "LiteLLMUnknownProvider"
+    return unmapped or any(isinstance(cause, ImportError) for cause in _causes(error))
+
+
+def _unreachable(error: BaseException) -> str | None:
+    """Where no connection could be made, and why: refused, no such name, no common TLS."""
+    import aiohttp
+    import httpx
+
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            return f"{cause.host}:{cause.port}: {cause.os_error}"
+    for cause in causes:
+        if isinstance(cause, httpx.ConnectError | httpx.ConnectTimeout):
+            return str(causes[-1])
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that led to it."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
 
 
 def _status(error: BaseException) -> int | None:

@@ -13,6 +13,8 @@ from delphi_assets.errors import SettingError
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.secrets import Endpoint
 
+OPENAI_CLIENTS = ("openai", "hosted_vllm", "litellm_proxy")
+"""Providers that LiteLLM calls, or sends batches to, through OpenAI's client."""
 TOP_LOGPROBS = 5
 """Alternatives a token that log-probabilities are asked for."""
 
@@ -86,9 +88,10 @@ def address(provider: str, endpoint: Endpoint, timeout: float) -> dict[str, Any]
     given: dict[str, Any] = {"timeout": timeout, "max_retries": 0}
     if endpoint.url is not None:
         given["api_base"] = endpoint.url
-        if provider == "openai" and not os.environ.get("OPENAI_API_KEY"):
-            # A server of one's own often needs no key, but the client insists on one.
-            given["api_key"] = "none"
+        if provider in OPENAI_CLIENTS:
+            # A server of one's own often needs no key, but the client insists on one, and would
+            # take that of OpenAI.
+            given["api_key"] = os.environ.get(f"{provider.upper()}_API_KEY") or "none"
     if endpoint.authorization is not None:
         given["extra_headers"] = {"Authorization": endpoint.authorization}
     return given
