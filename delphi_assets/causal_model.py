@@ -145,8 +145,6 @@ def load_causal_model(name: str, dtype: str, device: str) -> CausalModel:
     `dtype` and `device` are as in `ModelSettings`. Raises `DataError` for a model that cannot be
     loaded, `SettingError` for a device that is not there.
     """
-    import httpx
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place = pick_device(device)
@@ -154,7 +152,8 @@ def load_causal_model(name: str, dtype: str, device: str) -> CausalModel:
     try:
         tokenizer = AutoTokenizer.from_pretrained(location)
         model = AutoModelForCausalLM.from_pretrained(location, dtype=getattr(torch, dtype))
-    except (OSError, ValueError, KeyError, httpx.HTTPError, SafetensorError) as error:
+    except Exception as error:
+        # A damaged folder makes transformers raise whatever it stumbles over.
         raise DataError(
             f"score.causal_model = {name!r} cannot be loaded: {type(error).__name__}: {error}; "
             "expected a causal language model of the Hugging Face hub that can be reached, a "

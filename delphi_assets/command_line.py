@@ -20,6 +20,7 @@ from delphi_assets.commands import (
     sql,
 )
 from delphi_assets.errors import DelphiAssetsError
+from delphi_assets.key_shapes import masked
 
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
@@ -43,15 +44,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"{name}: {value}\n")
         sys.stdout.flush()
     except DelphiAssetsError as error:
-        sys.stderr.write(f"delphi-assets: {' '.join(str(error).split())}\n")
+        _complain(str(error))
+        return 1
+    except UnicodeEncodeError as error:
+        _complain(
+            f"standard output is {error.encoding}, which has no "
+            f"{error.object[error.start : error.end]!a}; expected UTF-8, as with "
+            "PYTHONIOENCODING=utf-8 in the environment."
+        )
         return 1
     except KeyboardInterrupt:
+        return 130
+    except RuntimeError as error:
+        # DuckDB says with an error of its own that Ctrl-C stopped a query.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         return 130
     except BrokenPipeError:
         # Python would complain when it flushes what is left at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
+
+
+def _complain(text: str) -> None:
+    """Say what is wrong in one line, without the keys that somebody may have typed."""
+    from delphi_assets.llm.secrets import Scrubber
+
+    line = masked(Scrubber()(" ".join(text.split())))
+    sys.stderr.write(f"delphi-assets: {line}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

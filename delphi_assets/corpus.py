@@ -12,7 +12,8 @@ names the document's place in the corpus, shuffled or not. Sources:
 
 A text of more than 262,144 characters, from whatever source, is cut into documents `<id>#0`,
 `<id>#1`, ...: behind the last end of line that fits, or, in a line that is longer than that,
-between two characters. Together they are the text. So memory is bounded further on.
+between two characters. Together they are the text. Half characters, which JSON can hold and
+nothing else, are replaced. So memory is bounded further on.
 
 No source is read whole but the embedded one. At a time there are in memory: of a text file a
 document, of jsonl a line, of Parquet a few rows and the pages they lie in. What `datasets` reads
@@ -24,7 +25,6 @@ import ast
 import hashlib
 import inspect
 import io
-import json
 import re
 import sys
 import sysconfig
@@ -33,7 +33,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from delphi_assets.errors import DataError
+from delphi_assets.errors import DataError, DelphiAssetsError
+from delphi_assets.foreign_json import parse_json
+from delphi_assets.foreign_text import clean_text
+from delphi_assets.local_paths import is_file, is_folder, local_path
 from delphi_assets.settings import CorpusSettings
 from delphi_assets.shuffle import shuffled
 
@@ -84,10 +87,10 @@ def _documents(corpus: CorpusSettings) -> Iterator[Document]:
 def _source(corpus: CorpusSettings) -> Iterator[Document]:
     if corpus.dataset_repo == PYTHON_DOCS:
         return _python_docs()
-    path = Path(corpus.dataset_repo).expanduser()
-    if path.is_file():
+    path = local_path(corpus.dataset_repo)
+    if is_file(path):
         return _read_file(path, path.name, corpus.dataset_column)
-    if path.is_dir():
+    if is_folder(path):
         if _is_saved_dataset(path) or _is_hub_layout(path, corpus.dataset_split):
             return _hugging_face(corpus)
         return _read_folder(path, corpus.dataset_column)
@@ -214,7 +217,7 @@ def _read_jsonl(file: Path, name: str, column: str) -> Iterator[Document]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError as error:
                 raise DataError(f"{file}, line {number + 1}, is not JSON: {error}.") from error
             if not isinstance(row, dict):
@@ -240,7 +243,7 @@ def _parquet_rows(file: Path, column: str) -> Iterator[dict[str, Any]]:
             _require(column, parquet.schema_arrow.names, str(file))
             for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=[column]):
                 yield from batch.to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"{file} cannot be read as Parquet: {error}.") from error
 
 
@@ -253,7 +256,7 @@ def _document(row: Mapping[str, Any], name: str, column: str) -> Document:
             f"corpus.dataset_column = {column!r} of {name} holds {type(text).__name__}; "
             "expected text."
         )
-    return Document(name, text or "")
+    return Document(name, clean_text(text or ""))
 
 
 def _require(column: str, columns: Iterable[str], where: str) -> None:
@@ -287,20 +290,15 @@ def _is_hub_layout(folder: Path, split: str) -> bool:
 def _hugging_face(corpus: CorpusSettings) -> Iterator[Document]:
     """Rows of a dataset of the hub, streamed, or of a local folder in one of its layouts."""
     import datasets
-    import httpx
 
     where = f"corpus.dataset_repo = {corpus.dataset_repo!r}"
     try:
         for number, row in enumerate(_rows(datasets, corpus)):
             yield _document(row, f"{corpus.dataset_split}#{number}", corpus.dataset_column)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-        httpx.HTTPError,
-        datasets.exceptions.DatasetsError,
-    ) as error:
+    except DelphiAssetsError:
+        raise
+    except Exception as error:
+        # Files that are damaged make `datasets` raise whatever it stumbles over.
         raise DataError(
             f"{where} (dataset_name = {corpus.dataset_name!r}, dataset_split = "
             f"{corpus.dataset_split!r}) cannot be read: {type(error).__name__}: {error}; expected "
@@ -309,10 +307,10 @@ def _hugging_face(corpus: CorpusSettings) -> Iterator[Document]:
 
 
 def _rows(datasets: Any, corpus: CorpusSettings) -> Iterable[Mapping[str, Any]]:
-    folder = Path(corpus.dataset_repo).expanduser()
+    folder = local_path(corpus.dataset_repo)
     if _is_saved_dataset(folder):
         return _saved_rows(datasets, corpus, folder)
-    local = folder.is_dir()
+    local = is_folder(folder)
     builder = datasets.load_dataset_builder(
         str(folder) if local else corpus.dataset_repo, corpus.dataset_name
     )

@@ -48,8 +48,10 @@ class Registry:
             )
         try:
             return getattr(import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
+        except Exception as error:
+            # A module of one's own may raise anything while it is imported.
             raise SettingError(
-                f"the {self._kind} {name!r} cannot be imported: {error}; expected "
-                "'package.module:function', of a module that this Python finds."
+                f"the {self._kind} {name!r} cannot be imported: {type(error).__name__}: {error}; "
+                "expected 'package.module:function', of a module that this Python finds and can "
+                "import."
             ) from error

@@ -12,7 +12,6 @@ all-MiniLM-L6-v2. Out: float32 vectors [texts, d].
 The libraries that the model needs are those of the subject model: transformers and torch.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from delphi_assets.embedded import minilm_folder
-from delphi_assets.errors import DataError
+from delphi_assets.errors import DataError, DelphiAssetsError
+from delphi_assets.foreign_json import parse_json
+from delphi_assets.local_paths import is_folder, local_path
 from delphi_assets.machine_cache import fingerprint
 from delphi_assets.settings import EMBEDDED_ENCODER
 from delphi_assets.subject import pick_device
@@ -86,7 +87,6 @@ def load_sentence_encoder(name: str, device: str) -> SentenceEncoder:
     Raises `DataError` for one that cannot be loaded or has modules that are not known here,
     `SettingError` for a device that is not there.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
 
     place = pick_device(device)
@@ -96,11 +96,14 @@ def load_sentence_encoder(name: str, device: str) -> SentenceEncoder:
         own = _json(transformer / "sentence_bert_config.json")
         tokenizer = AutoTokenizer.from_pretrained(transformer, padding_side="right")
         model = AutoModel.from_pretrained(transformer, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        positions = int(getattr(model.config, "max_position_embeddings", None) or 512)
+        most = int(own.get("max_seq_length") or min(positions, tokenizer.model_max_length))
+    except DelphiAssetsError:
+        raise
+    except Exception as error:
+        # A damaged folder makes transformers raise whatever it stumbles over.
         raise _unreadable(name, f"{type(error).__name__}: {error}") from error
     model.eval().requires_grad_(False).to(place)
-    positions = int(getattr(model.config, "max_position_embeddings", None) or 512)
-    most = int(own.get("max_seq_length") or min(positions, tokenizer.model_max_length))
     lower_case = bool(own.get("do_lower_case"))
     files = sorted(path for kind in _FILES for path in folder.rglob(kind))
     return SentenceEncoder(tokenizer, model, pooling, most, lower_case, fingerprint(files))
@@ -136,7 +139,7 @@ def _pooled(states: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
 def _folder(name: str) -> Path:
     if name == EMBEDDED_ENCODER:
         return minilm_folder()
-    if (folder := Path(name).expanduser()).is_dir():
+    if is_folder(folder := local_path(name)):
         return folder
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -189,7 +192,7 @@ def _pooling(name: str, folder: Path) -> Pooling:
 def _json(path: Path, missing: Any = None) -> Any:
     if not path.is_file():
         return {} if missing is None else missing
-    return json.loads(path.read_text(encoding="utf-8"))
+    return parse_json(path.read_bytes())
 
 
 def _unreadable(name: str, why: str) -> DataError:

@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from delphi_assets import key_shapes
 from delphi_assets.errors import SettingError
 from delphi_assets.foreign_text import clean_text
+from delphi_assets.local_paths import is_file
 from delphi_assets.scorers import registry
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
@@ -758,8 +759,7 @@ def profile_path(name: str | None = None) -> Path:
         folder for folder in (here / "profiles", here.parent / "profiles") if folder.is_dir()
     ]
     for candidate in (Path(wanted), *(folder / f"{wanted}.toml" for folder in shipped)):
-        # Path.is_file raises for names that no file can have.
-        if os.path.isfile(candidate):
+        if is_file(candidate):
             return candidate
     known = sorted(path.stem for folder in shipped for path in folder.glob("*.toml"))
     raise SettingError(

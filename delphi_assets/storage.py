@@ -5,7 +5,6 @@ where it belongs, so that whoever looks sees it whole or not at all.
 """
 
 import hashlib
-import json
 import os
 import tempfile
 import time
@@ -17,7 +16,8 @@ from typing import Any, BinaryIO
 
 import fsspec
 
-from delphi_assets.errors import DataError, StorageError
+from delphi_assets.errors import DataError, SettingError, StorageError
+from delphi_assets.foreign_json import parse_json
 
 
 def globbed(location: str) -> str:
@@ -33,7 +33,13 @@ class Storage:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.url = os.fspath(root)
-        self.fs, path = fsspec.core.url_to_fs(self.url)
+        try:
+            self.fs, path = fsspec.core.url_to_fs(self.url)
+        except (ImportError, ValueError, TypeError) as error:
+            raise SettingError(
+                f"{self.url!r} is no place that can be opened ({error}); expected a folder, or a "
+                "URL of a protocol that fsspec knows, such as s3://bucket/lake with s3fs installed."
+            ) from error
         self.root = path.rstrip("/")
         self.local = "file" in _protocols(self.fs)
 
@@ -106,7 +112,7 @@ class Storage:
     def read_json(self, path: str) -> dict[str, Any] | None:
         """A JSON object; None without the file, `DataError` when it is damaged."""
         try:
-            stored = json.loads(self.fs.cat_file(f"{self.root}/{path}"))
+            stored = parse_json(self.fs.cat_file(f"{self.root}/{path}"))
         except FileNotFoundError:
             return None
         except ValueError as error:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from delphi_assets.embedded import GEMMA, gemma_folder
-from delphi_assets.errors import DataError, SettingError
+from delphi_assets.errors import DataError, DelphiAssetsError, SettingError
 from delphi_assets.settings import ModelSettings, Profile, module_of
 
 Side = Literal["input", "output", "normalized input"]
@@ -82,7 +82,7 @@ def load_subject(settings: ModelSettings) -> Subject:
 
     device = pick_device(settings.device)
     dtype = getattr(torch, settings.dtype)
-    with _readable(settings):
+    with readable(settings):
         model = AutoModel.from_pretrained(
             _location(settings), revision=settings.revision, dtype=dtype
         )
@@ -94,7 +94,7 @@ def load_tokenizer(settings: ModelSettings) -> Any:
     """The model's tokenizer; raises `DataError` when it cannot be loaded."""
     from transformers import AutoTokenizer
 
-    with _readable(settings):
+    with readable(settings):
         return AutoTokenizer.from_pretrained(_location(settings), revision=settings.revision)
 
 
@@ -102,7 +102,7 @@ def load_config(settings: ModelSettings) -> Any:
     """The model's configuration; raises `DataError` when it cannot be loaded."""
     from transformers import AutoConfig
 
-    with _readable(settings):
+    with readable(settings):
         return AutoConfig.from_pretrained(_location(settings), revision=settings.revision)
 
 
@@ -174,7 +174,7 @@ def check_hookpoints(profile: Profile) -> dict[str, HookpointShape]:
     from transformers import AutoModel
 
     config = load_config(profile.model)
-    with torch.device("meta"):
+    with readable(profile.model), torch.device("meta"):
         # Other kinds of attention look into the mask, and tensors on meta have no values.
         model = AutoModel.from_config(config, attn_implementation="eager").eval()
     modules = {name: resolve_hookpoint(model, name) for name in profile.cache.hookpoints}
@@ -314,16 +314,16 @@ def _location(settings: ModelSettings) -> str:
 
 
 @contextmanager
-def _readable(settings: ModelSettings) -> Iterator[None]:
+def readable(settings: ModelSettings) -> Iterator[None]:
     """Turn what goes wrong while reading a model into a `DataError` that names it."""
-    import httpx
-    from safetensors import SafetensorError
-
     if settings.name.startswith("embedded:") and settings.name != GEMMA:
         raise SettingError(f"model.name = {settings.name!r} is unknown; expected {GEMMA!r}.")
     try:
         yield
-    except (OSError, ValueError, KeyError, httpx.HTTPError, SafetensorError) as error:
+    except DelphiAssetsError:
+        raise
+    except Exception as error:
+        # A damaged folder makes transformers raise whatever it stumbles over.
         raise DataError(
             f"model.name = {settings.name!r} (revision {settings.revision!r}) cannot be loaded: "
             f"{type(error).__name__}: {error}; expected a model of the Hugging Face hub that can "

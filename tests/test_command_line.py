@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -85,6 +86,91 @@ def test_csv_and_json_hold_the_same(lake: Path, capsys: pytest.CaptureFixture[st
         "1", "0.1", "nan", "", "true", 'x,"\n', "[1, null]", '{"k": "v"}', "12345678901234567890",
         "2026-01-02T03:04:05",
     ]  # fmt: skip
+
+
+ODD_DATES = """
+select date '12000-01-01' as d, timestamp '12000-01-01 01:02:03' as t, 'infinity'::date as i,
+    '-infinity'::timestamp as m, date '-44-03-15' as b, [timestamp '12000-01-01', null] as l,
+    {'when': date '12000-01-01', 'n': 1} as s
+"""
+
+
+def test_dates_that_python_has_not_are_written(
+    lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (row,) = json.loads(asked(capsys, lake, ODD_DATES, "--format", "json"))
+    assert row == {
+        "d": "12000-01-01", "t": "12000-01-01T01:02:03.000000", "i": "infinity", "m": "-infinity",
+        "b": "-0044-03-15", "l": ["12000-01-01T00:00:00.000000", None],
+        "s": {"when": "12000-01-01", "n": 1},
+    }  # fmt: skip
+    _, values = csv.reader(io.StringIO(asked(capsys, lake, ODD_DATES)))
+    assert values[:5] == [row[name] for name in "dtimb"]
+    for shown in ("csv", "json", "table"):
+        asked(capsys, lake, "from test_all_types()", "--format", shown)
+
+
+def test_no_text_of_csv_is_a_formula(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["=1+1", "+1", "-1", "@a", "\ta", "\ra", "'=1", "''-", "'a", "a=1", "", "-"]
+    values = ", ".join(f"({number}, '{text.replace(chr(39), chr(39) * 2)}')"
+                       for number, text in enumerate(texts))  # fmt: skip
+    numbers = "-n as n, -1.5::double as d, -2.5::decimal(3, 1) as e"
+    query = f"select {numbers}, t from (values {values}) v(n, t)"
+    text = asked(capsys, lake, query)
+    _, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert [row[:3] for row in rows] == [[str(-n), "-1.5", "-2.5"] for n in range(len(texts))]
+    held = [row[3] for row in rows]
+    assert not any(field.startswith(tuple("=+-@\t\r")) for field in held)
+    # As the documentation says: the first quote of such a field was added, and no other.
+    assert [re.sub(r"^'('*[=+\-@\t\r])", r"\1", field) for field in held] == texts
+    assert held[8:11] == texts[8:11]
+    assert asked(capsys, lake, 'select 1 as "=n"') == "'=n\n1\n"
+    assert json.loads(asked(capsys, lake, "select '=1' as t", "--format", "json")) == [{"t": "=1"}]
+
+
+@pytest.mark.parametrize("rows", ["-5", "0", "many", "1e3", "9" * 30, "9" * 5_000, "\u0663"])
+def test_numbers_of_rows_are_counted(
+    lake: Path, capsys: pytest.CaptureFixture[str], rows: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["sql", str(lake), "select 1", f"--rows={rows}"])
+    assert ended.value.code == 2
+    assert "expected a whole number" in capsys.readouterr().err
+
+
+def test_a_key_in_an_argument_is_not_shown(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = "sk-or-v1-0123456789abcdef0123456789abcdef"
+    for arguments in (
+        ["export-table", str(lake), "t.csv", "--run", key],
+        ["sql", str(lake), f"select {key!r}::int"],
+        ["estimate", key],
+    ):
+        assert main(arguments) == 1
+        assert "0123456789abcdef" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "told"),
+    [
+        (b"select 'caf\xe9'", {}, "standard input is not utf-8"),
+        ("select 'café' as t".encode(), {"PYTHONIOENCODING": "utf-8:strict"}, None),
+        (b"select chr(233) as t", {"PYTHONIOENCODING": "ascii"}, "standard output is ascii"),
+    ],
+)
+def test_encodings_of_pipes(
+    lake: Path, query: bytes, variables: dict[str, str], told: str | None
+) -> None:
+    asking = subprocess.run(
+        [*COMMAND, "sql", lake],
+        input=query,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-8:strict", **variables},
+    )
+    said = asking.stderr.decode()
+    assert asking.returncode == (0 if told is None else 1)
+    assert said == "" if told is None else told in said
+    assert said.count("\n") <= 1
 
 
 def test_no_row_is_lost(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,15 @@
 import csv
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,7 +21,7 @@ from delphi_assets.errors import DataError, NotReadyError, SettingError, Storage
 from delphi_assets.exports.hookpoint import Best, ExportedHookpoint
 from delphi_assets.exports.neuronpedia import export_bulk
 from delphi_assets.exports.neuronpedia_names import named
-from delphi_assets.exports.table import export_table
+from delphi_assets.exports.table import _as_csv, _csv, export_table
 from delphi_assets.lake import Lake
 from tests.hand_built import (
     HOOKPOINT,
@@ -341,6 +344,49 @@ def test_same_lake_same_bytes(lake: Lake, folder: Path, table: Path, tmp_path: P
     with source_of(lake) as source:
         export_table(source, tmp_path / table.name)
     assert (tmp_path / table.name).read_bytes() == table.read_bytes()
+
+
+def test_no_text_of_csv_is_a_formula(tmp_path: Path) -> None:
+    rows = pa.table({"n": [-1, -2], "t": ["=1+1", "'=1"], "l": [["=1"], ["-1"]]})
+    writer = _csv(tmp_path / "t.csv", _as_csv(rows).schema)
+    writer.write_table(_as_csv(rows))
+    writer.close()
+    held = pl.read_csv(tmp_path / "t.csv")
+    assert held["n"].to_list() == [-1, -2]
+    assert held["t"].to_list() == ["'=1+1", "''=1"]
+    assert held["l"].to_list() == ['["=1"]', '["-1"]']
+
+
+INTERRUPTED = """
+import signal, sys, threading, time, os
+from delphi_assets import command_line
+from delphi_assets.exports.hookpoint import ExportedHookpoint
+
+asked = ExportedHookpoint.scores
+
+def slow(self, of):
+    # In the middle of a statement, where the signal finds the program most of the time.
+    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    self.con.sql("select sum(a.range % 7) from range(10000000) a, range(1000000) b").fetchall()
+    return asked(self, of)
+
+ExportedHookpoint.scores = slow
+sys.exit(command_line.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("command", ["export-table", "export-neuronpedia"])
+def test_ctrl_c_leaves_nothing(lake: Lake, tmp_path: Path, command: str) -> None:
+    target = "latents.csv" if command == "export-table" else "bulk"
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, command, lake.location(""), str(tmp_path / target)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 130
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_what_is_there_is_not_replaced(lake: Lake, folder: Path, table: Path) -> None:

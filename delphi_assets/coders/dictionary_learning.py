@@ -190,7 +190,7 @@ def _config(folder: Path) -> Config:
         io = str(buffer.get("io") or "out")
         k = int(trainer.get("k") or 0)
         hook = _hook(str(trainer.get("submodule_name") or ""))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is not a configuration of dictionary_learning ({type(error).__name__}: "
             f"{error}); expected a JSON object with trainer.dict_class, dict_size and "

@@ -31,6 +31,7 @@ from delphi_assets.coders import files_at_hand, load_coder
 from delphi_assets.coders.coder import Coder, Encoder
 from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.foreign_json import parse_json
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.machine_cache import fingerprint
 from delphi_assets.manifests import FINGERPRINT
@@ -210,7 +211,7 @@ def _trained(profile: Profile, lake: Lake, hookpoint: str) -> dict[str, Any]:
     # Read from the lake even after training: another process may have been faster.
     with lake.local_copy(folder) as copy:
         try:
-            stored: dict[str, Any] = json.loads((copy / _FACTS_FILE).read_text(encoding="utf-8"))
+            stored: dict[str, Any] = parse_json((copy / _FACTS_FILE).read_bytes())
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{lake.location(folder)} holds no readable {_FACTS_FILE} ({error}), so the coder "

@@ -265,7 +265,7 @@ def _config(folder: Path) -> Config:
             averaged=normalization == _AVERAGE,
             hook=hook,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is not a configuration of SAELens ({type(error).__name__}: {error}); expected "
             "a JSON object with d_in, d_sae and architecture."

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from delphi_assets.coders.hooks import bare, layer_of
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.local_paths import is_folder, local_path
 from delphi_assets.settings import coder_of
 
 _DESCRIBED_ELSEWHERE = ["*sae.safetensors", "*sae_weights.safetensors", "*ae.pt"]
@@ -49,8 +50,8 @@ def fetch(
     cannot be had from the hub.
     """
     location = _filled(str(source), module, setting)
-    folder = Path(location).expanduser()
-    if folder.is_dir():
+    folder = local_path(location)
+    if is_folder(folder):
         return folder
     from huggingface_hub import snapshot_download
 
@@ -78,7 +79,7 @@ def held(source: str | Path, module: str, fetched: Path) -> list[str]:
     """
     names = sorted(path.name for path in fetched.iterdir()) if fetched.is_dir() else []
     location = _filled(str(source), module, "source")
-    if not Path(location).expanduser().is_dir():
+    if not is_folder(local_path(location)):
         from huggingface_hub import HfApi
 
         repository, inside = _on_hub(location)

@@ -137,7 +137,7 @@ def _config(folder: Path) -> Config:
             transcode=bool(raw.get("transcode", False)),
             skip_connection=bool(raw.get("skip_connection", False)),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not a configuration of sparsify ({type(error).__name__}: {error}); "
             "expected a JSON object with d_in, k, num_latents or expansion_factor."

@@ -13,6 +13,16 @@ from delphi_assets.stage import Fact
 Facts = Iterable[tuple[str, Fact]]
 
 
+_MOST = 10**9
+
+
+def count(text: str) -> int:
+    """An argument that is a number of things."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10 or not 0 < int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number from 1 to {_MOST}")
+    return int(text)
+
+
 class Command(NamedTuple):
     """One command of `delphi-assets`."""
 

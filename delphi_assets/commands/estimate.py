@@ -2,13 +2,13 @@
 
 import argparse
 
-from delphi_assets.commands.command import Command, Facts
+from delphi_assets.commands.command import Command, Facts, count
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("profile", metavar="PROFILE", help="name or path of a profile")
     parser.add_argument(
-        "--sample", type=int, default=100, metavar="N", help="latents to count at a hookpoint"
+        "--sample", type=count, default=100, metavar="N", help="latents to count at a hookpoint"
     )
 
 

@@ -12,7 +12,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
-from delphi_assets.commands.command import Command, Facts
+from delphi_assets.commands.command import Command, Facts, count
 from delphi_assets.errors import DataError
 
 
@@ -42,7 +42,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rows",
-        type=int,
+        type=count,
         metavar="N",
         help="rows that a table shows; else 100, or 10 where each takes several lines",
     )
@@ -74,13 +74,23 @@ def _text(asked: argparse.Namespace) -> str | None:
     if asked.query is not None:
         return str(asked.query)
     if asked.file == "-" or (asked.file is None and not sys.stdin.isatty()):
-        return sys.stdin.read()
+        return _piped()
     if asked.file is None:
         return None
     try:
         return Path(asked.file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{asked.file} cannot be read ({error}); expected SQL.") from error
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"standard input is not {error.encoding} ({error.reason}: "
+            f"{error.object[error.start]:#04x}); expected SQL in that encoding."
+        ) from error
 
 
 def _answer(asked: argparse.Namespace, text: str) -> None:

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 from delphi_assets.coders.files import read_json
 from delphi_assets.delphi_runs.cache_config import CacheConfig, read_cache_config
 from delphi_assets.errors import DataError
+from delphi_assets.local_paths import is_folder
+from delphi_assets.settings import LAST_LATENT
 
 SCORERS = ("detection", "fuzz")
 UNPARSED = "Explanation could not be parsed."
@@ -76,7 +78,7 @@ def read_layout(folder: Path) -> DelphiRun:
     a key is unknown, hookpoints were cached with different settings, or a text file is about a
     latent that there is not, or that another file of its folder is about.
     """
-    latents = folder / "latents" if (folder / "latents").is_dir() else folder
+    latents = folder / "latents" if is_folder(folder / "latents") else folder
     folders = sorted(
         {path.parent for name in ("*.safetensors", "config.json") for path in latents.rglob(name)}
     )
@@ -137,11 +139,11 @@ def _splits(folder: Path, n_splits: int | None) -> tuple[SplitFile, ...]:
 
 
 def _split(path: Path) -> SplitFile:
-    match = re.fullmatch(r"(\d+)_(\d+)", path.stem)
-    if match is None or int(match[2]) < int(match[1]):
+    match = re.fullmatch(r"([0-9]{1,10})_([0-9]{1,10})", path.stem)
+    if match is None or not int(match[1]) <= int(match[2]) <= LAST_LATENT:
         raise DataError(
             f"{path} is not named as a split of Delphi's; expected <first>_<last>.safetensors with "
-            "first <= last, as its save_splits writes."
+            f"first <= last <= {LAST_LATENT}, as its save_splits writes."
         )
     return SplitFile(path, int(match[1]), int(match[2]) + 1)
 
@@ -150,7 +152,7 @@ def _latent_files(folder: Path) -> tuple[LatentFile, ...]:
     files = []
     for path in sorted(folder.rglob("*.txt")):
         name = path.relative_to(folder).as_posix().replace("/", "--")
-        match = re.fullmatch(r"(.+)_latent(\d+)\.txt", name)
+        match = re.fullmatch(r"(.+)_latent([0-9]{1,10})\.txt", name)
         if match is None:
             raise DataError(f"{path} is not named <hookpoint>_latent<number>.txt; rename it.")
         files.append(LatentFile(path, match[1], int(match[2])))

@@ -27,8 +27,8 @@ from delphi_assets.delphi_runs.splits import (
     read_tokens,
 )
 from delphi_assets.errors import DataError, DelphiAssetsError
-from delphi_assets.settings import ModelSettings
-from delphi_assets.subject import load_tokenizer
+from delphi_assets.settings import ModelSettings, override
+from delphi_assets.subject import load_tokenizer, readable
 
 log = logging.getLogger(__name__)
 
@@ -116,17 +116,23 @@ def _local_tokenizer(name: str) -> Any | None:
     from transformers import AutoTokenizer
 
     try:
+        settings = _model(name)
         if name.startswith("embedded:"):
-            return load_tokenizer(ModelSettings(name=name))
-        return AutoTokenizer.from_pretrained(name, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError, DelphiAssetsError) as error:
+            return load_tokenizer(settings)
+        with readable(settings):
+            return AutoTokenizer.from_pretrained(name, local_files_only=True)
+    except DelphiAssetsError as error:
         log.warning(
             "the tokenizer of model_name = %r is not on this machine (%s); tokens are shown as "
             "<id>. Load it once with transformers and import under another name to have texts.",
             name,
-            type(error).__name__,
+            type(error.__cause__ or error).__name__,
         )
         return None
+
+
+def _model(name: str) -> ModelSettings:
+    return override(ModelSettings(name="unknown"), "model_name of config.json", name=name)
 
 
 def _known_ids(delphi: DelphiRun, tokenizer: Any) -> int:
@@ -134,8 +140,9 @@ def _known_ids(delphi: DelphiRun, tokenizer: Any) -> int:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(delphi.cache.model_name, local_files_only=True)
-        rows = int(config.get_text_config().vocab_size)
-    except (OSError, ValueError, KeyError, AttributeError):
+        with readable(_model(delphi.cache.model_name)):
+            config = AutoConfig.from_pretrained(delphi.cache.model_name, local_files_only=True)
+            rows = int(config.get_text_config().vocab_size)
+    except DelphiAssetsError:
         rows = 0
     return max(len(tokenizer), rows)

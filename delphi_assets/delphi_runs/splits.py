@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from delphi_assets.coders.files import unreadable
@@ -184,5 +184,8 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             yield file
-    except (SafetensorError, OSError) as error:
+    except DataError:
+        raise
+    except Exception as error:
+        # NumPy lacks some kinds of numbers, which is told by whatever it stumbles over.
         raise unreadable(path, error) from error

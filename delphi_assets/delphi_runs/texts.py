@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from delphi_assets.delphi_runs.layout import UNPARSED, LatentFile
 from delphi_assets.errors import DataError
+from delphi_assets.foreign_json import parse_json
+from delphi_assets.foreign_text import clean_text
 from delphi_assets.llm import failures
 from delphi_assets.llm.rows import Row
 
@@ -32,11 +34,14 @@ class Answer(NamedTuple):
 
 
 def read_explanation(file: LatentFile) -> str:
-    """The text in an explanation file; raises `DataError` when it is no JSON string."""
+    """The text in an explanation file, half characters replaced.
+
+    Raises `DataError` when it is no JSON string.
+    """
     text = _read(file)
     if not isinstance(text, str):
         raise DataError(f"{file.path} holds a JSON {type(text).__name__}; expected a string.")
-    return text
+    return clean_text(text)
 
 
 def read_answers(file: LatentFile) -> list[Answer]:
@@ -104,7 +109,7 @@ def _variant(scorer: str, answer: Answer) -> str:
 
 def _read(file: LatentFile) -> Any:
     try:
-        return json.loads(file.path.read_bytes())
+        return parse_json(file.path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"{file.path} is not readable JSON ({error}); restore it.") from error
 

@@ -9,13 +9,13 @@ explanation (`sql/exports/latents.sql`), then for each scorer, `s` by the metric
     s_chance                        in place of these, what a guess gives, where m is accuracy
     s_judge, s_examples, s_failed   who judged, answers asked for, and of these failed
 
-In CSV, lists are JSON.
+In CSV, lists are JSON, and no text is a formula to a spreadsheet (`queries.formats.harmless`).
 """
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.csv as pc
@@ -25,6 +25,7 @@ from tqdm import tqdm
 from delphi_assets.errors import SettingError
 from delphi_assets.exports.hookpoint import ExportedHookpoint, Scorer
 from delphi_assets.exports.targets import whole
+from delphi_assets.queries.formats import harmless
 
 _LATENTS_AT_ONCE = 8_192
 
@@ -73,7 +74,7 @@ def _write(
             for scorer in source.scorers:
                 latents = _beside(latents, scores, scorer)
             if path.suffix == ".csv":
-                latents = _lists_as_json(latents)
+                latents = _as_csv(latents)
             writer = writer or open_writer(path, latents.schema)
             writer.write_table(latents)
             rows += latents.num_rows
@@ -106,15 +107,19 @@ def _beside(latents: pa.Table, scores: pa.Table, scorer: Scorer) -> pa.Table:
     return latents
 
 
-def _lists_as_json(rows: pa.Table) -> pa.Table:
+def _as_csv(rows: pa.Table) -> pa.Table:
     for place, field in enumerate(rows.schema):
-        if pa.types.is_list(field.type):
-            texts = [
-                None if held is None else json.dumps(held, ensure_ascii=False)
-                for held in rows[field.name].to_pylist()
-            ]
+        if write := _texts_of(field.type):
+            texts = [None if held is None else write(held) for held in rows[field.name].to_pylist()]
             rows = rows.set_column(place, field.name, pa.array(texts, pa.string()))
     return rows
+
+
+def _texts_of(kind: pa.DataType) -> Callable[[Any], str] | None:
+    """How values of a kind are written, where it is not as they are."""
+    if pa.types.is_list(kind):
+        return lambda held: json.dumps(held, ensure_ascii=False)
+    return harmless if pa.types.is_string(kind) else None
 
 
 def _parquet(path: Path, schema: pa.Schema) -> _Writer:

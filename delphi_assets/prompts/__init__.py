@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from delphi_assets.errors import SettingError
+from delphi_assets.local_paths import is_folder
 
 Case = TypeVar("Case")
 
@@ -116,7 +117,7 @@ def scorer_cases(scorer: str) -> tuple[ScorerCase, ...]:
 
 
 def _replacing(folder: Path, setting: str) -> dict[str, str]:
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise SettingError(
             f"{setting} = {str(folder)!r} is no folder; expected one with files such as "
             "explainer.txt, which stand in for the shipped ones."

@@ -1,17 +1,17 @@
 """Rows as text: a table to look at, CSV and JSON for programs.
 
 CSV and JSON hold every row and every digit: CSV with an empty field for null and lists as JSON,
-JSON as one array with an object a line, NaN and infinities null. A table shows the first rows,
+JSON as one array with an object a line, NaN and infinities null. In CSV no text is a formula to a
+spreadsheet (`harmless`). A table shows the first rows,
 numbers in four digits, texts on one line and shortened until the columns fit, names of columns on
 several lines; when they cannot, each row is shown as lines of name and value.
 """
 
-import csv
 import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, TextIO
@@ -25,15 +25,46 @@ _ROWS, _BLOCKS = 100, 10
 """Rows that are shown, on a line each and on several."""
 _NARROWEST = 8
 """Columns are not made narrower than that many characters."""
+_SPECIAL = re.compile(r'[,"\r\n]')
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _LONGEST = 400
 """Characters of a value that are shown, where each has a line."""
 
 
 def write_csv(rows: Rows, out: TextIO) -> None:
     """All rows, with a line of names."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(rows.names)
-    writer.writerows([_field(value) for value in row] for row in rows.rows)
+    _write_line(map(harmless, rows.names), out)
+    # Dates before our era begin with a minus, too.
+    fields = [_field if pa.types.is_temporal(kind) else _harmless_field for kind in rows.types]
+    for row in rows.rows:
+        _write_line((field(value) for field, value in zip(fields, row, strict=True)), out)
+
+
+def _write_line(fields: Iterable[str], out: TextIO) -> None:
+    """Fields as a line; the library's csv, before Python 3.13, leaves carriage returns bare."""
+    # An empty line would be none.
+    out.write((",".join(map(_quoted, fields)) or '""') + "\n")
+
+
+def _quoted(text: str) -> str:
+    if not _SPECIAL.search(text):
+        return text
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def harmless(text: str) -> str:
+    """`text` with a `'` in front where a spreadsheet would take it for a formula.
+
+    That is where it begins with `=`, `+`, `-`, `@`, a tab or a carriage return, whatever number of
+    `'` stands before: so the first `'` of a field that begins with `'` and one of these was added,
+    and no other.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _harmless_field(value: object) -> str:
+    return harmless(value) if isinstance(value, str) else _field(value)
 
 
 def write_json(rows: Rows, out: TextIO) -> None:

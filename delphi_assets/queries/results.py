@@ -4,6 +4,7 @@ In: a statement and the values of its parameters. Out: `Rows`, of which a batch 
 memory. A worker thread asks DuckDB, so that Ctrl-C is heard at once and interrupts the query.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -67,10 +68,35 @@ def first(rows: Rows, n_rows: int) -> tuple[list[Row], bool]:
 def _rows(con: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader) -> Iterator[Row]:
     try:
         while (batch := _interruptible(con, lambda: next(iter(reader), None))) is not None:
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            yield from zip(*(_values(column) for column in batch.columns), strict=True)
     finally:
         # The connection takes no other query while one is open.
         reader.close()
+
+
+def _values(column: pa.Array) -> list[object]:
+    """A column's values as Python's; dates that Python has not, as texts."""
+    try:
+        values: list[object] = column.to_pylist()
+    except (OverflowError, ValueError):
+        return [_value(scalar) for scalar in column]
+    return values
+
+
+def _value(scalar: pa.Scalar) -> object:
+    if not scalar.is_valid:
+        return None
+    if isinstance(scalar, pa.StructScalar):
+        return {name: _value(held) for name, held in scalar.items()}
+    if isinstance(scalar, pa.ListScalar | pa.FixedSizeListScalar):
+        return [_value(held) for held in scalar.values]
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        text = str(scalar.cast(pa.string()).as_py())
+    # DuckDB's infinities are the last numbers that there are.
+    infinite = re.fullmatch(r"<value out of range: (-?)\d+>", text)
+    return f"{infinite[1]}infinity" if infinite else text.replace(" ", "T")
 
 
 def _interruptible(con: duckdb.DuckDBPyConnection, ask: Callable[[], R]) -> R:

@@ -95,6 +95,9 @@ class Shell:
             except KeyboardInterrupt:
                 typed_so_far = []
                 self.out.write("\n")
+            except UnicodeDecodeError as error:
+                typed_so_far = []
+                self.out.write(f"that is not {error.encoding} ({error.reason}); type it again\n")
             except EOFError:
                 self.out.write("\n")
                 return
