@@ -6,10 +6,10 @@ weight is read and nothing is fetched, so a name of the hub is only looked at.
 
 import re
 from importlib.util import find_spec
-from pathlib import Path
 
 from delphi_assets.embedded import GEMMA
 from delphi_assets.errors import SettingError
+from delphi_assets.local_paths import is_folder, local_path
 from delphi_assets.machine_cache import cache_folder
 from delphi_assets.settings import EMBEDDED_ENCODER
 
@@ -43,8 +43,8 @@ def check_embedding_model(name: str) -> None:
 
 
 def _check_name(setting: str, name: str, embedded: str, files: list[str]) -> None:
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    folder = local_path(name)
+    if is_folder(folder):
         if any((folder / file).is_file() for file in files):
             return
         problem = f"is a folder without {files[0]}"
