@@ -8,16 +8,18 @@ latent and position, without what stands in them, and the shortfalls. Each step 
    first. Aligned ones come from the table windows (see `windows`), which is written if need be.
 2. `pool`: the max_examples strongest, binned by rank, each with its place in a drawn order.
 3. `train_<sampler>`, then `test` from what is left, binned by `held_out_<sampler>`: disjoint by
-   construction.
+   construction. With `selection.split_documents` by `test_apart`, which keeps to what stands in
+   other documents than the train windows (`apart`) while there is enough of it.
 4. `non_activating`: silent windows from their sources (see there), drawn for each latent anew.
 5. `rows` and `shortfalls`: what was chosen, and what was asked for but does not exist.
 
-A draw depends on (seed, run, latent, window) only, so buckets, threads and file order do not
-matter.
+A draw depends on (seed, run, hookpoint, latent, window) only, so buckets, threads and file order do
+not matter.
 """
 
 from typing import NamedTuple
 
+import duckdb
 import pyarrow as pa
 
 from delphi_assets.database import Parameter, execute, query
@@ -50,7 +52,7 @@ def choose_windows(
 
     Raises as `ranked_windows`.
     """
-    for macro in ("mixed", "draw", "in_turns"):
+    for macro in ("mixed", "draw", "in_turns", "documents_of"):
         execute(tables.con, f"examples/{macro}")
     if selection.center_examples:
         _rank_centred(profile, selection, tables, latents, activations)
@@ -79,8 +81,8 @@ def choose_windows(
         "examples/rows",
         n_non_activating=selection.n_non_activating,
         example_ctx_len=selection.example_ctx_len,
-        seed=profile.seed_of(selection),
-        run=profile.run.name,
+        max_examples=selection.max_examples,
+        draw_of=profile.draws_of(selection, tables.hookpoint),
     )
     return Choice(rows, shortfalls)
 
@@ -116,8 +118,7 @@ def _draw_activating(
         max_examples=selection.max_examples,
         n_quantiles=selection.n_quantiles,
         example_ctx_len=selection.example_ctx_len,
-        seed=profile.seed_of(selection),
-        run=profile.run.name,
+        draw_of=profile.draws_of(selection, tables.hookpoint),
     )
     sampler: dict[str, Parameter] = {"n_examples_train": selection.n_examples_train}
     if selection.train_type == "mix":
@@ -127,10 +128,23 @@ def _draw_activating(
     if selection.test_type == "activations":
         ranges["n_quantiles"] = selection.n_quantiles
     execute(con, f"examples/held_out_{selection.test_type}", **ranges)
-    execute(con, "examples/test", n_examples_test=selection.n_examples_test)
+    execute(con, "examples/train_windows")
+    _draw_test(con, selection)
     execute(
         con,
         "examples/chosen",
         train_type=selection.train_type,
         test_type=selection.test_type,
     )
+    execute(con, "examples/test_windows")
+    execute(con, "examples/shared_documents", example_ctx_len=selection.example_ctx_len)
+
+
+def _draw_test(con: duckdb.DuckDBPyConnection, selection: SelectionSettings) -> None:
+    n = selection.n_examples_test
+    if not selection.split_documents:
+        execute(con, "examples/test", n_examples_test=n)
+        return
+    execute(con, "examples/apart", example_ctx_len=selection.example_ctx_len)
+    execute(con, "examples/not_apart", n_examples_test=n)
+    execute(con, "examples/test_apart", n_examples_test=n)

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from delphi_assets.activations import check_settings
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.choosing import choose_windows
+from delphi_assets.database import execute
 from delphi_assets.errors import SettingError
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.latents import HookpointTables, activation_files, open_hookpoint
@@ -175,6 +176,13 @@ def _open(
 ) -> _Opened:
     tables = open_hookpoint(profile, lake, hookpoint, threads=threads)
     asked = _by_bucket(profile, tables.num_latents, selection)
+    execute(
+        tables.con,
+        "examples/window_documents",
+        contexts=tables.contexts,
+        cache_ctx_len=profile.cache.cache_ctx_len,
+        example_ctx_len=selection.example_ctx_len,
+    )
     return _Opened(
         profile,
         lake,
@@ -210,9 +218,20 @@ def _facts(rows: pa.Table) -> dict[str, int]:
         "test": counts.get((True, "test"), 0),
         "non_activating": counts.get((False, "test"), 0),
         "non_activating_train": counts.get((False, "train"), 0),
+        "left_out_weak_windows": _latents_above_zero(rows, "n_weaker"),
+        "share_documents": _latents_above_zero(rows, "shared_document_share"),
     }
+
+
+def _latents_above_zero(rows: pa.Table, column: str) -> int:
+    """Latents of which a column that is the same in all their rows is above 0."""
+    return int(pc.count_distinct(rows.filter(pc.greater(rows[column], 0))["latent"]).as_py())
 
 
 def _total(manifests: list[Manifest]) -> dict[str, int]:
     names = ("latents", "train", "test", "non_activating", "non_activating_train")
-    return {name: sum(manifest.facts[name] for manifest in manifests) for name in names}
+    total = {name: sum(manifest.facts[name] for manifest in manifests) for name in names}
+    # Buckets of earlier versions do not have these.
+    for name in ("left_out_weak_windows", "share_documents"):
+        total[f"latents_that_{name}"] = sum(manifest.facts.get(name, 0) for manifest in manifests)
+    return total

@@ -83,6 +83,7 @@ class Table(NamedTuple):
 
 
 _text, _bool = pa.string(), pa.bool_()
+_STRONGEST = "strongest activation in the window: the largest in magnitude, with its sign"
 _i8, _i16, _i32, _i64 = pa.int8(), pa.int16(), pa.int32(), pa.int64()
 _f32, _f64 = pa.float32(), pa.float64()
 _when = pa.timestamp("us", tz="UTC")
@@ -172,7 +173,7 @@ WINDOWS = Table(
         _latent,
         Column("place", _i32, "1 for the latent's strongest window, the first of several"),
         Column("position", _i64, "position of the window's first token"),
-        Column("max_activation", _f32, "largest activation in the window"),
+        Column("max_activation", _f32, _STRONGEST),
     ),
     ("run", "hookpoint", "example_ctx_len", "latent", "place"),
 )
@@ -321,9 +322,17 @@ EXAMPLES = Table(
         Column("tokens", pa.list_(_i32), "token ids of the window"),
         Column("str_tokens", pa.list_(_text), "the same as text"),
         Column("activations", pa.list_(_f32), "activation of the latent on each token"),
-        Column("normalized", pa.list_(_i8), "ceil(10 * activation / latent_max), 0 to 10"),
-        Column("max_activation", _f32, "largest activation in the window"),
-        Column("latent_max", _f32, "largest activation in the windows that could be drawn"),
+        Column(
+            "normalized",
+            pa.list_(_i8),
+            "ceil(10 * |activation / latent_max|) with the activation's sign, -10 to 10",
+        ),
+        Column("max_activation", _f32, _STRONGEST),
+        Column(
+            "latent_max",
+            _f32,
+            "strongest activation in the windows that could be drawn, with its sign",
+        ),
         Column(
             "neighbour",
             _i32,
@@ -339,6 +348,20 @@ EXAMPLES = Table(
             "neighbour_activations",
             pa.list_(_f32),
             "activation of the neighbour on each token; null without a neighbour",
+        ),
+        Column(
+            "shared_document_share",
+            _f32,
+            "of the latent: share of its activating test windows in which a document of a train "
+            "window stands; null without test windows, where documents are not known, and in "
+            "selections made by versions that did not say",
+        ),
+        Column(
+            "n_weaker",
+            _i64,
+            "of the latent: windows in which it fires that were not considered, for they are "
+            "weaker than the max_examples strongest; null in selections made by versions that did "
+            "not say",
         ),
     ),
     ("run", "hookpoint", "selection", "latent", "example"),

@@ -292,6 +292,24 @@ class SelectionSettings(_Section):
         # What is normalized already stays as it is, to the last bit.
         return shares if abs(total - 1) < 1e-9 else {k: v / total for k, v in shares.items()}
 
+    split_documents: bool = Field(
+        True,
+        json_schema_extra={"before": False},
+        description="keep test windows out of documents with a train window of the latent, where "
+        "there are enough others",
+    )
+    draw_by_hookpoint: bool = Field(
+        True,
+        json_schema_extra={"before": False},
+        description="draw other windows for the latent of the same number at another hookpoint",
+    )
+    semantic_gap: int = Field(
+        1,
+        ge=0,
+        json_schema_extra={"before": 0},
+        description="semantic: windows on either side of a train or test window that are left out",
+    )
+
     @property
     def neighbour_methods(self) -> list[NeighbourMethod]:
         """The methods whose neighbours give non-activating windows."""
@@ -585,6 +603,11 @@ class Profile(_Settings):
     def seed_of(self, selection: SelectionSettings) -> int:
         """Seed of a selection's draws."""
         return self.run.seed if selection.seed is None else selection.seed
+
+    def draws_of(self, selection: SelectionSettings, hookpoint: str) -> str:
+        """What a selection's draws depend on at a hookpoint, beside latent and window."""
+        drawn = f"{self.seed_of(selection)} {self.run.name}"
+        return f"{drawn} {hookpoint}" if selection.draw_by_hookpoint else drawn
 
     def run_config(self) -> dict[str, object]:
         """The settings that a run name stands for: those that change its cached data."""

@@ -3,12 +3,23 @@
 In: the table activations of a bucket. Out: the table windows for a window length, a unit per bucket
 (`sql/windows/ranked.sql`). Sorted by latent, the strongest window first: what is chosen by rank
 needs no sorting, and the strongest windows of one latent are a short read.
+
+They are written again when their file is damaged, and when it is of a version that ranked by the
+largest activation: negative ones counted as weak.
 """
 
+import logging
+
+import pyarrow.parquet as pq
+
 from delphi_assets.database import query
-from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.lake import File, Lake, Manifest, Unit, reading
 from delphi_assets.latents import HookpointTables
 from delphi_assets.settings import Profile
+
+_RANKED_BY, _MAGNITUDE = "ranked_by", "magnitude"
+
+log = logging.getLogger(__name__)
 
 
 def ranked_windows(
@@ -23,13 +34,15 @@ def ranked_windows(
     """Location of a bucket's windows of a length, which are written if they are not there.
 
     `activations` are the bucket's files. Raises `ConflictError` for windows made with other
-    settings, `DataError` for a damaged file.
+    settings.
     """
     place = {"run": profile.run.name, "hookpoint": tables.hookpoint}
     unit = Unit("windows", {**place, "example_ctx_len": example_ctx_len, "bucket": bucket})
     config = profile.hookpoint_config(tables.hookpoint)
-    manifest = lake.ready(unit, config)
-    if manifest is None:
+    there = lake.ready(unit, config)
+    if there is not None and _holds(lake, there, activations):
+        manifest = there
+    else:
         rows = query(
             tables.con,
             "windows/ranked",
@@ -37,5 +50,33 @@ def ranked_windows(
             example_ctx_len=example_ctx_len,
             n_tokens=tables.size.n_tokens,
         )
-        manifest = lake.publish(unit, [File(rows)], config)
-    return lake.checked("windows", manifest.files)
+        facts = {_RANKED_BY: _MAGNITUDE}
+        manifest = lake.publish(unit, [File(rows)], config, facts, versioned=there is not None)
+        for file in there.files if there else ():
+            lake.discard(file.path)
+    return [lake.location(file.path) for file in manifest.files]
+
+
+def _holds(lake: Lake, there: Manifest, activations: list[str]) -> bool:
+    """Whether the windows are as they were written, and ranked as they are today."""
+    damages = [damage for file in there.files if (damage := lake.damage(file, thorough=True))]
+    for damage in damages:
+        log.warning("%s; its windows are ranked again", damage)
+    if damages:
+        return False
+    return there.facts.get(_RANKED_BY) == _MAGNITUDE or not _any_negative(lake, activations)
+
+
+def _any_negative(lake: Lake, activations: list[str]) -> bool:
+    """Whether one of these files holds a negative activation, by what their footers say."""
+    for location in activations:
+        with reading(location), lake.open(location) as source:
+            footer = pq.read_metadata(source)
+        column = footer.schema.names.index("activation")
+        least = (
+            footer.row_group(group).column(column).statistics.min
+            for group in range(footer.num_row_groups)
+        )
+        if any(value < 0 for value in least):
+            return True
+    return False

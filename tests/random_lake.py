@@ -1,5 +1,6 @@
 """A lake of random contexts and activations, written without a model, for tests of the SQL."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +63,13 @@ def random_lake(
     n_buckets: int = 3,
     run: str = RUN,
     hookpoint: str = HOOKPOINT,
+    signed: bool = False,
     **selection: object,
 ) -> RandomLake:
     """Latent 0 never fires, the last fires nearly everywhere, the others in between.
 
-    Activations are multiples of 1/8, so that ties are common and single precision is exact.
+    Activations are multiples of 1/8, so that ties are common and single precision is exact. Half of
+    those of a `signed` coder are negative.
     """
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, VOCABULARY, n_tokens).tolist()
@@ -75,6 +78,7 @@ def random_lake(
         density = 0.9 if latent == num_latents - 1 else rng.uniform(0.002, 0.15)
         positions = np.flatnonzero(rng.random(n_tokens) < density)
         values = rng.integers(1, 80, len(positions)) / 8
+        values *= rng.choice([-1, 1], len(positions)) if signed else 1
         fired[latent] = dict(zip(positions.tolist(), values.tolist(), strict=True))
     profile = profile_of(n_tokens, ctx_len, n_buckets, run, hookpoint, **selection)
     lake = Lake(folder)
@@ -84,7 +88,14 @@ def random_lake(
     return RandomLake(lake, profile, tokens, fired)
 
 
-def write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
+def write_corpus(
+    lake: Lake,
+    profile: Profile,
+    tokens: list[int],
+    documents: Sequence[str | None] | None = None,
+) -> None:
+    """`documents` names the document of each token, None one that is in no document."""
+    of = documents or ["document"] * len(tokens)
     ctx_len, shard_tokens = profile.cache.cache_ctx_len, profile.cache.shard_tokens
     for shard in range(profile.n_shards):
         starts = range(shard * shard_tokens, min((shard + 1) * shard_tokens, len(tokens)), ctx_len)
@@ -92,8 +103,10 @@ def write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
             {
                 "context": [start // ctx_len for start in starts],
                 "tokens": [tokens[start : start + ctx_len] for start in starts],
-                "document_ids": [["document"] for _ in starts],
-                "document_starts": [[0] for _ in starts],
+                "document_ids": [[of[at] for at in begins(of, start, ctx_len)] for start in starts],
+                "document_starts": [
+                    [at - start for at in begins(of, start, ctx_len)] for start in starts
+                ],
             }
         )
         keys: dict[str, str | int] = {"run": profile.run.name, "shard": shard}
@@ -107,6 +120,15 @@ def write_corpus(lake: Lake, profile: Profile, tokens: list[int]) -> None:
         }
     )
     lake.publish(Unit("vocabulary", {"run": profile.run.name}), [File(rows)], {})
+
+
+def begins(documents: Sequence[str | None], start: int, ctx_len: int) -> list[int]:
+    """Positions of a context at which a document begins or goes on from the context before."""
+    return [
+        at
+        for at in range(start, min(start + ctx_len, len(documents)))
+        if documents[at] is not None and (at == start or documents[at] != documents[at - 1])
+    ]
 
 
 def write_activations(

@@ -9,8 +9,8 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import ConflictError, NotReadyError, SettingError
-from delphi_assets.examples import select_examples
-from delphi_assets.lake import Lake
+from delphi_assets.examples import choose_examples, select_examples
+from delphi_assets.lake import File, Lake, read_parquet
 from delphi_assets.latents import describe_latents
 from delphi_assets.records import LatentRecord, read_records
 from delphi_assets.settings import SelectionSettings, parse_latents
@@ -47,7 +47,7 @@ def records(data: RandomLake, chosen: SelectionSettings) -> dict[int, LatentReco
 
 def draw(seed: int, latent: int, position: int) -> int:
     """The window's place in the order of draws, see sql/examples/draw.sql."""
-    digest = hashlib.md5(f"{seed} random {latent}".encode()).digest()
+    digest = hashlib.md5(f"{seed} random {HOOKPOINT} {latent}".encode()).digest()
     x = position // WINDOW ^ int.from_bytes(digest[8:], "little") % 2**32
     for _ in range(2):
         x = (x ^ x >> 16) * 73244475 % 2**32
@@ -226,3 +226,60 @@ def test_windows_are_ranked_once(tmp_path: Path) -> None:
     select_examples(data.profile, data.lake, HOOKPOINT, selection(name="other", train_type="top"))
     again = [path.stat().st_mtime_ns for path in (tmp_path / "windows").rglob("*.parquet")]
     assert sorted(again) == sorted(written)
+
+
+def test_damaged_windows_are_written_again(tmp_path: Path) -> None:
+    """A bit of them flips, which their size does not tell."""
+    data = random_lake(tmp_path, example_ctx_len=WINDOW)
+    expected = records(data, selection())
+    for path in (tmp_path / "windows").rglob("bucket=*/*.parquet"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert records(data, selection(name="again")) == expected
+    with connect(data.lake) as con:
+        (twice,) = con.sql(
+            "select count(*) - count(distinct (latent, place)) from windows"
+        ).fetchall()[0]
+    assert twice == 0
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_windows_that_were_ranked_by_the_largest_activation(tmp_path: Path, signed: bool) -> None:
+    """They are ranked again where an activation is negative, and good as they are elsewhere."""
+    data = random_lake(tmp_path, example_ctx_len=WINDOW, signed=signed)
+    expected = records(data, selection())
+    config = data.profile.hookpoint_config(HOOKPOINT)
+    for manifest in data.lake.manifests("windows"):
+        rows = read_parquet(data.lake, data.lake.checked("windows", manifest.files))
+        for file in manifest.files:
+            data.lake.discard(file.path)
+        data.lake.publish(manifest.unit, [File(rows)], config)
+    before = [manifest.written_at for manifest in data.lake.manifests("windows")]
+    assert records(data, selection(name="again")) == expected
+    after = [manifest.written_at for manifest in data.lake.manifests("windows")]
+    assert (before != after) == signed
+
+
+def test_hookpoints_draw_for_themselves(tmp_path: Path) -> None:
+    """Two hookpoints with the same firings drew the same windows for the same latent."""
+    same = {}
+    for by_hookpoint in (False, True):
+        chosen = selection(
+            name=f"{by_hookpoint}", train_type="random", draw_by_hookpoint=by_hookpoint
+        )
+        found = []
+        for hookpoint in ("layers.0", "layers.1"):
+            data = random_lake(
+                tmp_path / f"{by_hookpoint}-{hookpoint}",
+                n_tokens=4_000,
+                hookpoint=hookpoint,
+                example_ctx_len=WINDOW,
+            )
+            rows = choose_examples(data.profile, data.lake, hookpoint, chosen)
+            table = rows.select(["latent", "activating", "split", "position"]).to_pylist()
+            found.append({tuple(row.values()) for row in table})
+        first, second = found
+        same[by_hookpoint] = len(first & second) / len(first)
+    assert same[False] == 1
+    assert same[True] < 0.5

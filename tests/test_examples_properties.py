@@ -55,12 +55,20 @@ Rows = list[dict[str, Any]]
 
 
 class Cache(NamedTuple):
-    """A corpus and what fired on it. Activations are few eighths, so ties are common."""
+    """A corpus and what fired on it. Activations are few eighths, so ties are common; of a signed
+    coder, some or all of them are negative."""
 
     window: int
     ctx_len: int
     tokens: list[int]
     fired: Fired
+    documents: list[str | None]
+    """Of every token."""
+
+    def documents_of(self, position: int) -> set[str]:
+        """Of the tokens of a window."""
+        within = self.documents[position : position + self.window]
+        return {document for document in within if document is not None}
 
 
 @st.composite
@@ -70,13 +78,29 @@ def caches(draw: st.DrawFn) -> Cache:
     ctx_len = window * draw(st.sampled_from([3, 1, 4]))
     n_tokens = window * draw(st.sampled_from([70, 48, 100])) + draw(st.integers(0, window - 1))
     n_values = draw(st.sampled_from([3, 79, 1]))
+    signs = draw(st.sampled_from([(1, -1), (1,), (-1,)]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     fired = {}
     for latent, density in enumerate(DENSITIES):
         positions = np.flatnonzero(rng.random(n_tokens) < density).tolist()
-        values = (rng.integers(1, n_values + 1, len(positions)) / 8).tolist()
-        fired[latent] = dict(zip(positions, values, strict=True))
-    return Cache(window, ctx_len, rng.integers(0, VOCABULARY, n_tokens).tolist(), fired)
+        values = (
+            rng.integers(1, n_values + 1, len(positions)) * rng.choice(signs, len(positions)) / 8
+        )
+        fired[latent] = dict(zip(positions, values.tolist(), strict=True))
+    documents = documents_drawn(rng, n_tokens, ctx_len, draw(st.sampled_from([9, 2, 60, 5_000])))
+    return Cache(window, ctx_len, rng.integers(0, VOCABULARY, n_tokens).tolist(), fired, documents)
+
+
+def documents_drawn(
+    rng: np.random.Generator, n_tokens: int, ctx_len: int, usual_length: int
+) -> list[str | None]:
+    """Documents one after the other, some of which come twice; contexts begin with a token of none.
+
+    So two stretches of one document are parted by it, and never run into each other.
+    """
+    edges = (rng.random(n_tokens) < 1 / usual_length).cumsum()
+    names = rng.integers(0, edges[-1] * 4 + 1, edges[-1] + 1)
+    return [f"d{names[edges[at]]}" if at % ctx_len else None for at in range(n_tokens)]
 
 
 @st.composite
@@ -92,6 +116,7 @@ def numbers(draw: st.DrawFn) -> dict[str, int | float]:
         "n_quantiles": draw(st.sampled_from([3, 1, 7, 12])),
         "min_examples": min_examples,
         "max_examples": draw(st.sampled_from([least + 5, least, least + 1_000])),
+        "split_documents": draw(st.sampled_from([True, False])),
         "ratio_top": draw(st.sampled_from([0.3, 0, 0.1, 0.5, 0.75, 1])),
     }
 
@@ -105,7 +130,7 @@ def lake_of(folder: Path, cache: Cache, made: Profile) -> Lake:
     """A lake with the corpus and the activations of a cache."""
     lake = Lake(folder)
     lake.claim_run(made.run.name, made.run_config())
-    write_corpus(lake, made, cache.tokens)
+    write_corpus(lake, made, cache.tokens, cache.documents)
     write_activations(lake, made, cache.fired, len(cache.fired))
     return lake
 
@@ -147,10 +172,19 @@ def selection_of(
 
 
 class Window(NamedTuple):
-    """A window that may be shown: its first token and its maximum."""
+    """A window that may be shown: its first token and its strongest activation."""
 
     position: int
-    strength: float
+    strongest: float
+
+    @property
+    def strength(self) -> float:
+        return abs(self.strongest)
+
+
+def strength(activation: float) -> tuple[float, bool]:
+    """What orders activations: their magnitude, of two signs the positive one."""
+    return abs(activation), activation > 0
 
 
 def ranked_windows(cache: Cache, latent: int, centred: bool) -> list[Window]:
@@ -159,7 +193,7 @@ def ranked_windows(cache: Cache, latent: int, centred: bool) -> list[Window]:
     peaks: dict[int, int] = {}
     for position in sorted(fired):
         start = position - position % length
-        if start not in peaks or fired[position] > fired[peaks[start]]:
+        if start not in peaks or strength(fired[position]) > strength(fired[peaks[start]]):
             peaks[start] = position
     if not centred:
         whole = [
@@ -169,12 +203,12 @@ def ranked_windows(cache: Cache, latent: int, centred: bool) -> list[Window]:
         ]
         return sorted(whole, key=lambda window: (-window.strength, window.position))
     placed: list[Window] = []
-    for peak in sorted(peaks.values(), key=lambda peak: (-fired[peak], peak)):
+    for peak in sorted(peaks.values(), key=lambda peak: (-abs(fired[peak]), peak)):
         start = peak - peak % cache.ctx_len
         end = min(start + cache.ctx_len, n_tokens)
         first = max(start, min(peak - length // 2, end - length))
-        reached = [fired.get(position, 0) for position in range(first, first + length)]
-        if end - start >= length and max(reached) == fired[peak]:
+        reached = [abs(fired.get(position, 0)) for position in range(first, first + length)]
+        if end - start >= length and max(reached) == abs(fired[peak]):
             placed.append(Window(first, fired[peak]))
     return [
         window
@@ -233,25 +267,57 @@ def check_draws(cache: Cache, latent: int, rows: Rows, asked: SelectionSettings)
         turns = in_turns(rest, n_train - top)
         assert Counter(ranks[pool[place].position] for place in got[top:]) == turns
 
-    left = Counter(bins[p] for p in places if p not in {row["position"] for row in train})
-    assert Counter(row["quantile"] for row in test) == in_turns(left, asked.n_examples_test)
+    check_test(
+        cache, [p for p in places if p not in {row["position"] for row in train}], bins, rows, asked
+    )
+    assert {row["n_weaker"] for row in rows} <= {len(ranked) - len(pool)}
     return len(pool)
+
+
+def check_test(
+    cache: Cache, left: Sequence[int], bins: Mapping[int, int], rows: Rows, asked: SelectionSettings
+) -> None:
+    """Test windows are drawn from those left over, and by document where there are enough."""
+    n = asked.n_examples_test
+    train, test = (
+        [row for row in rows if row["activating"] and row["split"] == split]
+        for split in ("train", "test")
+    )
+    of_train = set[str]().union(*(cache.documents_of(row["position"]) for row in train))
+    apart = [position for position in left if not cache.documents_of(position) & of_train]
+    shared = [row for row in test if cache.documents_of(row["position"]) & of_train]
+    given = Counter(row["quantile"] for row in test)
+    assert len(test) == min(n, len(left))
+    if not asked.split_documents:
+        assert given == in_turns(Counter(bins[position] for position in left), n)
+    elif len(apart) >= n:
+        assert given == in_turns(Counter(bins[position] for position in apart), n)
+        assert not shared
+    else:
+        assert len(test) - len(shared) == len(apart)
+    known = any(document is not None for document in cache.documents)
+    share = pytest.approx(len(shared) / len(test)) if test and known else None
+    assert all(row["shared_document_share"] == share for row in rows)
 
 
 def check_contents(cache: Cache, latent: int, rows: Rows, centred: bool) -> None:
     """What stands in a window is what the cache has there."""
     fired = cache.fired[latent]
-    strongest = ranked_windows(cache, latent, centred)[0].strength
+    latent_max = ranked_windows(cache, latent, centred)[0].strongest
     for row in rows:
         span = range(row["position"], row["position"] + cache.window)
         values = [fired.get(position, 0.0) for position in span]
         assert row["tokens"] == [cache.tokens[position] for position in span]
         assert row["str_tokens"] == [f" t{token}" for token in row["tokens"]]
         assert row["activations"] == values
-        assert row["max_activation"] == max(values)
-        assert row["latent_max"] == strongest
-        scaled = [math.ceil(10 * Fraction(value) / Fraction(strongest)) for value in values]
-        assert row["normalized"] == [min(10, value) for value in scaled]
+        strongest = max(values, key=strength)
+        # A centred window may reach a token as strong as the one in its middle, of the other sign.
+        assert row["max_activation"] in ((strongest, -strongest) if centred else (strongest,))
+        assert row["max_activation"] in values
+        assert row["latent_max"] == latent_max
+        scaled = [math.ceil(10 * abs(Fraction(value) / Fraction(latent_max))) for value in values]
+        signs = [math.copysign(1, value) for value in values]
+        assert row["normalized"] == [s * min(10, v) for s, v in zip(signs, scaled, strict=True)]
         assert row["activating"] == any(values)
 
 
@@ -305,7 +371,7 @@ SOME_SAMPLERS = SAMPLERS[0::4] + SAMPLERS[3::4]
 """Aligned windows with one test sampler and centred ones with the other, of every train sampler."""
 
 
-@settings(GENERATED, max_examples=3)
+@settings(GENERATED, max_examples=4)
 @given(cache=caches(), asked=numbers())
 def test_what_is_chosen_follows_the_rules(cache: Cache, asked: dict[str, int | float]) -> None:
     """Of every sampler, on one lake."""
@@ -348,7 +414,7 @@ def captured_lake(folder: Path, cache: Cache, made: Profile, rng: np.random.Gene
     """The same from token shards: the last one first, the rows of each in any order, merged."""
     lake = Lake(folder)
     lake.claim_run(made.run.name, made.run_config())
-    write_corpus(lake, made, cache.tokens)
+    write_corpus(lake, made, cache.tokens, cache.documents)
     write_activations(lake, made, {latent: {} for latent in cache.fired}, len(cache.fired))
     for path in (folder / "manifests/activations").rglob("*.json"):
         path.unlink()
@@ -430,7 +496,8 @@ def large() -> Cache:
         positions = np.flatnonzero(rng.random(n_tokens) < 0.15).tolist()
         values = (rng.integers(1, 9, len(positions)) / 8).tolist()
         fired[latent] = dict(zip(positions, values, strict=True))
-    return Cache(8, 32, rng.integers(0, VOCABULARY, n_tokens).tolist(), fired)
+    documents = documents_drawn(rng, n_tokens, 32, 40)
+    return Cache(8, 32, rng.integers(0, VOCABULARY, n_tokens).tolist(), fired, documents)
 
 
 ASKED: dict[str, int | float] = {

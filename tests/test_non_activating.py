@@ -78,18 +78,22 @@ def fires_in(data: RandomLake, latent: int) -> set[int]:
     return {place // WINDOW for place in data.fired[latent] if place // WINDOW < whole}
 
 
-def free_windows(data: RandomLake, latent: int, rows: list[Row]) -> set[int]:
-    """Windows that a source may give to the latent, if it is asked first."""
+def free_windows(data: RandomLake, latent: int, rows: list[Row], gap: int = 0) -> set[int]:
+    """Windows that a source may give to the latent, if it is asked first.
+
+    `gap` windows on either side of those shown are not free.
+    """
     taken = fires_in(data, latent)
     for row in rows:
         if row["activating"]:
-            taken |= {row["position"] // WINDOW, (row["position"] + WINDOW - 1) // WINDOW}
+            first, last = row["position"] // WINDOW, (row["position"] + WINDOW - 1) // WINDOW
+            taken |= set(range(first - gap, last + gap + 1))
     return set(range(len(data.tokens) // WINDOW)) - taken
 
 
 def draw(seed: int, latent: int, window: int) -> int:
     """The window's place in the order of draws, see sql/examples/draw.sql."""
-    digest = hashlib.md5(f"{seed} random {latent}".encode()).digest()
+    digest = hashlib.md5(f"{seed} random {HOOKPOINT} {latent}".encode()).digest()
     x = window ^ int.from_bytes(digest[8:], "little") % 2**32
     for _ in range(2):
         x = (x ^ x >> 16) * 73244475 % 2**32
@@ -203,6 +207,7 @@ def test_semantic_windows_by_hand(tmp_path: Path) -> None:
         n_examples_test=0,
         n_non_activating=4,
         train_type="top",
+        semantic_gap=0,
     )
     ranked_windows = ["2 by 1", "3 by 0", "4 by 0", "5 by 1", "6 by 1"]
     for n in range(6):
@@ -215,6 +220,21 @@ def test_semantic_windows_by_hand(tmp_path: Path) -> None:
         found = {row["position"] // WINDOW: row["similarity"] for row in silent(rows)}
         assert sorted(found) == sorted(int(name[0]) for name in ranked_windows[:n])
     assert found == pytest.approx({2: 0.9, 3: 0.8, 4: 0.7, 5: 0.6, 6: 0.4}, abs=1e-3)
+
+
+def test_no_semantic_window_stands_next_to_one_that_is_shown(tmp_path: Path) -> None:
+    """Window 0 is shown: 1, the most like it, is left out, and with a wider gap 2 as well."""
+    data = random_lake(tmp_path, n_tokens=64, num_latents=2, n_buckets=1, example_ctx_len=WINDOW)
+    fresh = rewritten(data, tmp_path / "hand", {0: {}, 1: {0: 2.0}})
+    alike = np.array([1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3])
+    embedded_lake(fresh, np.array([alike, np.zeros(8)]).T, WINDOW)
+    wanted = selection(
+        "semantic", min_examples=1, n_examples_train=1, n_examples_test=0, n_non_activating=2
+    )
+    for gap, expected in ((0, [1, 2]), (1, [2, 3]), (2, [3, 4])):
+        asked = wanted.model_copy(update={"semantic_gap": gap})
+        rows = choose_examples(fresh.profile, fresh.lake, HOOKPOINT, asked).to_pylist()
+        assert [row["position"] // WINDOW for row in silent(rows)] == expected
 
 
 def in_turns(vectors: np.ndarray, shown: list[int], free: set[int], n: int) -> list[int]:
@@ -252,7 +272,7 @@ def test_semantic_windows_equal_the_reference(
             for row in rows
             if row["activating"]
         ]
-        expected = in_turns(vectors, shown, free_windows(data, latent, rows), 20)
+        expected = in_turns(vectors, shown, free_windows(data, latent, rows, gap=1), 20)
         found = {row["position"] // WINDOW: row["similarity"] for row in silent(rows)}
         assert sorted(found) == sorted(expected)
         for window, similarity in found.items():
@@ -345,11 +365,12 @@ def test_properties(
         assert min(missing.values()) >= 0
         for source, n_missing in missing.items():
             assert (f"{source}: " in row["reason"]) == (n_missing > 0)
-        if (
-            len(free_windows(data, latent, rows)) >= n_silent
-            and list(shared)[-1] != "co-occurrence"
-        ):
-            assert missing[list(shared)[-1]] == 0
+        beside = free_windows(data, latent, rows) - free_windows(data, latent, rows, gap=1)
+        assert not beside & {row["position"] // WINDOW for row in silent(rows, "semantic")}
+        last = list(shared)[-1]
+        free = free_windows(data, latent, rows, gap=int(last == "semantic"))
+        if len(free) >= n_silent and last != "co-occurrence":
+            assert missing[last] == 0
 
 
 @pytest.mark.parametrize("source", ["co-occurrence", "semantic"])

@@ -9,7 +9,9 @@ latents of a bucket (`sources`), each for its share, in the order of
 - semantic (`semantic`): nearest in meaning to the windows in which it fires.
 
 A window that one source gave is not offered by the next. What a source lacks stays missing and is
-named in the table shortfalls. No source offers a window that a train or test window reaches into.
+named in the table shortfalls. No source offers a window that a train or test window reaches into,
+and semantic none beside these (`selection.semantic_gap`): what stands next to a window in which a
+latent fires is most like it, and often about the same.
 """
 
 from delphi_assets.activations import published_buckets
@@ -90,8 +92,8 @@ def open_sources(
         quotas(selection),
         selection.example_ctx_len,
         tables.size.n_tokens,
-        profile.run.name,
-        profile.seed_of(selection),
+        profile.draws_of(selection, hookpoint),
+        selection.semantic_gap,
         profile.model.device,
         neighbours,
         firings,

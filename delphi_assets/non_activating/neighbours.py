@@ -41,7 +41,7 @@ def windows_of_neighbours(
 
     `taken` lists the windows that cannot be given to each. `near` has latent, neighbour and
     similarity, sorted by latent, the nearest first. Windows are `length` tokens long, the run has
-    `n_windows` whole ones. `draw_of` is seed and run.
+    `n_windows` whole ones. `draw_of` is what draws depend on, beside latent and window.
     """
     is_taken = np.zeros(n_windows, bool)
     given, entries = [np.empty(0, np.int64)], [np.empty(0, np.int64)]

@@ -35,8 +35,9 @@ class Sources:
     quotas: list[Quota]
     example_ctx_len: int
     n_tokens: int
-    run: str
-    seed: int
+    draw_of: str
+    """What draws depend on, beside latent and window."""
+    semantic_gap: int
     device: str
     neighbours: Mapping[str, list[str]]
     """Files of the table neighbours, by method."""
@@ -57,8 +58,7 @@ class Sources:
                     n_non_activating=n,
                     example_ctx_len=self.example_ctx_len,
                     n_tokens=self.n_tokens,
-                    seed=self.seed,
-                    run=self.run,
+                    draw_of=self.draw_of,
                 )
             elif n and source == "semantic":
                 self._add(con, source, self._semantic(con, n))
@@ -79,9 +79,9 @@ class Sources:
         """Whole aligned windows of the run."""
         return self.n_tokens // self.example_ctx_len
 
-    def _taken(self, con: duckdb.DuckDBPyConnection) -> WindowLists:
+    def _taken(self, con: duckdb.DuckDBPyConnection, gap: int = 0) -> WindowLists:
         size = {"example_ctx_len": self.example_ctx_len, "n_tokens": self.n_tokens}
-        return WindowLists.of(query(con, "examples/taken", **size))
+        return WindowLists.of(query(con, "examples/taken", **size, gap=gap))
 
     def _of_neighbours(
         self, con: duckdb.DuckDBPyConnection, latents: list[int], method: str, n: int
@@ -101,7 +101,7 @@ class Sources:
             length=self.example_ctx_len,
             n_windows=self.n_windows,
             n=n,
-            draw_of=f"{self.seed} {self.run}",
+            draw_of=self.draw_of,
         )
 
     def _semantic(self, con: duckdb.DuckDBPyConnection, n: int) -> pa.Table:
@@ -116,7 +116,7 @@ class Sources:
             n_tokens=self.n_tokens,
         )
         return nearest_windows(
-            self._taken(con),
+            self._taken(con, self.semantic_gap),
             WindowLists.of(shown),
             self.embeddings,
             length=self.example_ctx_len,

@@ -1,16 +1,18 @@
 -- Which windows has train left over, in equally wide ranges of activation?
--- Parameters: $n_quantiles (ranges, from the weakest to the strongest window that could be drawn).
+-- Parameters: $n_quantiles (ranges of magnitude, from the weakest to the strongest window that could be drawn).
 -- Needs: the temporary tables ranked, pool and train.
--- Makes the temporary table held_out: latent, place, quantile (the range, 0 the strongest), draw.
+-- Makes the temporary table held_out: latent, place, position, quantile (the range, 0 the
+--   strongest), draw.
 create or replace temp table held_out as
 with strengths as (
     select
         latent,
         place,
+        pool.position,
         draw,
-        max_activation::double as strength,
-        max(max_activation::double) over (partition by latent) as strongest,
-        min(max_activation::double) over (partition by latent) as weakest
+        abs(max_activation::double) as strength,
+        max(abs(max_activation::double)) over (partition by latent) as strongest,
+        min(abs(max_activation::double)) over (partition by latent) as weakest
     from pool
     inner join ranked using (latent, place)
 )
@@ -18,6 +20,7 @@ with strengths as (
 select
     latent,
     place,
+    position,
     -- The weakest window itself belongs to the last range; equal windows all to the first.
     least(
         $n_quantiles - 1,

@@ -1,9 +1,9 @@
 -- Which windows does each latent get when its bins are asked in turns?
--- Makes the temporary table macro in_turns(offered, after, n): latent, place, quantile, of at most n
---   windows a latent. `offered` names a table with latent, quantile (the bin), place and draw; its
---   windows up to the place `after` are left alone. In each turn every bin gives the next of its
---   windows in the order of their draws, the strongest bin first; what a bin lacks comes from the
---   others.
+-- Makes the temporary table macro in_turns(offered, after, n): latent, place, quantile, turn (from
+--   0), of at most n windows a latent. `offered` names a table with latent, quantile (the bin), place
+--   and draw; its windows up to the place `after` are left alone. In each turn every bin gives the
+--   next of its windows in the order of their draws, the strongest bin first; what a bin lacks comes
+--   from the others.
 create or replace temp macro in_turns(offered, after, n) as table
 with bins as (
     select
@@ -27,7 +27,7 @@ deepest as (
         max(
             list_filter(
                 range(1, n + 1),
-                lambda turns: turns = n
+                lambda turns: turns = least(n, list_max(sizes))
                 or list_sum(list_transform(sizes, lambda size: least(size, turns))) >= n
             )[1]
         ) as n_turns
@@ -57,6 +57,7 @@ turns as (
 select
     latent,
     place,
-    quantile
+    quantile,
+    turn
 from turns
 qualify row_number() over (partition by latent order by turn, quantile) <= n;

@@ -1,5 +1,6 @@
 -- Which windows, drawn at random for each latent of the pool, does it stay silent in?
--- Parameters: $n_non_activating, $example_ctx_len, $n_tokens, $seed, $run.
+-- Parameters: $n_non_activating, $example_ctx_len, $n_tokens, $draw_of (what draws
+--   depend on, beside latent and window).
 -- Needs: the temporary tables pool, chosen and non_activating, the temporary view occupied, the
 --   temporary macro draw.
 -- Adds to the temporary table non_activating: latent, position, source.
@@ -25,7 +26,7 @@ occupied_counts as (
 wanted as (
     select
         latent,
-        (md5_number_lower(concat_ws(' ', $seed, $run, latent, 'silent')) % 4294967296)::bigint
+        (md5_number_lower(concat_ws(' ', $draw_of, latent, 'silent')) % 4294967296)::bigint
             as draw_key,
         -- Of these some repeat, and others are taken; a fifth more than that takes is tried.
         least(
@@ -116,7 +117,7 @@ filled as (
     anti join silent using (latent, "window")
     qualify row_number() over (
         partition by latent
-        order by md5_number_lower(concat_ws(' ', $seed, $run, latent, 'fill', "window")), "window"
+        order by md5_number_lower(concat_ws(' ', $draw_of, latent, 'fill', "window")), "window"
     ) <= n_missing
 )
 

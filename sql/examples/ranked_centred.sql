@@ -57,7 +57,7 @@ outshone as (
             reached.latent = fired.latent
             and reached."window" = fired.position // $example_ctx_len
     where
-        fired.activation > reached.max_activation
+        abs(fired.activation) > abs(reached.max_activation)
         and fired.position >= reached.position
         and fired.position < reached.position + $example_ctx_len
 ),
@@ -67,7 +67,7 @@ centred as (
         latent,
         max_activation,
         position,
-        row_number() over (partition by latent order by max_activation desc, peak) as strength
+        row_number() over (partition by latent order by abs(max_activation) desc, peak) as strength
     from placed
     anti join outshone using (latent, peak)
 ),

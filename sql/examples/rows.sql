@@ -1,6 +1,8 @@
 -- The windows of a bucket, activating and silent, in the order in which they are numbered.
--- Parameters: $n_non_activating (silent windows for the scorers), $example_ctx_len, $seed, $run.
--- Needs: the temporary tables chosen and non_activating, the temporary macro draw.
+-- Parameters: $n_non_activating (silent windows for the scorers), $example_ctx_len, $max_examples,
+--   $draw_of (what draws depend on, beside latent and window).
+-- Needs: the temporary tables ranked, chosen, shared_documents and non_activating, the temporary
+--   macro draw.
 -- Columns: those of the table examples but for what stands in a window.
 -- What there is of silent windows beyond those for the scorers goes to the explainer, drawn from all
 -- sources alike.
@@ -8,9 +10,17 @@ with latents as (
     select
         latent,
         max(latent_max) as latent_max,
-        (md5_number_lower(concat_ws(' ', $seed, $run, latent, 'split')) % 4294967296)::bigint
+        (md5_number_lower(concat_ws(' ', $draw_of, latent, 'split')) % 4294967296)::bigint
             as draw_key
     from chosen
+    group by latent
+),
+
+counted as (
+    select
+        latent,
+        greatest(max(place) - $max_examples, 0) as n_weaker
+    from ranked
     group by latent
 ),
 
@@ -64,7 +74,11 @@ select
     max_activation,
     latent_max,
     neighbour,
-    similarity
+    similarity,
+    shared_document_share,
+    n_weaker
 from windows
 inner join latents using (latent)
+inner join counted using (latent)
+left join shared_documents using (latent)
 order by latent, example;

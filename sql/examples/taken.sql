@@ -1,5 +1,6 @@
 -- Which whole aligned windows cannot be given to each latent of the pool as silent ones?
--- Parameters: $example_ctx_len, $n_tokens (positions of the run).
+-- Parameters: $example_ctx_len, $n_tokens (positions of the run), $gap (windows beside a train or
+--   test window that cannot be given either).
 -- Needs: the temporary tables pool and chosen, the temporary view occupied.
 -- Columns: latent, window (position // example_ctx_len).
 with reached as (
@@ -10,12 +11,12 @@ with reached as (
     union
     select
         latent,
-        position // $example_ctx_len as "window"
-    from chosen
-    union
-    select
-        latent,
-        (position + $example_ctx_len - 1) // $example_ctx_len as "window"
+        unnest(
+            range(
+                position // $example_ctx_len - $gap,
+                (position + $example_ctx_len - 1) // $example_ctx_len + $gap + 1
+            )
+        ) as "window"
     from chosen
 )
 
@@ -24,5 +25,5 @@ select
     "window"
 from reached
 semi join pool using (latent)
-where "window" < $n_tokens // $example_ctx_len
+where "window" >= 0 and "window" < $n_tokens // $example_ctx_len
 order by latent, "window";

@@ -3,6 +3,9 @@
 -- Needs: the temporary table held_out, the temporary macro in_turns.
 -- Makes the temporary table test: latent, place, quantile.
 create or replace temp table test as
-select *
+select
+    latent,
+    place,
+    quantile
 from in_turns('held_out', 0, $n_examples_test)
 order by latent, place;

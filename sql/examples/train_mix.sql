@@ -11,7 +11,10 @@ select
 from pool
 where place <= round($n_examples_train * $ratio_top)
 union all
-select *
+select
+    latent,
+    place,
+    quantile
 from in_turns(
     'pool',
     round($n_examples_train * $ratio_top),

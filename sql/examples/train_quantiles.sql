@@ -4,6 +4,9 @@
 -- Needs: the temporary table pool, the temporary macro in_turns.
 -- Makes the temporary table train: latent, place, quantile.
 create or replace temp table train as
-select *
+select
+    latent,
+    place,
+    quantile
 from in_turns('pool', 0, $n_examples_train)
 order by latent, place;
