@@ -15,6 +15,7 @@ from itertools import groupby
 import dagster as dg
 import pyarrow as pa
 
+from delphi_assets.highlighting import NEGATIVE
 from delphi_assets.rendering import visible
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
@@ -60,12 +61,13 @@ def cut(text: str, longest: int = _LONGEST_CELL) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def window(str_tokens: Sequence[str], marked: Sequence[bool]) -> str:
-    """A window on one line, runs of marked tokens in bold type."""
+def window(str_tokens: Sequence[str], marked: Sequence[int]) -> str:
+    """A window on one line, runs of marked tokens in bold type, (-) behind negative ones."""
     shown = ""
-    for is_marked, run in groupby(zip(str_tokens, marked, strict=True), key=lambda pair: pair[1]):
+    for mark_of, run in groupby(zip(str_tokens, marked, strict=True), key=lambda pair: pair[1]):
         text = "".join(token for token, _ in run)
-        shown += _bold(text) if is_marked else escaped(text)
+        shown += _bold(text) if mark_of else escaped(text)
+        shown += escaped(NEGATIVE) if mark_of < 0 else ""
     return shown.strip()
 
 

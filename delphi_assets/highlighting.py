@@ -1,8 +1,10 @@
 """Windows as an LLM sees them: text with the tokens that matter between << and >>.
 
-In: the tokens of a window as text and which of them are marked. Out: one text, on one line.
+In: the tokens of a window as text and their marks: 1 for a marked token, -1 for one on which the
+latent's activation is negative, 0 for the rest. Out: one text, on one line.
 
-1. Runs of adjacent marked tokens share one pair of brackets.
+1. Runs of adjacent tokens with the same mark share one pair of brackets; (-) stands behind one of
+   a negative mark.
 2. A line break is shown as ⏎, so that a window is one line of the prompt.
 3. `<<` and `>>` in a text are marks, always: where the window itself has two such brackets in a
    row, or one beside a mark, a space parts them (`a << b` is shown as `a < < b`).
@@ -14,7 +16,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-OPEN, CLOSE = "<<", ">>"
+OPEN, CLOSE, NEGATIVE = "<<", ">>", "(-)"
 LINE_BREAK = "⏎"
 FORMAT = 1
 """Version of how windows are shown and prompts laid out; part of every hash of a prompt."""
@@ -25,20 +27,25 @@ _BRACKETS = re.compile("<(?=<)|>(?=>)")
 
 def mark(
     activations: Sequence[float], threshold: float, maximum: float, *, inclusive: bool
-) -> list[bool]:
-    """Which tokens of an activating window reach `threshold * maximum`.
+) -> list[int]:
+    """Marks of the tokens of an activating window that reach `threshold * maximum` in magnitude.
 
     Explainers are shown what lies above it, scorers also what equals it (`inclusive`). In a window
     too weak for that, its own maximum counts, so that an activating window is never shown bare.
     """
-    marked = _reach(activations, threshold * maximum, inclusive=inclusive)
+    marked = _reach(activations, threshold * abs(maximum), inclusive=inclusive)
     if any(marked):
         return marked
-    return _reach(activations, threshold * max(activations, default=0.0), inclusive=inclusive)
+    strongest = max(map(abs, activations), default=0.0)
+    return _reach(activations, threshold * strongest, inclusive=inclusive)
 
 
-def _reach(activations: Sequence[float], limit: float, *, inclusive: bool) -> list[bool]:
-    return [value > 0 and (value >= limit if inclusive else value > limit) for value in activations]
+def _reach(activations: Sequence[float], limit: float, *, inclusive: bool) -> list[int]:
+    signs = [int(value > 0) - int(value < 0) for value in activations]
+    return [
+        sign if (abs(value) >= limit if inclusive else abs(value) > limit) else 0
+        for sign, value in zip(signs, activations, strict=True)
+    ]
 
 
 def on_one_line(text: str) -> str:
@@ -51,12 +58,13 @@ def show(text: str) -> str:
     return _BRACKETS.sub(lambda bracket: f"{bracket[0]} ", on_one_line(text))
 
 
-def highlight(str_tokens: Sequence[str], marked: Sequence[bool]) -> str:
+def highlight(str_tokens: Sequence[str], marked: Sequence[int]) -> str:
     """The window's text with every run of marked tokens between `<<` and `>>`."""
     shown = ""
-    for is_marked, run in groupby(zip(str_tokens, marked, strict=True), key=lambda pair: pair[1]):
+    for mark_of, run in groupby(zip(str_tokens, marked, strict=True), key=lambda pair: pair[1]):
         text = show("".join(token for token, _ in run))
-        for part in (OPEN, text, CLOSE) if is_marked else (text,):
+        close = f"{CLOSE}{NEGATIVE}" if mark_of < 0 else CLOSE
+        for part in (OPEN, text, close) if mark_of else (text,):
             touching = shown[-1:] + part[:1] in (OPEN, CLOSE)
             shown += f" {part}" if touching else part
     return shown

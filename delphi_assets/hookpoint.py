@@ -269,10 +269,11 @@ def _as_text(latents: str | Iterable[int]) -> str:
 def _statistics_notes(statistics: dict[str, Any]) -> list[str]:
     shares = zip(statistics["top_tokens"] or (), statistics["top_token_shares"] or (), strict=True)
     top = ", ".join(f"{token!r} {share:.0%}" for token, share in shares)
+    ends = (statistics["max_activation"] or 0, statistics["min_activation"] or 0)
     notes = [
         f"fires on {statistics['n_activations']:,} tokens ({statistics['token_density']:.3g} of "
         f"all), in {statistics['n_windows']:,} windows; strongest "
-        f"{statistics['max_activation'] or 0:.4g}"
+        f"{max(ends, key=abs):.4g}"
     ]
     notes += [f"top tokens: {top}"] if top else []
     return notes + ([f"not explained: {reason}"] if (reason := statistics["reason"]) else [])

@@ -145,7 +145,7 @@ def judge_detection(explanation: str, str_tokens: Sequence[str]) -> float:
     return _probability(parse(explanation), str_tokens, range(len(str_tokens)))
 
 
-def judge_fuzz(explanation: str, str_tokens: Sequence[str], highlighted: Sequence[bool]) -> float:
+def judge_fuzz(explanation: str, str_tokens: Sequence[str], highlighted: Sequence[int]) -> float:
     """Probability that the highlighting is right; raises `DataError` on foreign text."""
     places = [place for place, marked in enumerate(highlighted) if marked]
     return _probability(parse(explanation), str_tokens, places)

@@ -100,7 +100,7 @@ class LatentRecord(Displayed):
 
     @property
     def max_activation(self) -> float:
-        """Largest activation of the latent over its pool, not only over these; 0 without any."""
+        """Strongest activation of the latent over its pool, not only over these; 0 without any."""
         return self.examples[0].latent_max if self.examples else 0.0
 
     def sheet(self, windows: int = SHOWN) -> Sheet:
@@ -132,7 +132,7 @@ class LatentRecord(Displayed):
         for one in (*self.non_activating, *self.train_non_activating):
             groups.setdefault(f"non-activating, {one.split}, {one.source}", []).append(one)
         return [
-            section(title, sorted(group, key=lambda one: -one.max_activation), windows)
+            section(title, sorted(group, key=lambda one: -abs(one.max_activation)), windows)
             for title, group in groups.items()
         ]
 

@@ -10,7 +10,8 @@ In: windows (`Window`), in groups with a title. Out: HTML for a notebook, or lin
 3. A terminal that takes colour gets five shades of the 256-colour palette; anything else gets the
    marks of `highlighting`, on every token that fires.
 
-Strength is `normalized` of the table examples, 0 to 10.
+Strength is `normalized` of the table examples, 0 to 10, or down to -10 where the activation is
+negative: shown in a hue of its own, or with (-) behind the marks.
 """
 
 import html
@@ -28,9 +29,9 @@ SHOWN = 3
 
 _STRONGEST = 10
 # So that text keeps a contrast of 4.5 (WCAG AA) on light pages and on dark ones.
-_HUE, _OPACITY = "220,60,20", 0.6
-# Pale to full orange. The text on them is black, so they can be read on any background.
-_SHADES, _BLACK = (230, 223, 216, 209, 202), 16
+_HUE, _NEGATIVE_HUE, _OPACITY = "220,60,20", "20,100,220", 0.6
+# Pale to full orange, and blue. The text on them is black, so they can be read on any background.
+_SHADES, _NEGATIVE_SHADES, _BLACK = (230, 223, 216, 209, 202), (195, 153, 117, 75, 39), 16
 # Notebooks set what stands between dollars as formulas, but for these classes of MathJax 2 and 3.
 _AS_IT_IS = "tex2jax_ignore mathjax_ignore"
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -49,7 +50,7 @@ class Window(Protocol):
 
     @property
     def normalized(self) -> Sequence[int]:
-        """The same as strength, 0 to 10."""
+        """The same as strength, -10 to 10."""
 
     @property
     def activating(self) -> bool:
@@ -57,7 +58,7 @@ class Window(Protocol):
 
     @property
     def max_activation(self) -> float:
-        """Largest activation in the window."""
+        """Strongest activation in the window, with its sign."""
 
 
 class Displayed:
@@ -121,7 +122,7 @@ def section(title: str, windows: Sequence[Window], shown: int) -> Section:
 
 
 def window_html(window: Window) -> str:
-    """A window as one `div`: its largest activation, or that it does not activate; its tokens."""
+    """A window as one `div`: its strongest activation, or that it does not activate; its tokens."""
     tokens = zip(window.str_tokens, window.activations, window.normalized, strict=True)
     text = "".join(_token_html(*token) for token in tokens)
     label = f'<span style="opacity:.6;min-width:4em;text-align:right">{_label(window)}</span>'
@@ -189,14 +190,16 @@ def _section_html(group: Section) -> str:
 def _token_html(str_token: str, activation: float, strength: int) -> str:
     if not strength:
         return _escaped(str_token)
-    opacity = _OPACITY * strength / _STRONGEST
+    hue = _HUE if strength > 0 else _NEGATIVE_HUE
+    opacity = _OPACITY * abs(strength) / _STRONGEST
     title = html.escape(f"{str_token!r}: {activation:.4g}, {strength} of {_STRONGEST}")
-    style = f"background:rgba({_HUE},{opacity:.2f})"
+    style = f"background:rgba({hue},{opacity:.2f})"
     return f'<span style="{style}" title="{title}">{_escaped(str_token)}</span>'
 
 
 def _token_shaded(token: str, strength: int) -> str:
     if not strength:
         return token
-    shade = _SHADES[(strength - 1) * len(_SHADES) // _STRONGEST]
+    shades = _SHADES if strength > 0 else _NEGATIVE_SHADES
+    shade = shades[(abs(strength) - 1) * len(shades) // _STRONGEST]
     return f"\x1b[38;5;{_BLACK};48;5;{shade}m{token}\x1b[0m"

@@ -104,13 +104,13 @@ def _activations(
     window = np.repeat(np.arange(len(first)), counts)
     entry = np.arange(counts.sum()) + np.repeat(begins - (counts.cumsum() - counts), counts)
     found = fired["activation"].to_numpy()[entry]
-    # Delphi's scale: ceil(10 a / max), clamped, in single precision.
-    tenths = np.clip(np.ceil(found * np.float32(10) / maxima[window]), 0, 10)
+    # Delphi's scale: ceil(10 a / max), clamped, in single precision. A sign is that of `found`.
+    tenths = np.clip(np.ceil(np.abs(found) * np.float32(10) / np.abs(maxima[window])), 0, 10)
     place = first[window], positions[entry] - starts[window]
     made = _Activations(
         np.zeros((len(windows), length), np.float32), np.zeros((len(windows), length), np.int8)
     )
-    made.values[place], made.normalized[place] = found, tenths
+    made.values[place], made.normalized[place] = found, np.copysign(tenths, found)
     return made
 
 

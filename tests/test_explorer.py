@@ -103,7 +103,7 @@ def test_states_and_numbers_of_the_list(site: Path) -> None:
         EXPLAINED: "explained",
         FAR: "scored",
     }
-    assert numbers["max_activation"] == [5, 3, None, None, 2, 1, 4]
+    assert numbers["strongest_activation"] == [5, 3, None, None, 2, 1, 4]
     overview = read_data(site, "overview")
     assert dict(overview["states"]) == {name: list(got.values()).count(name) for name in STATES}
     assert overview["n_latents"] == 7

@@ -47,7 +47,8 @@ class ContrastiveExplainer(Instructed):
         """The latent's train windows, then those in which it is silent."""
         windows = excerpts.shown(record.train, record.max_activation, terms.settings)
         silent = [show("".join(one.str_tokens)) for one in record.train_non_activating]
-        return _both(windows, silent, terms.settings)
+        question = _both(windows, silent, terms.settings)
+        return excerpts.explained_signs(question, record.train, terms.prompts)
 
 
 def _both(

@@ -33,7 +33,8 @@ class DefaultExplainer(Instructed):
     def question(self, record: LatentRecord, terms: Terms) -> str:
         """The latent's train windows."""
         windows = excerpts.shown(record.train, record.max_activation, terms.settings)
-        return excerpts.active(windows, terms.settings.show_activations)
+        question = excerpts.active(windows, terms.settings.show_activations)
+        return excerpts.explained_signs(question, record.train, terms.prompts)
 
 
 DEFAULT = DefaultExplainer()

@@ -2,14 +2,16 @@
 
 In: train windows. Out: text, an excerpt a paragraph, as `highlighting` shows windows. Tokens whose
 activation is above `threshold` times the latent's maximum are highlighted, and listed below with
-their activation, normalized to 0-10, where `show_activations` asks for it.
+their activation, normalized to 0-10, where `show_activations` asks for it. Negative activations
+count by their magnitude and show their sign, which `explainer_signed.txt` explains where there are
+any.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 
 from delphi_assets.highlighting import highlight, mark, show
-from delphi_assets.prompts import ShownWindow
+from delphi_assets.prompts import Prompts, ShownWindow
 from delphi_assets.records import Example
 from delphi_assets.settings import ExplainSettings
 
@@ -17,7 +19,7 @@ from delphi_assets.settings import ExplainSettings
 def shown(
     examples: Iterable[Example], maximum: float, settings: ExplainSettings
 ) -> list[ShownWindow]:
-    """Windows with their strong tokens marked; `maximum` is the latent's largest activation."""
+    """Windows with their strong tokens marked; `maximum` is the latent's strongest activation."""
     return [_shown(example, maximum, settings.threshold) for example in examples]
 
 
@@ -47,6 +49,13 @@ def active(windows: Sequence[ShownWindow], show_activations: bool) -> str:
 def silent(texts: Iterable[str]) -> str:
     """Numbered windows in which the latent is silent."""
     return "\n\n".join(f"Silent excerpt {n}: {text}" for n, text in enumerate(texts, start=1))
+
+
+def explained_signs(question: str, examples: Iterable[Example], prompts: Prompts) -> str:
+    """A question about windows, behind what a sign means where one of them has a negative one."""
+    if any(activation < 0 for example in examples for activation in example.activations):
+        return f"{prompts.text('explainer_signed')}\n\n{question}"
+    return question
 
 
 def quoted(token: str) -> str:

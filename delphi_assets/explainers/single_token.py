@@ -5,13 +5,14 @@ token alone.
 
 1. The strongest token of each window is taken, the first of equally strong ones.
 2. Equal tokens share a line that says in how many windows they are the strongest, and how strong
-   they are from 0 to 10. Those of most windows come first, then the stronger, then by their text.
+   they are from 0 to 10, below 0 where the latent is negative. Those of most windows come first,
+   then the stronger, then by their text.
 """
 
 from collections.abc import Iterable
 
 from delphi_assets.explainers import answers
-from delphi_assets.explainers.excerpts import quoted
+from delphi_assets.explainers.excerpts import explained_signs, quoted
 from delphi_assets.explainers.explainer import Instructed
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.highlighting import show
@@ -37,21 +38,27 @@ class SingleTokenExplainer(Instructed):
 
     def question(self, record: LatentRecord, terms: Terms) -> str:
         """The strongest tokens of the latent's train windows."""
-        return _lines(strongest(record.train), terms.settings.show_activations)
+        tokens = strongest(record.train)
+        lines = _lines(tokens, terms.settings.show_activations)
+        return explained_signs(lines, record.train, terms.prompts)
 
 
 def strongest(examples: Iterable[Example]) -> list[ShownToken]:
     """The strongest token of each window, equal ones together, in the order above."""
     strengths: dict[str, list[int]] = {}
     for example in examples:
-        place = example.activations.index(max(example.activations))
+        place = example.activations.index(max(example.activations, key=abs))
         token = show(example.str_tokens[place])
         strengths.setdefault(token, []).append(example.normalized[place])
     found = [
         ShownToken(token, len(values), min(values), max(values))
         for token, values in strengths.items()
     ]
-    return sorted(found, key=lambda one: (-one.windows, -one.most, -one.least, one.token))
+    return sorted(found, key=lambda one: (-one.windows, *_by_strength(one), one.token))
+
+
+def _by_strength(one: ShownToken) -> list[int]:
+    return sorted((-abs(one.most), -abs(one.least)))
 
 
 def _lines(tokens: Iterable[ShownToken], show_activations: bool) -> str:

@@ -29,7 +29,7 @@ STATES = ("dead", "rare", "waiting", "failed", "explained", "scored")
 """How far a latent got, see `sql/explorer/latents.sql`."""
 
 _TOP_TOKENS = 5
-_NUMBERS = ("latent", "token_density", "max_activation")
+_NUMBERS = ("latent", "token_density", "strongest_activation")
 _KINDS = ("own", "shuffled", "empty")
 _NO_EXPLAINER = "none"
 

@@ -31,7 +31,7 @@ def feature(source: Source, row: Row) -> Row:
         "creatorId": source.creator_id,
         "createdAt": _when(row["written_at"]),
         "sourceSetName": source.source_set,
-        "maxActApprox": row["max_activation"] or 0,
+        "maxActApprox": max(abs(row["max_activation"] or 0), abs(row["min_activation"] or 0)),
         "hasVector": False,
         "vector": [],
         "hookName": source.hookpoint,
@@ -47,7 +47,8 @@ def feature(source: Source, row: Row) -> Row:
 def activation(source: Source, row: Row, described_at: str | None) -> Row:
     """A window in which a latent fires: a row of `sql/exports/windows.sql`."""
     place = _place(source, row["latent"])
-    values, strongest = row["activations"], row["strongest"]
+    values = row["activations"]
+    largest = max(values)
     return {
         "id": _id(*place.values(), row["position"]),
         **place,
@@ -56,8 +57,8 @@ def activation(source: Source, row: Row, described_at: str | None) -> Row:
         "tokens": row["str_tokens"],
         "dataIndex": str(row["position"]),
         "dataSource": source.dataset,
-        "maxValue": values[strongest],
-        "maxValueTokenIndex": strongest,
+        "maxValue": largest,
+        "maxValueTokenIndex": values.index(largest),
         "minValue": min(values),
         "values": values,
         "dfaValues": [],
@@ -68,7 +69,7 @@ def activation(source: Source, row: Row, described_at: str | None) -> Row:
         "binMin": row["bin_min"],
         "binMax": row["bin_max"],
         "binContains": row["bin_contains"],
-        "qualifyingTokenIndex": strongest,
+        "qualifyingTokenIndex": row["strongest"],
     }
 
 

@@ -24,7 +24,7 @@ class ShownWindow(NamedTuple):
     text: str
     """With its strong tokens between << and >>."""
     pairs: tuple[tuple[str, int], ...]
-    """Those tokens, with their strength from 0 to 10."""
+    """Those tokens, with their strength from -10 to 10."""
 
 
 class ShownToken(NamedTuple):
@@ -34,7 +34,7 @@ class ShownToken(NamedTuple):
     windows: int
     """Windows in which it is the strongest token."""
     least: int
-    """Its smallest strength there, from 0 to 10."""
+    """Its smallest strength there, from -10 to 10."""
     most: int
 
 

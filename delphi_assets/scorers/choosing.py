@@ -28,6 +28,8 @@ class Choice(Item):
     options: tuple[str, ...] = ()
     right: int = 0
     """Place of the right option, from 0."""
+    signed: bool = False
+    """Whether a window that is shown has a negative mark."""
 
 
 class Chooser(Prompted[Choice]):
@@ -58,7 +60,8 @@ class Chooser(Prompted[Choice]):
     def request(self, explained: Explained, items: Sequence[Choice]) -> Request:
         """The question about the only item."""
         (item,) = items
-        return self.ask(self.question(explained, item), schema(len(item.options)))
+        question, answer = self.question(explained, item), schema(len(item.options))
+        return self.ask(question, answer, signed=item.signed)
 
     def read(self, completion: Completion, items: Sequence[Choice]) -> Sequence[Answer]:
         """Whether the right option was picked, and its probability where the tokens tell."""

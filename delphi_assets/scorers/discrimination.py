@@ -88,16 +88,18 @@ def _item(  # noqa: PLR0917
         (explained, *others),
         key=lambda one: order_of(seed, "option", example.example, one.explanation_id),
     )
+    marked = tuple(mark(example.activations, threshold, maximum, inclusive=True))
     return Choice(
         example=example.example,
         variant=PLAIN,
         truth=True,
         quantile=example.quantile,
         str_tokens=tuple(example.str_tokens),
-        marked=tuple(mark(example.activations, threshold, maximum, inclusive=True)),
+        marked=marked,
         chance=1 / len(options),
         options=tuple(option.explanation for option in options),
         right=options.index(explained),
+        signed=min(marked, default=0) < 0,
     )
 
 

@@ -3,7 +3,8 @@
 The items are a latent's test windows with the tokens highlighted on which it fires (true), and its
 non-activating windows with the highlighting of a test window laid over them (false).
 
-The layout of the highlighting must not tell the two apart, so it is the same on both sides:
+The layout of the highlighting must not tell the two apart, so it is the same on both sides, signs
+included:
 
 1. Test windows are ordered by a hash and make a queue of layouts; when it is used up, it is filled
    again.
@@ -107,7 +108,7 @@ def _false(
             order_of(seed, "silent", example.example),
         ),
     )
-    queue: list[tuple[bool, ...]] = []
+    queue: list[tuple[int, ...]] = []
     found = []
     for example in in_turn:
         queue = queue or list(layouts)
@@ -132,7 +133,7 @@ def _taboo(example: Example, special: Collection[str]) -> list[int]:
     ]
 
 
-def _laid_over(example: Example, marked: tuple[bool, ...]) -> Item:
+def _laid_over(example: Example, marked: tuple[int, ...]) -> Item:
     return Item(
         example=example.example,
         variant=FALSE,

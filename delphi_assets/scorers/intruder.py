@@ -22,7 +22,7 @@ from delphi_assets.scorers import fuzz
 from delphi_assets.scorers.choosing import Choice, Chooser, numbered
 from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import Item, order_of, shuffled
-from delphi_assets.scorers.prompted import window
+from delphi_assets.scorers.prompted import shows_negative, window
 from delphi_assets.scorers.scorer import Scorer, Windows
 from delphi_assets.scorers.scoring import Scoring
 
@@ -113,4 +113,5 @@ class Drawing:
             chance=1 / len(shown),
             options=tuple(window(item) for item in shown),
             right=shown.index(one),
+            signed=any(map(shows_negative, shown)),
         )

@@ -20,8 +20,8 @@ class Item:
     truth: bool
     quantile: int | None
     str_tokens: tuple[str, ...]
-    marked: tuple[bool, ...] | None = None
-    """Which tokens are highlighted; None where the scorer highlights none."""
+    marked: tuple[int, ...] | None = None
+    """Marks of the tokens, see `highlighting`; None where the scorer highlights none."""
     chance: float | None = None
     """Share of right picks by a judge that knows nothing, where one of several is to be picked."""
 

@@ -13,7 +13,7 @@ from delphi_assets.llm.requests import Message, Request
 from delphi_assets.scorers import answers
 from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.prompted import Prompted, window
+from delphi_assets.scorers.prompted import Prompted, shows_negative, window
 from delphi_assets.scorers.scorer import Answer, Asked, Computed, I, failures_of
 from delphi_assets.scorers.scoring import Scoring
 
@@ -49,7 +49,9 @@ class YesNo(Prompted[Item]):
     def request(self, explained: Explained, items: Sequence[Item]) -> Request:
         """The numbered windows under the explanation."""
         windows = [window(item) for item in items]
-        return self.ask(_question(self.description(explained), windows), schema(len(items)))
+        question = _question(self.description(explained), windows)
+        signed = any(map(shows_negative, items))
+        return self.ask(question, schema(len(items)), signed=signed)
 
     def read(self, completion: Completion, items: Sequence[Item]) -> Sequence[Answer]:
         """A yes or no an item, with its probability where the log-probabilities tell."""

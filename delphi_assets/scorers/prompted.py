@@ -2,7 +2,8 @@
 
 Instructions and worked examples come first and are the same for all latents. An explanation stands
 on one line, as windows do, so that none can add an excerpt of its own to the question. A lexical
-one has a line a token, and comes with a sentence on how to read it.
+one has a line a token, and comes with a sentence on how to read it. A question that shows a
+negative mark has one on signs.
 """
 
 from abc import abstractmethod
@@ -71,9 +72,14 @@ class Prompted(Asked[I]):
         texts = self.scoring.prompts
         return Message("system", "\n\n".join([texts.text(name), texts.text("excerpts")]))
 
-    def ask(self, question: str, schema: str) -> Request:
-        """The request for a question; `schema` (JSON text) is sent where the settings want it."""
+    def ask(self, question: str, schema: str, *, signed: bool = False) -> Request:
+        """The request for a question; `schema` (JSON text) is sent where the settings want it.
+
+        `signed` says that the question shows a negative mark.
+        """
         llm = self.scoring.profile.llm
+        if signed:
+            question = f"{self.scoring.prompts.text('signed')}\n\n{question}"
         return Request(
             role=self.role,
             model=self.model,
@@ -97,6 +103,11 @@ def laid_out(explanation: str) -> str:
     A text without line breaks stays as it is: questions that were asked are known by their text.
     """
     return explanation if lexical.is_written(explanation) else on_one_line(explanation)
+
+
+def shows_negative(item: Item) -> bool:
+    """Whether a mark of the item's window is negative."""
+    return any(mark < 0 for mark in item.marked or ())
 
 
 def window(item: Item) -> str:

@@ -1,9 +1,9 @@
 """Simulation: how strongly would the latent fire on each token, by the explanation alone?
 
 After Bills et al. 2023, "Language models can explain neurons in language models": the simulated
-activations of a window, 0 to 10 a token, are to follow the real ones, which their correlation tells
-(`sql/scores/correlations.sql`). The items are those of `detection`. There are two ways to get them
-(`score.simulation_type`), both about all tokens of a window at once:
+activations of a window, 0 to 10 a token, are to follow the magnitudes of the real ones, which their
+correlation tells (`sql/scores/correlations.sql`). The items are those of `detection`. There are two
+ways to get them (`score.simulation_type`), both about all tokens of a window at once:
 
 logprobs: a causal model in memory reads the tokens, one a line, with "unknown" in place of every
     activation. Before each "unknown" it is asked for its log-probabilities of the digits 0 to 9.

@@ -1,6 +1,7 @@
 -- In which non-activating windows does the latent fire after all?
 -- Parameters: $run, $hookpoint, $n_rows (most rows shown).
--- Columns: selection, latent, example, and the tokens of the window on which the latent fires.
+-- Columns: selection, latent, example, and the tokens of the window on which the latent fires, with
+--   the largest magnitude there.
 with silent as (
     select
         selection,
@@ -16,7 +17,7 @@ select
     silent.latent,
     silent.example,
     count(*) as n_activations,
-    max(activations.activation) as max_activation
+    max(abs(activations.activation)) as max_activation
 from silent
 inner join activations
     on silent.latent = activations.latent

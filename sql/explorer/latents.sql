@@ -1,7 +1,7 @@
 -- What is known of some latents, and how far did they get?
 -- Parameters: $run, $hookpoint, $first, $last (latents first <= latent < last).
 -- Needs: the views latents, examples, explanations and scores.
--- Columns: those of latents; latents that have no row there (an import without activations) have
+-- Columns: those of latents, and strongest_activation (the largest in magnitude); latents that have no row there (an import without activations) have
 --   nulls; n_explanations that did not fail, n_failed explanations, and state: dead, scored,
 --   explained, failed (nothing but failures), rare (a reason not to explain it) or waiting.
 with explained as (
@@ -54,6 +54,11 @@ described as (
 select
     known.latent,
     described.* exclude (run, hookpoint, latent, written_at),
+    if(
+        -described.min_activation > described.max_activation,
+        described.min_activation,
+        described.max_activation
+    ) as strongest_activation,
     coalesce(explained.n_explanations, 0) as n_explanations,
     coalesce(explained.n_failed, 0) as n_failed,
     case

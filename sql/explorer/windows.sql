@@ -2,7 +2,7 @@
 -- Parameters: $run, $hookpoint, $first, $last (latents first <= latent < last).
 -- Needs: the view examples.
 -- Columns: those that tell a window, its tokens as text, and of the tokens on which the latent
---   fires the offsets, activations and strengths (0 to 10). In order of latent and selection; first
+--   fires the offsets, activations and strengths (-10 to 10). In order of latent and selection; first
 --   those activating, by rank bin, the strongest first.
 with chosen as (
     select
@@ -35,5 +35,5 @@ order by
     split desc,
     activating desc,
     quantile nulls last,
-    max_activation desc,
+    abs(max_activation) desc,
     example;

@@ -1,4 +1,5 @@
--- How well do simulated activations follow the real ones?
+-- How well do simulated activations follow the real ones? How strongly a latent fires is simulated, not
+--   with which sign, so real ones count by their magnitude.
 -- Parameters: by_quantile (whether each rank bin counts for itself; otherwise quantile is null).
 -- Needs: set variable lake = '<folder or URL>', the macros, and the view examples.
 -- Columns: what a row of `scores` is about, quantile (rank bin of the windows, null for silent
@@ -56,7 +57,7 @@ windows as (
         simulations.control,
         case when by_quantile then simulations.quantile end as quantile,
         simulations.simulated::double[] as xs,
-        examples.activations::double[] as ys
+        list_transform(examples.activations, lambda y: abs(y::double)) as ys
     from simulations
     inner join examples
         on simulations.run = examples.run

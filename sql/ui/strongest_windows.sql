@@ -16,6 +16,6 @@ where
     and split = 'train'
     and activating
 qualify row_number() over (
-    partition by latent order by max_activation desc, example
+    partition by latent order by abs(max_activation) desc, example
 ) <= $n_windows
-order by latent, max_activation desc, example;
+order by latent, abs(max_activation) desc, example;

@@ -235,7 +235,7 @@ explorer.list = (() => {
         header(query, "latent", "Latent", "Sort by number"),
         header(query, "state", "State", "Sort by how far the latent got", "spare"),
         header(query, "density", "Density", "Share of tokens on which it fires", "right spare"),
-        header(query, "max", "Max", "Largest activation", "right spare"),
+        header(query, "max", "Max", "Strongest activation", "right spare"),
         h("th", { scope: "col" }, "Top tokens"),
         h("th", { scope: "col", class: "said" }, "Explanation"),
         of.columns.map((column) => scoreHeader(query, column)))),

@@ -48,7 +48,7 @@ explorer.rows = (() => {
       starts: starts(pieces),
       latents: all("latent"),
       densities: all("token_density"),
-      maxima: all("max_activation"),
+      maxima: all("strongest_activation"),
       states: all("states"),
       scores: overview.columns.map((_, number) => {
         const kind = (name) =>

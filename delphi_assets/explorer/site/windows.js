@@ -33,9 +33,10 @@ explorer.windows = (() => {
   };
 
   const mark = (token, activation, strength) => {
-    const shade = Math.min(SHADES, Math.max(1, strength || 1));
+    const shade = Math.min(SHADES, Math.max(1, Math.abs(strength || 1)));
+    const negative = strength < 0 ? " negative" : "";
     const tip = `${JSON.stringify(token)} fires at ${activation}, strength ${shade} of ${SHADES}`;
-    return h("mark", { class: `s${shade}`, tabindex: "-1", "data-tip": tip }, token);
+    return h("mark", { class: `s${shade}${negative}`, tabindex: "-1", "data-tip": tip }, token);
   };
 
   // Left and right walk along the tokens that fire.
@@ -139,7 +140,7 @@ explorer.windows = (() => {
     h("th", { scope: "rowgroup", colspan: String(width) },
       bin === 0 ? "Quantile 0, the strongest" : `Quantile ${bin}`));
 
-  // Before a window: its largest activation; where the latent is silent, why the window was taken.
+  // Before a window: its strongest activation; where the latent is silent, why the window was taken.
   const label = (place, group, at, query) => {
     if (group.activating) return number(group.max_activation[at]);
     const neighbour = group.neighbour ? group.neighbour[at] : null;
