@@ -12,27 +12,34 @@ Layout, under a local folder or an fsspec URL:
     batches/run=<run>/                                batches on their way (`llm.batch_store`)
     claims/run=<run>/                                 locks of those who ask (`llm.locks`)
     staging/                                          files being written, never read
+    superseded/                                       files that were replaced, as they lay
 
 Two ways to write, neither of which ever touches a file that somebody may be reading:
 
-1. `publish`: bulk units, written once. Files are staged, renamed into place, then described by a
-   manifest. A unit without a manifest is not there; writing it again gives the same file names.
-   So does a unit whose files are not what its manifest says: `ready` names what is damaged, and
-   the stage that asked writes the unit again.
+1. `publish`: bulk units, written once. Files are staged, then described by a manifest, which also
+   says where they are staged and what they replace; then they are put in place, and what they
+   replace goes to `superseded/`. So what a table's folders show is published, whenever a process is
+   killed: whoever meets a manifest whose files are not in place finishes that (`manifest`). A file
+   is never written over: a newer one has a name of its own. A unit whose files are not what its
+   manifest says is written again by the stage that asks (`ready`).
 2. `append`: small growing tables, one uniquely named file a call. Views let the latest row win.
 
 Readers of the pipeline take files from manifests (`files`), so neither a half-published unit nor a
 damaged file is ever data.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -40,7 +47,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.manifests import (
     Manifest,
     StoredFile,
@@ -129,8 +136,62 @@ class Lake(Storage):
 
     def manifest(self, unit: Unit) -> Manifest | None:
         """The unit's manifest, or None when it has not been published."""
-        stored = self.read_json(unit.path)
-        return None if stored is None else Manifest.read(unit.path, stored)
+        return self._manifest_at(unit.path)
+
+    def _manifest_at(self, path: str) -> Manifest | None:
+        """A manifest, after what a killed process left to do for its files."""
+        manifest = self._read_manifest(path)
+        if manifest is None or manifest.in_place:
+            return manifest
+        try:
+            with self.alone_at(path):
+                return self.put_in_place(path)
+        except StorageError as error:
+            log.warning("files of %s are not in place: %s", manifest.unit, error)
+            return manifest
+
+    def _read_manifest(self, path: str) -> Manifest | None:
+        stored = self.read_json(path)
+        return None if stored is None else Manifest.read(path, stored)
+
+    @contextmanager
+    def alone_at(self, path: str) -> Iterator[None]:
+        """Keep everybody else from publishing the unit of this manifest; not for a lake at a URL.
+
+        The system frees the lock of a process that is killed.
+        """
+        if not self.local:
+            yield
+            return
+        few = hashlib.sha256(path.encode()).hexdigest()[:2]
+        with self._writing(path):
+            place = Path(self.root, "manifests", "locks", few)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            lock = place.open("w", encoding="ascii")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def put_in_place(self, path: str) -> Manifest | None:
+        """Finish what the manifest at `path` says of its files; for who is alone at it."""
+        manifest = self._read_manifest(path)
+        if manifest is None or manifest.in_place:
+            return manifest
+        for target, staged in manifest.staged.items():
+            if self.exists(staged):
+                self.move(staged, target)
+        for old in manifest.replaced:
+            self.supersede(old)
+        whole = replace(manifest, staged={}, replaced=[])
+        self.write_text(path, whole.to_json())
+        return whole
+
+    def supersede(self, path: str) -> None:
+        """Move a file that is replaced out of its table, if it is there."""
+        if self.exists(path):
+            target = f"superseded/{path}"
+            taken = self.exists(target)
+            self.move(path, f"{target}-{uuid.uuid4().hex[:12]}" if taken else target)
 
     def ready(self, unit: Unit, config: Mapping[str, Any]) -> Manifest | None:
         """The manifest if the unit is published and whole, after checking its settings.
@@ -172,10 +233,10 @@ class Lake(Storage):
         *,
         versioned: bool = False,
     ) -> Manifest:
-        """Write the unit's files, then its manifest. Files are staged one at a time.
+        """Write the unit's files and its manifest. Files are staged one at a time.
 
-        `versioned` gives the files unique names, for tables whose latest rows win: a unit written
-        again leaves the old file to its readers and points the manifest to the new one.
+        What is published already and whole stays as it is, unless it is `versioned`: written again
+        as what it is computed from changes.
         """
         with self.draft(unit, versioned=versioned) as draft:
             for file in files:
@@ -187,11 +248,20 @@ class Lake(Storage):
         self.initialize()
         return Draft(self, unit, versioned)
 
+    def sweep(self) -> None:
+        """Remove what processes that were killed left in a local staging folder a day ago.
+
+        What they had published and not put in place is put in place.
+        """
+        if left := self.left_in_staging():
+            for table in (*TABLES, *INTERMEDIATE):
+                self.manifests(table)
+            for path in left:
+                path.unlink(missing_ok=True)
+
     def remove(self, table: str, **keys: str | int) -> None:
         """Remove the files of a table under the given leading path keys; manifests stay."""
-        folder = f"{self.root}/{folder_of(table, keys)}"
-        with suppress(FileNotFoundError):
-            self.fs.rm(folder, recursive=True)
+        self.remove_folder(folder_of(table, keys))
 
     def append(self, table: Table, keys: Mapping[str, str | int], rows: pa.Table) -> str | None:
         """Add rows to a growing table as one new file; returns its path, None without rows."""
@@ -213,8 +283,7 @@ class Lake(Storage):
             return []
         paths = [path for path in self.fs.find(folder) if path.endswith(".json")]
         relative = [path.removeprefix(f"{self.root}/") for path in paths]
-        stored = [(path, self.read_json(path)) for path in relative]
-        found = [Manifest.read(path, held) for path, held in stored if held is not None]
+        found = [held for path in relative if (held := self._manifest_at(path)) is not None]
         return sorted(found, key=lambda manifest: (*manifest.keys.values(), manifest.name))
 
     def files(self, table: str, **keys: str | int) -> Files:
@@ -309,7 +378,6 @@ class Draft:
 
     def __init__(self, lake: Lake, unit: Unit, versioned: bool) -> None:
         self._lake, self._unit = lake, unit
-        self._name = f"{unit.name}-{uuid.uuid4().hex[:12]}" if versioned else unit.name
         self._versioned = versioned
         self._staged: list[tuple[_Staged, str]] = []
 
@@ -330,7 +398,7 @@ class Draft:
         unit, table = self._unit, TABLES.get(self._unit.table) or INTERMEDIATE[self._unit.table]
         folder = folder_of(table.name, {**unit.keys, **file.keys})
         staged = self._lake._stage_parquet(file.rows, table)
-        self._staged.append((staged, f"{folder}/{self._name}.parquet"))
+        self._staged.append((staged, folder))
 
     @property
     def rows(self) -> int:
@@ -340,18 +408,37 @@ class Draft:
     def publish(
         self, config: Mapping[str, Any], facts: Mapping[str, Any] | None = None
     ) -> Manifest:
-        """Put the files in place and write the manifest, unless another process did."""
-        lake, there = self._lake, self._lake.manifest(self._unit)
-        if there and not self._versioned and not any(map(lake.damage, there.files)):
-            # Its files may have readers already.
-            return there
-        files = [StoredFile(path, held.bytes, held.sha256) for held, path in self._staged]
-        manifest = Manifest.of(self._unit, self.rows, files, config, facts or {})
-        for staged, path in self._staged:
-            lake.move(staged.path, path)
-        self._staged.clear()
-        lake.write_text(self._unit.path, manifest.to_json())
-        return manifest
+        """Write the manifest and put the files in place, unless another process did."""
+        lake, path = self._lake, self._unit.path
+        with lake.alone_at(path):
+            there = lake.put_in_place(path)
+            if there and not self._versioned and not any(map(lake.damage, there.files)):
+                # Its files may have readers already.
+                return there
+            old = self._old_files(there)
+            name = f"{self._unit.name}-{uuid.uuid4().hex[:12]}" if old else self._unit.name
+            moves = {f"{folder}/{name}.parquet": held for held, folder in self._staged}
+            files = [StoredFile(path, held.bytes, held.sha256) for path, held in moves.items()]
+            manifest = replace(
+                Manifest.of(self._unit, self.rows, files, config, facts or {}),
+                staged={target: held.path for target, held in moves.items()},
+                replaced=old,
+            )
+            lake.write_text(path, manifest.to_json())
+            self._staged.clear()
+            return lake.put_in_place(path) or manifest
+
+    def _old_files(self, there: Manifest | None) -> list[str]:
+        """Files of the unit that are in the way: those of its manifest, and what nobody names."""
+        named = re.compile(rf"{re.escape(self._unit.name)}(-[0-9a-f]{{12}})?\.parquet")
+        found = {file.path for file in there.files} if there else set()
+        for folder in {folder for _, folder in self._staged}:
+            found |= {path for path in self._lake.listed(folder) if named.fullmatch(_last(path))}
+        return sorted(found)
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def empty_file(table: Table) -> str:

@@ -7,7 +7,7 @@ lost or changed since is noticed before it is read as data.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -15,6 +15,9 @@ from urllib.parse import quote
 from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.schema import FIRST_VERSION, SCHEMA_VERSION
 from delphi_assets.settings import with_earlier
+
+_MOVING = ("staged", "replaced")
+"""Fields of a manifest whose files are not in place; older versions do not know them."""
 
 Scalar = str | int | float | bool | None
 
@@ -60,6 +63,10 @@ class Manifest:
     facts: dict[str, Any]
     schema_version: int
     written_at: str
+    staged: dict[str, str] = field(default_factory=dict)
+    """Where files are that may not be in place yet, by their paths; empty once they are."""
+    replaced: list[str] = field(default_factory=list)
+    """Files that may not have made room yet; empty once they have."""
 
     @classmethod
     def of(
@@ -96,7 +103,13 @@ class Manifest:
 
     def to_json(self) -> str:
         """The manifest as it is stored."""
-        return json.dumps(asdict(self), indent=1)
+        held = {name: value for name, value in asdict(self).items() if value or name not in _MOVING}
+        return json.dumps(held, indent=1)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether its files are where it says, see `Lake.publish`."""
+        return not self.staged and not self.replaced
 
     def check_config(self, config: Mapping[str, Any]) -> None:
         """Raise `ConflictError` for a setting in which it differs from `config`."""

@@ -6,6 +6,7 @@ where it belongs, so that whoever looks sees it whole or not at all.
 
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 import uuid
@@ -64,13 +65,23 @@ class Storage:
                 digest.update(block)
         return digest.hexdigest()
 
-    def sweep(self) -> None:
-        """Remove what processes that were killed left in a local staging folder a day ago."""
-        yesterday = time.time() - 24 * 3600
+    def left_in_staging(self) -> list[Path]:
+        """What processes that were killed left in a local staging folder a day ago."""
+        yesterday, found = time.time() - 24 * 3600, []
         for path in Path(self.root, "staging").glob("*") if self.local else ():
             with suppress(OSError):
                 if path.is_file() and path.stat().st_mtime < yesterday:
-                    path.unlink()
+                    found.append(path)
+        return found
+
+    def listed(self, folder: str) -> list[str]:
+        """Paths of the files in a folder, as they are now; none when it is not there."""
+        try:
+            found = self.fs.ls(f"{self.root}/{folder}", detail=True, refresh=True)
+        except FileNotFoundError:
+            return []
+        names = [str(one["name"]).rpartition("/")[2] for one in found if one["type"] == "file"]
+        return [f"{folder}/{name}" for name in sorted(names)]
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
@@ -83,9 +94,12 @@ class Storage:
             yield Path(self.root) / relative
             return
         with tempfile.TemporaryDirectory() as folder:
-            self.fs.get(f"{self.root}/{relative}", folder, recursive=True)
-            inner = Path(folder) / Path(relative).name
-            yield inner if inner.is_dir() else Path(folder)
+            place = f"{self.root}/{relative}"
+            for path in self.fs.find(place):
+                target = Path(folder, path.removeprefix(place).strip("/"))
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self.fs.get_file(path, str(target))
+            yield Path(folder)
 
     def put_folder(self, source: Path, relative: str) -> None:
         """Publish a local folder under `relative`, whole; one that is there already stays.
@@ -106,8 +120,7 @@ class Storage:
             if not self.exists(relative):
                 raise
         finally:
-            with suppress(OSError):
-                self.fs.rm(f"{self.root}/{stage}", recursive=True)
+            self.remove_folder(stage)
 
     def read_json(self, path: str) -> dict[str, Any] | None:
         """A JSON object; None without the file, `DataError` when it is damaged."""
@@ -167,8 +180,23 @@ class Storage:
             self._make_parent(target)
             if self.local:
                 os.replace(f"{self.root}/{source}", f"{self.root}/{target}")
-            else:
-                self.fs.mv(f"{self.root}/{source}", f"{self.root}/{target}", recursive=True)
+                return
+            # Not `fs.mv`, which takes its source for a pattern.
+            place = f"{self.root}/{source}"
+            for path in self.fs.find(place):
+                self.fs.cp_file(path, f"{self.root}/{target}{path.removeprefix(place)}")
+            self.remove_folder(source)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder with all that is in it, or a file, if it is there."""
+        place = f"{self.root}/{path}"
+        with suppress(OSError):
+            if self.local and os.path.isdir(place):
+                shutil.rmtree(place)
+                return
+            # Not `fs.rm`, which takes its path for a pattern.
+            for found in self.fs.find(place):
+                self.fs.rm_file(found)
 
     @contextmanager
     def staged(self, path: str) -> Iterator[Any]:

@@ -223,7 +223,7 @@ def test_killed_before_any_step_it_loses_nothing(
             merge(lake)
         if not killed:
             break
-    assert steps == 10, "to stage and to move two files, to remove five and a manifest"
+    assert steps == 12, "to stage and move a file, its manifest twice; to remove five and that"
 
 
 WRITING = """

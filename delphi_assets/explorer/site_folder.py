@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from delphi_assets.explorer.data_files import data_file
 from delphi_assets.manifests import folder_of
-from delphi_assets.storage import Storage
+from delphi_assets.storage import Storage, globbed
 
 FORMAT = 1
 """Version of the data files; the page refuses others."""
@@ -76,7 +76,8 @@ class SiteFolder:
 
     def _places(self) -> list[dict[str, object]]:
         root = self.storage.root
-        paths = sorted(self.storage.fs.glob(f"{root}/data/run=*/hookpoint=*/{_PLACE}"))
+        places = f"{globbed(root)}/data/run=*/hookpoint=*/{_PLACE}"
+        paths = sorted(self.storage.fs.glob(places))
         held = [self.storage.read_json(path.removeprefix(f"{root}/")) for path in paths]
         return [place for place in held if place is not None]
 
@@ -85,8 +86,7 @@ class SiteFolder:
         for path in self.storage.fs.ls(folder, detail=False):
             name = path.rstrip("/").rsplit("/", 1)[-1]
             if name not in (edition.name, _PLACE):
-                with suppress(OSError):
-                    self.storage.fs.rm(path, recursive=True)
+                self.storage.remove_folder(f"{edition.place.folder}/{name}")
 
 
 class Edition:
@@ -106,6 +106,4 @@ class Edition:
 
     def discard(self) -> None:
         """Remove what was written of it."""
-        folder = f"{self._storage.root}/{self.place.folder}/{self.name}"
-        with suppress(OSError):
-            self._storage.fs.rm(folder, recursive=True)
+        self._storage.remove_folder(f"{self.place.folder}/{self.name}")

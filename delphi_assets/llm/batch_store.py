@@ -40,11 +40,10 @@ class BatchStore:
 
     def read(self) -> list[Pending]:
         """All batches that are on their way, by name."""
-        root = f"{self._lake.root}/{self._folder}/"
-        names = sorted(path.rsplit("/", 1)[-1] for path in self._lake.fs.glob(f"{root}*.json"))
+        names = [path.rsplit("/", 1)[-1] for path in self._lake.listed(self._folder)]
         found = []
         for name in names:
-            if name.endswith(".submitted.json"):
+            if not name.endswith(".json") or name.endswith(".submitted.json"):
                 continue
             stored = self._lake.read_json(f"{self._folder}/{name}")
             if stored is not None and stored["model"] == self._model:
