@@ -33,5 +33,9 @@ class ServerError(DelphiAssetsError):
     """An LLM's server stays away, or has lost what was paid for; what arrived is stored."""
 
 
+class NoAnswerError(DelphiAssetsError):
+    """Of all that a stage asked an LLM, no answer can be used; each is stored with its reason."""
+
+
 class BudgetError(DelphiAssetsError):
     """The next LLM call could exceed a budget; what was paid for is stored, and a run resumes."""

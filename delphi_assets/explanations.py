@@ -32,6 +32,7 @@ from delphi_assets.llm.estimates import Planned, drawn, stand_in
 from delphi_assets.llm.keys import check_model
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.rows import RowWriter
+from delphi_assets.llm.tally import Tally
 from delphi_assets.origins import check_coder
 from delphi_assets.prompts import Prompts
 from delphi_assets.records import LatentRecord, example_files, read_records
@@ -57,8 +58,9 @@ def explain(  # noqa: PLR0917 - the stages' contract
     Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
     for want of windows, rows of this selection, and what the LLM calls came to. Raises
     `NotReadyError` without the examples that the explainer needs, `SettingError` when the LLM's key
-    is missing or refused, or its model, `BudgetError` when a budget is used up; rows written so far
-    stay. While another process asks about the hookpoint, waits for it to end.
+    is missing or refused, or its model, `BudgetError` when a budget is used up, `NoAnswerError`
+    when every answer failed; rows written so far stay. While another process asks about the
+    hookpoint, waits for it to end.
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)
@@ -229,6 +231,7 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
         return _Written(0, Usage().facts())
     outcomes = work.outcomes
     model, seed, written = terms.settings.explainer_model, terms.profile.run.seed, 0
+    tally = Tally(model, f"{terms.hookpoint!r}")
     with _progress(terms, pending) as bar:
 
         def left() -> str:
@@ -247,7 +250,9 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
                 if (failure := outcomes.final.get(request.hash)) is not None:
                     stored = failed(request, failure, "as stored", 0.0, 0)
                     return repair.Asked(stored, read(stored))
-                return await repair.ask(client, request, read, failure_of)
+                reply = await repair.ask(client, request, read, failure_of)
+                tally.count(failure_of(reply.result), reply.completion)
+                return reply
 
             async def explain_one(record: LatentRecord) -> None:
                 nonlocal written
@@ -258,6 +263,7 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
                 bar.update()
 
             await loop.for_each(_records(terms, pending), explain_one, client.workers)
+    tally.check()
     return _Written(written, client.usage.facts())
 
 

@@ -50,8 +50,9 @@ def score(  # noqa: PLR0917 - the stages' contract
     tasks with no other text to shuffle in, tasks done now, rows of this selection and those that
     failed, and what the LLM calls came to. Raises `NotReadyError` without explanations (where a
     scorer needs them) or examples, `SettingError` for a scorer that is not known or cannot work
-    with these settings, and when the LLM's key is missing or refused, or its model; rows written so
-    far stay. While another process asks about the hookpoint, waits for it to end.
+    with these settings, and when the LLM's key is missing or refused, or its model,
+    `NoAnswerError` when every answer of an LLM failed; rows written so far stay. While another
+    process asks about the hookpoint, waits for it to end.
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.errors import NotReadyError, SettingError
+from delphi_assets.errors import NoAnswerError, NotReadyError, SettingError
 from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake
 from delphi_assets.llm import attempts
@@ -161,7 +161,9 @@ def test_a_rejected_request_is_open_again_on_the_next_run(tmp_path: Path) -> Non
     replies = [Reply(status=400, error="the server was started without logprobs")]
     with FaultServer(lambda asked: replies.pop() if replies else good(asked)) as server:
         given = profile(api_base=server.url)
-        assert run(lake, given).facts["failed"] == 1
+        with pytest.raises(NoAnswerError, match=r"rejected 1; .* without logprobs.* asks 1 of"):
+            run(lake, given)
+        assert [row["failure"] for row in rows(lake)] == ["rejected"]
         assert len(server.asked) == 1
         assert run(lake, given).facts["explained"] == 1
         assert len(server.asked) == 2

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.errors import NotReadyError, SettingError
+from delphi_assets.errors import NoAnswerError, NotReadyError, SettingError
 from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake, read_parquet
 from delphi_assets.llm import attempts
@@ -307,8 +307,10 @@ def test_more_tokens_repair_truncated_answers(lake: Lake) -> None:
 
     with FaultServer(answer) as server:
         short = profile(api_base=server.url, max_tokens=5, repair=False)
-        report = run(lake, short, parse_latents("0"), LLM)
-        assert report.facts["failed_predictions"] == 2 * ITEMS
+        with pytest.raises(NoAnswerError, match=r"'openai/judge' .*: truncated 6; .*asks 0 of"):
+            run(lake, short, parse_latents("0"), LLM)
+        failed = "select count(*) from predictions where failure = 'truncated'"
+        assert rows(lake, failed) == [(2 * ITEMS,)]
         again = run(lake, short, parse_latents("0"), LLM)
         assert (len(server.asked), again.facts["tasks_done_now"]) == (6, 0)
         longer = run(lake, profile(api_base=server.url), parse_latents("0"), LLM)
@@ -457,7 +459,8 @@ def test_when_all_explanations_failed_the_reason_is_named(tmp_path: Path) -> Non
     with FaultServer(answer) as server:
         given = profile(api_base=server.url)
         llm = ExplainSettings(explainer_model="openai/tiny")
-        explain(given, lake, HOOKPOINT, ALL, llm, SELECTION)
+        with pytest.raises(NoAnswerError, match="unparseable 2, refusal 1"):
+            explain(given, lake, HOOKPOINT, ALL, llm, SELECTION)
     with pytest.raises(NotReadyError, match=r"all 3 explanations.*2 of them.*'unparseable'"):
         run(lake, profile(), explainer="default")
     with pytest.raises(NotReadyError, match="no explanation by the explainer 'lexical'"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.errors import SettingError
+from delphi_assets.errors import NoAnswerError, SettingError
 from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake
 from delphi_assets.llm import attempts
@@ -164,7 +164,8 @@ def test_failures_of_a_floor_are_asked_again_though_another_would_be_drawn_by_no
     )
     with FaultServer(lambda asked: Reply(status=400) if down else Reply("[1, 0]")) as server:
         given = profile(api_base=server.url, repair=False)
-        scored(lake, given, "0-9", settings)
+        with pytest.raises(NoAnswerError, match="rejected 60"):
+            scored(lake, given, "0-9", settings)
         floors = (
             "select distinct latent, explanation_id from predictions where control = 'shuffled'"
         )

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from delphi_assets.llm import loop, repair
 from delphi_assets.llm.client import Client, Usage
 from delphi_assets.llm.rows import Row, RowWriter
+from delphi_assets.llm.tally import Tally
 from delphi_assets.schema import PREDICTIONS
 from delphi_assets.scorers.questions import Question, by_latent, questions, read_work
 from delphi_assets.scorers.rows import rows_of
@@ -108,6 +109,7 @@ async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> D
         return Done(0, 0, Usage().facts() if scoring.settings.asks_llm else {})
     llm, written, worked, grouped = scoring.profile.llm, 0, set[TaskKey](), by_latent(pending)
     model, seed = scoring.settings.scorer_model, scoring.profile.run.seed
+    tally = Tally(model, f"{scoring.hookpoint!r}")
     with _progress(scoring, grouped, "ask about") as bar:
 
         def left() -> str:
@@ -130,6 +132,7 @@ async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> D
                     lambda completion: asked.read(completion, question.items),
                     _failure,
                 )
+                tally.count(_failure_of_all(reply.result), reply.completion)
                 rows = rows_of(question, reply.result, scoring.selection, reply.completion.request)
                 added = await writer.submit(rows)
                 written += added
@@ -140,12 +143,18 @@ async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> D
                     bar.update()
 
             await loop.for_each(asking(), ask, client.workers)
+    tally.check()
     return Done(written, len(worked), client.usage.facts())
 
 
 def _failure(answers: Sequence[Answer]) -> str | None:
     """What a second try may mend."""
     return next((answer.failure for answer in answers if answer.failure is not None), None)
+
+
+def _failure_of_all(answers: Sequence[Answer]) -> str | None:
+    """Why none of them can be used."""
+    return _failure(answers) if all(answer.failure is not None for answer in answers) else None
 
 
 def _progress(scoring: Scoring, latents: dict[int, list[Task]], doing: str) -> tqdm:  # type: ignore[type-arg]
