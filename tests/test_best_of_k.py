@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets import connect
+from delphi_assets.errors import NoAnswerError
 from delphi_assets.explainers.best_of_k import BEST_OF_K
 from delphi_assets.explainers.contrastive import CONTRASTIVE
 from delphi_assets.explainers.default import DEFAULT
