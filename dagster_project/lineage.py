@@ -86,6 +86,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **_estimates(("precision", "recall", "specificity", "f1"), *_ANSWERS),
         **_estimates(("accuracy", "balanced_accuracy"), *_ANSWERS),
         **_estimates(("auroc", "auprc"), *_RANKING),
+        "auprc_chance": _RANKING,
         **_estimates(("correlation",), "predictions.simulated"),
     },
 }

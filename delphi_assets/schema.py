@@ -595,13 +595,19 @@ _correlation = (
         "correlation",
         "of simulated with real activations: Pearson's, over all tokens of all windows laid end to "
         "end; 0 for a constant simulation, null when the real ones are constant",
-        "Fisher's z, from the variance between windows (Liang and Zeger 1986), Student's quantile; "
-        "null for a constant simulation",
+        "the jackknife's over windows, on Fisher's z scale, with Student's quantile of as many "
+        "degrees of freedom as windows carry it; null for a constant simulation. Too narrow where "
+        "effective_windows is below 4 (docs/scorers.md has its coverage)",
     ),
     Column(
         "constant_simulation",
         _bool,
         "whether the judge expected the same activation on every token; null without a correlation",
+    ),
+    Column(
+        "effective_windows",
+        _f64,
+        "number of windows on which the interval of the correlation rests; null without one",
     ),
 )
 
@@ -618,14 +624,20 @@ SCORES = Table(
         Column("false_positives", _i64, "false examples answered with yes"),
         Column("true_negatives", _i64, "false examples answered with no"),
         Column("false_negatives", _i64, "true examples answered with no"),
-        *_estimate("precision", "true_positives / answers of yes", "Wilson"),
+        *_estimate(
+            "precision",
+            "true_positives / answers of yes",
+            "Wilson's with the effective sample size precision (1 - precision) / variance, that "
+            "which recall and specificity give it",
+        ),
         *_estimate("recall", "true_positives / true examples answered", "Wilson"),
         *_estimate("specificity", "true_negatives / false examples answered", "Wilson"),
         *_estimate(
             "f1",
             "harmonic mean of precision and recall, 2 j / (1 + j) with "
             "j = true_positives / (true_positives + false_positives + false_negatives)",
-            "Wilson's of j, transformed alike (Lam, Gopal and Qian 2023, indirect)",
+            "Wilson's of j, transformed alike (Lam, Gopal and Qian 2023, indirect), with the "
+            "effective sample size that recall and specificity give it",
         ),
         *_accuracy,
         _chance,
@@ -644,7 +656,15 @@ SCORES = Table(
         *_estimate(
             "auprc",
             "average precision: precision at each distinct answer, weighted by the recall it adds",
-            "Wilson's with the number of true examples (binomial: Boyd, Eng and Page 2013)",
+            "Wilson's with the effective sample size auprc (1 - auprc) / variance, the variance "
+            "the jackknife's, at most 1.5 times the number of answers or 3 times that of true "
+            "ones, with Student's quantile; null with one true or false example",
+        ),
+        Column(
+            "auprc_chance",
+            _f64,
+            "what auprc would be on average, were the same answers dealt to the examples at "
+            "random: a little above the share of true ones",
         ),
         *_correlation,
     ),

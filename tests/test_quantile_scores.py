@@ -165,6 +165,43 @@ def test_correlation_agrees_with_scipy() -> None:
         assert correlation == pytest.approx(stats.pearsonr(expected, real)[0])
 
 
+def test_correlation_interval_is_the_jackknifes() -> None:
+    """Every window left out in turn; windows of different lengths."""
+    rng = np.random.default_rng(6)
+    given = [draw(rng, 1, length) for length in rng.integers(4, 12, 9)]
+    rows, windows = simulated(0, [(0, expected[0], real[0]) for expected, real in given])
+    with computed(rows, windows) as con:
+        [found] = con.sql(
+            "select correlation_low, correlation_high, effective_windows from scores"
+        ).fetchall()
+
+    def z(kept: list[tuple[Floats, Floats]]) -> float:
+        sides = (np.concatenate([pair[side][0] for pair in kept]) for side in (0, 1))
+        return float(np.arctanh(np.corrcoef(*sides)[0, 1]))
+
+    without = np.array([z(given[:i] + given[i + 1 :]) for i in range(9)])
+    squares = (without - without.mean()) ** 2
+    effective = squares.sum() ** 2 / (squares**2).sum()
+    half = stats.t.ppf(0.975, effective) * np.sqrt(squares.sum() * 8 / 9)
+    middle = 9 * z(given) - 8 * without.mean()
+    assert found[2] == pytest.approx(effective)
+    assert found[:2] == pytest.approx(tuple(np.tanh([middle - half, middle + half])), abs=0.03)
+
+
+def test_a_judge_that_hits_nothing_by_chance_is_not_certain() -> None:
+    """No simulated token meets a real one: every window left out gives nearly the same."""
+    rows, windows = simulated(
+        0,
+        [
+            (0, np.eye(8)[0], np.eye(8)[5]) if i % 2 else (0, np.eye(8)[2], np.zeros(8))
+            for i in range(20)
+        ],
+    )
+    with computed(rows, windows) as con:
+        [(low, high)] = con.sql("select correlation_low, correlation_high from scores").fetchall()
+    assert low < 0 < high
+
+
 def test_correlation_interval_holds_the_truth() -> None:
     """Tokens of a window share an error: Fisher's interval over tokens would hold it far less."""
     rng = np.random.default_rng(4)

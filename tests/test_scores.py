@@ -78,8 +78,11 @@ def test_undefined_rates_are_null() -> None:
     assert found["verdicts"] == [1.0] * 6 + [None] * 2
     assert found["one_without"] == [1.0] * 6 + [None] * 2
     for row in rows.values():
+        # A ranking of one true and one false answer has no variance.
         assert all(
-            (row[rate] is None) >= (row[f"{rate}_low"] is None) for rate in RATES if rate != "auroc"
+            (row[rate] is None) >= (row[f"{rate}_low"] is None)
+            for rate in RATES
+            if rate not in ("auroc", "auprc")
         )
 
 

@@ -4,16 +4,23 @@
 -- Needs: set variable lake = '<folder or URL>', the macros, and the view examples.
 -- Columns: what a row of `scores` is about, quantile (rank bin of the windows, null for silent
 --   ones), Pearson's correlation over all tokens of these windows laid end to end, with its 95%
---   interval, and constant_simulation (the judge expected the same on every token). Such a judge
---   follows nothing: its correlation, which has no value, counts as 0, without an interval. No row
---   where the real activations are constant, for there is nothing to follow; no interval with fewer
---   than three windows. Windows for which the two lists differ in length are left out.
+--   interval, constant_simulation (the judge expected the same on every token) and effective_windows
+--   (how many windows the interval rests on; null without one). A judge that expects the same
+--   everywhere follows nothing: its correlation, which has no value, counts as 0, without an
+--   interval. No row where the real activations are constant, for there is nothing to follow; no
+--   interval with fewer than three windows. Windows for which the two lists differ in length are left
+--   out.
 -- Rows of predictions that hold simulated activations are read from the files: most files have none,
 --   and are passed over. The last answer wins, as in the view predictions, which see for `lag`.
 -- What a row is about stays in plain columns, so that a filter on them reaches the files.
--- The interval: windows are independent, tokens of a window are not. So the variance is that of the
---   windows' summed influences on the correlation (Devlin, Gnanadesikan and Kettenring 1975; summed
---   by cluster as Liang and Zeger 1986), on Fisher's z scale, with Student's quantile.
+-- The interval: windows are independent, tokens of a window are not, and a few strong windows may
+--   carry the whole correlation. So windows are left out one by one (jackknife), on Fisher's z scale,
+--   which gives its bias and its variance. Where few windows dominate, the variance is itself
+--   uncertain: Student's quantile has (sum d^2)^2 / sum d^4 degrees of freedom, at least two, of the
+--   deviations d that leaving out a window makes. A judge that happens to name no right token seems
+--   certain, so the variance is at least that of tokens shuffled within their windows.
+-- Without a window, its sums are taken off those of all, which are of deviations from the mean; what
+--   is left has another mean, hence `x * y / n`.
 create or replace macro correlations(by_quantile) as table
 with simulations as (
     select *
@@ -100,6 +107,9 @@ products as (
         list_transform(
             pairs,
             lambda pair: {
+                'n': len(pair.xs),
+                'x': list_sum(pair.xs),
+                'y': list_sum(pair.ys),
                 'xx': list_inner_product(pair.xs, pair.xs),
                 'yy': list_inner_product(pair.ys, pair.ys),
                 'xy': list_inner_product(pair.xs, pair.ys)
@@ -111,6 +121,7 @@ products as (
 correlated as (
     select
         *,
+        list_sum(list_transform(products, lambda product: product.n)) as n,
         list_sum(list_transform(products, lambda product: product.xx)) as xx,
         list_sum(list_transform(products, lambda product: product.yy)) as yy,
         list_sum(list_transform(products, lambda product: product.xy)) as xy,
@@ -122,27 +133,63 @@ correlated as (
     from products
 ),
 
+left_out as (
+    select
+        *,
+        case
+            when n_windows > 2 and abs(correlation) < 1 and not constant_simulation
+                then list_transform(
+                    products,
+                    lambda product: {
+                        'xx': xx - product.xx - product.x ** 2 / (n - product.n),
+                        'yy': yy - product.yy - product.y ** 2 / (n - product.n),
+                        'xy': xy - product.xy - product.x * product.y / (n - product.n)
+                    }
+                )
+        end as rests
+    from correlated
+),
+
+transformed as (
+    select
+        *,
+        list_transform(
+            rests,
+            lambda rest: case
+                -- Without the only window in which anything differs, nothing is followed.
+                when rest.xx <= 1e-12 * xx or rest.yy <= 1e-12 * yy then 0
+                else atanh(
+                    greatest(-0.999999, least(0.999999, rest.xy / sqrt(rest.xx * rest.yy)))
+                )
+            end
+        ) as zs
+    from left_out
+),
+
+deviating as (
+    select
+        *,
+        n_windows * atanh(correlation) - (n_windows - 1) * list_avg(zs) as z,
+        list_transform(zs, lambda one: (one - list_avg(zs)) ** 2) as squares,
+        list_sum(
+            list_transform(
+                products,
+                lambda product: coalesce(product.xx * product.yy / nullif(product.n - 1, 0), 0)
+            )
+        ) / (xx * yy) as variance_of_shuffled
+    from transformed
+),
+
 estimated as (
     select
         *,
-        -- Standard error on the scale of atanh.
-        case
-            when abs(correlation) < 1 and not constant_simulation
-                then sqrt(
-                    n_windows / (n_windows - 1)
-                    * list_sum(
-                        list_transform(
-                            products,
-                            lambda product: (
-                                product.xy / sqrt(xx * yy)
-                                - correlation / 2 * (product.xx / xx + product.yy / yy)
-                            ) ** 2
-                        )
-                    )
-                ) / (1 - correlation ** 2)
-        end as error,
-        student95(n_windows - 1) as width
-    from correlated
+        list_sum(squares) ** 2
+        / nullif(list_inner_product(squares, squares), 0) as effective_windows,
+        student95(greatest(2, effective_windows))
+        * sqrt(
+            greatest(list_sum(squares) * (n_windows - 1) / n_windows, variance_of_shuffled)
+        ) as half
+    from deviating
 )
 
 select
@@ -157,7 +204,9 @@ select
     control,
     quantile,
     correlation,
-    tanh(atanh(correlation) - width * error) as correlation_low,
-    tanh(atanh(correlation) + width * error) as correlation_high,
-    constant_simulation
+    -- `least` and `greatest` pass over nulls.
+    case when z is not null then least(correlation, tanh(z - half)) end as correlation_low,
+    case when z is not null then greatest(correlation, tanh(z + half)) end as correlation_high,
+    constant_simulation,
+    effective_windows
 from estimated;

@@ -54,7 +54,8 @@ select
     simulated.correlation,
     simulated.correlation_low,
     simulated.correlation_high,
-    simulated.constant_simulation
+    simulated.constant_simulation,
+    simulated.effective_windows
 from rates
 left join correlations(true) as simulated
     on rates.run = simulated.run

@@ -5,6 +5,12 @@
 -- Answers that are tied are counted together (`ties`). Going down from the highest answer, a tie
 --   then sees how many true and false answers lie above it or in it (`true_above`, `false_above`),
 --   from which AUROC, its variance and average precision are sums.
+-- The variance of average precision is the jackknife's, of both samples. Without one of a tie's
+--   answers, precision stays as it is in the ties above and changes in the tie and in those below;
+--   `without_true` and `without_false` are what that gives, but for what is the same for all answers.
+-- Precision and F1 take the numbers of true and false windows as given, as they were asked for: their
+--   effective sample sizes are those at which Wilson's interval has the variance that recall and
+--   specificity give them.
 create or replace view scores as
 with ties as (
     select
@@ -47,6 +53,30 @@ descending as (
         )
 ),
 
+jackknife as (
+    select
+        *,
+        n_true * true_above / nullif(true_above + false_above, 0) as part,
+        sum(part) over subject - part
+        + (n_true - 1) * coalesce((true_above - 1) / nullif(true_above + false_above - 1, 0), 0)
+        - sum(
+            n_true * coalesce((true_above - 1) / nullif(true_above + false_above - 1, 0), 0)
+        ) over subject as without_true,
+        sum(part) over subject - part
+        + n_true * coalesce(true_above / nullif(true_above + false_above - 1, 0), 0)
+        - sum(
+            n_true * coalesce(true_above / nullif(true_above + false_above - 1, 0), 0)
+        ) over subject as without_false
+    from descending
+    window
+        subject as (
+            partition by
+                run, hookpoint, latent, explanation_id, selection, scorer, model, judge_hash,
+                control
+            order by answer desc nulls last
+        )
+),
+
 counted as (
     select
         run,
@@ -72,8 +102,13 @@ counted as (
         sum(n_true * (false_above - n_false / 2)) as lost_pairs,
         sum(n_true * (false_above - n_false / 2) ** 2) as lost_squared_of_true,
         sum(n_false * (true_above - n_true / 2) ** 2) as won_squared_of_false,
-        sum(n_true * true_above / nullif(true_above + false_above, 0)) as precision_sum
-    from descending
+        sum(part) as precision_sum,
+        sum(n_true * without_true) as without_true_sum,
+        sum(n_true * without_true ** 2) as without_true_squares,
+        sum(n_false * without_false) as without_false_sum,
+        sum(n_false * without_false ** 2) as without_false_squares,
+        sum((n_true + n_false) / nullif(true_above + false_above, 0)) as ties_over_ranks
+    from jackknife
     group by all
 ),
 
@@ -99,6 +134,19 @@ rates as (
                 then 1 - lost_pairs / (n_true * n_false)
         end as auroc,
         case when auroc is not null then precision_sum / n_true end as auprc,
+        -- Of true answers dealt at random to the ranks that there are.
+        case
+            when auroc is not null
+                then (
+                    ties_over_ranks
+                    + (n_true - 1) / (n_true + n_false - 1)
+                    * (n_true + n_false - ties_over_ranks)
+                ) / (n_true + n_false)
+        end as auprc_chance,
+        (without_true_squares - without_true_sum ** 2 / n_true)
+        / nullif(n_true - 1, 0) / n_true
+        + (without_false_squares - without_false_sum ** 2 / n_false)
+        * nullif(n_false - 1, 0) / n_false / n_true ** 2 as auprc_variance,
         (lost_squared_of_true / n_false ** 2 - n_true * (1 - auroc) ** 2)
         / nullif(n_true - 1, 0) / n_true
         + (won_squared_of_false / n_true ** 2 - n_false * auroc ** 2)
@@ -109,11 +157,32 @@ rates as (
 intervals as (
     select
         *,
-        wilson(precision, true_positives + false_positives) as of_precision,
+        wilson(
+            precision,
+            least(
+                n_judged_true + n_judged_false,
+                (true_positives + false_positives) ** 2
+                / nullif(false_positives * (1 - recall) + true_positives * specificity, 0)
+            )
+        ) as of_precision,
         wilson(recall, n_judged_true) as of_recall,
         wilson(specificity, n_judged_false) as of_specificity,
         wilson(accuracy, n_judged_true + n_judged_false) as of_accuracy,
-        wilson(jaccard, n_judged_true + false_positives) as of_jaccard,
+        wilson(
+            jaccard,
+            least(
+                n_judged_true + n_judged_false,
+                coalesce(
+                    nullif(jaccard * (1 - jaccard), 0) * (n_judged_true + false_positives) ** 2
+                    / nullif(
+                        true_positives * (1 - recall)
+                        + jaccard ** 2 * false_positives * specificity,
+                        0
+                    ),
+                    n_judged_true + false_positives
+                )
+            )
+        ) as of_jaccard,
         case
             when auroc_variance is not null
                 then wilson(
@@ -124,7 +193,19 @@ intervals as (
                     )
                 )
         end as of_auroc,
-        wilson(auprc, n_true) as of_auprc
+        case
+            when auprc_variance is not null
+                then wilson(
+                    auprc,
+                    least(
+                        3 * n_true,
+                        1.5 * (n_true + n_false),
+                        nullif(auprc * (1 - auprc), 0) / nullif(greatest(auprc_variance, 0), 0)
+                    )
+                    -- Wilson's with Student's quantile.
+                    * (normal95() / student95(greatest(2, least(n_true, n_false) - 1))) ** 2
+                )
+        end as of_auprc
     from rates
 )
 
@@ -174,10 +255,12 @@ select
     auprc,
     of_auprc.low as auprc_low,
     of_auprc.high as auprc_high,
+    auprc_chance,
     correlation,
     correlation_low,
     correlation_high,
-    constant_simulation
+    constant_simulation,
+    effective_windows
 from intervals
 left join correlations(false) as simulated
     using (
