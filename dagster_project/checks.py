@@ -48,6 +48,15 @@ _MIXED = (
 INVARIANTS: Sequence[Invariant] = (
     Invariant(
         latents,
+        "silent_hookpoint",
+        "Some latent of the coder fires.",
+        "There is nothing to explain. Usually the coder belongs to another model or hookpoint "
+        "(layer, side, how inputs are normalized), or its weights are zeros: look at "
+        "`decoder_norm` and `encoder_bias`. Give the run with the right coder another `run.name`.",
+        blocking=True,
+    ),
+    Invariant(
+        latents,
         "missing_latents",
         "Every latent of the coder has a row in `latents`.",
         "`latents` was described from another coder than `sparse_coder` holds, or its file was "

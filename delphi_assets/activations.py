@@ -7,13 +7,15 @@ unit per latent bucket.
    compared before anything is merged.
 2. Bucket by bucket, `sql/activations/merged.sql` sorts the shards' rows by latent, then position,
    in `cache.buffer_mib` of memory and, beyond that, in the system's temporary folder.
-3. When all buckets are there, the files of `captured` are removed. Their manifests stay: they say
+3. A hookpoint at which nothing fires is told of: there is nothing to explain (`check_fires`).
+4. When all buckets are there, the files of `captured` are removed. Their manifests stay: they say
    how the shards were made.
 
 Stopped anywhere, it goes on with the first bucket that is missing. A bucket found damaged later is
 written again from shards that are captured again.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +37,8 @@ from delphi_assets.origins import (
 )
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
+
+log = logging.getLogger(__name__)
 
 _BUCKETS_AT_ONCE = 2
 """While one is compressed, another one is sorted."""
@@ -75,6 +79,23 @@ def check_settings(profile: Profile, lake: Lake, hookpoint: str) -> None:
         manifest.check_config(profile.hookpoint_config(hookpoint))
 
 
+def check_fires(lake: Lake, run: str, hookpoint: str) -> None:
+    """Refuse to go on where activations are there, and are none; raises `DataError`."""
+    buckets = lake.manifests("activations", run=run, hookpoint=hookpoint)
+    if buckets and not any(bucket.rows for bucket in buckets):
+        raise DataError(silence(hookpoint, int(buckets[0].facts.get("tokens", 0))))
+
+
+def silence(hookpoint: str, tokens: int) -> str:
+    """What to say of a coder of which nothing fires."""
+    return (
+        f"no latent of the coder of hookpoint {hookpoint!r} fires on any of {tokens:,} tokens, so "
+        "there is nothing to explain. Check that the coder belongs to this model and hookpoint "
+        "(layer, side, how inputs are normalized) and that its weights are not zeros, and give the "
+        "run with the right one another name (run.name)."
+    )
+
+
 def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
     """Whether the hookpoint's activations are there, whole; raises `ConflictError` as `ready`."""
     return not _missing(lake.as_made(profile), lake, hookpoint)
@@ -102,6 +123,8 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     manifests = published_buckets(profile, lake, hookpoint)
     rows, size = sum(held.rows for held in manifests), sum(held.bytes for held in manifests)
     tokens = int(manifests[0].facts["tokens"])
+    if not rows:
+        log.warning("%s", silence(hookpoint, tokens))
     return StageReport(
         rows=rows,
         new_rows=new_rows,

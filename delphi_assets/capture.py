@@ -15,12 +15,17 @@ there yet:
    shard; then they are sorted by latent, then position, and written as a part, which is a file.
 5. At the end of the shard its units are published. A process that dies loses the shard at hand.
 
+A hookpoint at which nothing fires is warned of after the first batch. A whole shard of which no
+latent fires is not published unless another one of the hookpoint has activations: the stage stops
+there, and not where an explanation is missing.
+
 Memory is that of the model, the coders, one batch and the buffer, whatever the number of tokens.
 
 A coder is refused unless it is the one that the hookpoint's table `weights` describes, and a model
 unless it is the one that captured the other shards, also when no shard is left to do.
 """
 
+import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +38,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from delphi_assets import origins, preflight
-from delphi_assets.activations import captured_unit, is_merged
+from delphi_assets.activations import captured_unit, is_merged, silence
 from delphi_assets.batches import Batch, read_batches
 from delphi_assets.buckets import Bucket, bucket_ranges
 from delphi_assets.coders.coder import Encoder
@@ -46,6 +51,11 @@ from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
 from delphi_assets.subject import Hook, Subject, forward_to, load_subject, pick_device
+
+_TELLING = 1024
+"""Tokens from which on it says something of a coder that none of its latents fires."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,11 @@ class Capturing:
             if self.entries.full:
                 self.write()
 
+    @property
+    def fired(self) -> bool:
+        """Whether any latent has."""
+        return bool(len(self.entries) or self.draft.rows)
+
     def write(self) -> None:
         """Write what is held as a part."""
         part = self.entries.parts
@@ -97,9 +112,10 @@ def capture(
     """Write what fires in `shards` at `hookpoints`, all unless given, as far as it is not there.
 
     Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
-    activations that `cache.activation_dtype` cannot hold, `SettingError` for a shard that the run
-    does not have, `ConflictError` for data made with other settings, another coder or another
-    model, `StorageError` when a file cannot be written, and what `preflight.check` raises.
+    activations that `cache.activation_dtype` cannot hold and for a shard in which no latent fires,
+    `SettingError` for a shard that the run does not have, `ConflictError` for data made with other
+    settings, another coder or another model, `StorageError` when a file cannot be written, and what
+    `preflight.check` raises.
     """
     started = time.perf_counter()
     profile = lake.as_made(profile)
@@ -174,14 +190,42 @@ def _capture_shard(
         capturing = _begin(profile, lake, shard, hooked, stack)
         for batch in read_batches(profile, lake, shard, subject, profile.cache.filter_bos):
             _encode(profile, batch, subject, capturing)
+            if not tokens:
+                _warn_of_silence(capturing, int(batch.kept.sum()))
             tokens += int(batch.kept.sum())
             bar.update(int(batch.attention_mask.sum()))
         for each in capturing:
             each.write()
         done = Pass(positions, tokens, time.perf_counter() - started)
+        silent = _silent(profile, lake, capturing, tokens)
         for each in capturing:
+            if each.hooked.hookpoint in silent:
+                continue
             facts = {**_facts(subject, each, done), **origins.model_facts(profile.model)}
             each.draft.publish(profile.hookpoint_config(each.hooked.hookpoint), facts)
+
+    if silent:
+        raise DataError("\n".join(silence(hookpoint, tokens) for hookpoint in silent))
+
+
+def _warn_of_silence(capturing: Sequence[Capturing], tokens: int) -> None:
+    for each in capturing:
+        if tokens and not each.fired:
+            log.warning("after the first batch: %s", silence(each.hooked.hookpoint, tokens))
+
+
+def _silent(profile: Profile, lake: Lake, capturing: Sequence[Capturing], tokens: int) -> list[str]:
+    """Hookpoints at which nothing fires, in this shard or in those that were captured."""
+    quiet = [each.hooked.hookpoint for each in capturing if not each.fired]
+    return [
+        hookpoint
+        for hookpoint in quiet
+        if tokens >= _TELLING
+        and not any(
+            shard.rows
+            for shard in lake.manifests("captured", run=profile.run.name, hookpoint=hookpoint)
+        )
+    ]
 
 
 def _begin(

@@ -42,6 +42,9 @@ class Entries:
         """Whether no entry more fits."""
         return self._count == len(self._latents)
 
+    def __len__(self) -> int:
+        return self._count
+
     def add(self, latents: Tensor, positions: Tensor, values: Tensor) -> int:
         """Hold as many of the entries [nnz] as fit; returns how many these are.
 

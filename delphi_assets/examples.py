@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from delphi_assets.activations import check_settings
+from delphi_assets.activations import check_fires, check_settings
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.choosing import choose_windows
 from delphi_assets.database import execute
@@ -52,7 +52,8 @@ def select_examples(
 
     Raises `ConflictError` when the run or the selection's name is taken by other settings,
     `SettingError` when windows do not fit the contexts or the coder lacks the latents,
-    `NotReadyError` without activations or the neighbours that are asked for.
+    `NotReadyError` without activations or the neighbours that are asked for, `DataError` where no
+    latent fires.
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)
@@ -174,6 +175,7 @@ def _open(
     selection: SelectionSettings,
     threads: int | None = None,
 ) -> _Opened:
+    check_fires(lake, profile.run.name, hookpoint)
     tables = open_hookpoint(profile, lake, hookpoint, threads=threads)
     asked = _by_bucket(profile, tables.num_latents, selection)
     execute(

@@ -10,6 +10,7 @@ its neighbours by the first of neighbours.methods. Out: the table latents.
    have been found since, writes new rows, which win over the old.
 """
 
+import logging
 import time
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from delphi_assets.activations import check_settings, published_buckets
+from delphi_assets.activations import check_settings, published_buckets, silence
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.database import execute, open_database, query
 from delphi_assets.errors import NotReadyError
@@ -28,6 +29,8 @@ from delphi_assets.neighbours import neighbours_unit
 from delphi_assets.schema import LATENTS, NEIGHBOURS
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
+
+log = logging.getLogger(__name__)
 
 N_BINS = 20
 """Of `activation_histogram`."""
@@ -116,6 +119,8 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
     tables = open_hookpoint(profile, lake, hookpoint)
     rows = _statistics(profile, lake, hookpoint, tables, neighbours)
+    if not any(bucket.rows for bucket in tables.buckets):
+        log.warning("%s", silence(hookpoint, tables.size.n_eligible))
     dead = rows.filter(pc.equal(rows["n_activations"], 0)).num_rows
     facts = {
         "latents": rows.num_rows,

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from delphi_assets.activations import check_fires
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake import Lake, StoredFile, reading
 from delphi_assets.parquet import row_groups_of
@@ -175,7 +176,8 @@ class Selection:
 def example_files(lake: Lake, run: str, hookpoint: str, selection: str) -> list[str]:
     """Locations of a selection's examples, in order of latent.
 
-    Raises `NotReadyError` unless every bucket is there, `DataError` naming a damaged file.
+    Raises `NotReadyError` unless every bucket is there, `DataError` naming a damaged file, or where
+    no latent fires, which leaves nothing to select.
     """
     return lake.checked("examples", _published(lake, run, hookpoint, selection))
 
@@ -217,6 +219,8 @@ def _records(pieces: Iterable[pa.Table], latents: Latents) -> Iterator[LatentRec
 def _published(lake: Lake, run: str, hookpoint: str, selection: str) -> list[StoredFile]:
     place: dict[str, str | int] = {"run": run, "hookpoint": hookpoint}
     manifests = lake.manifests("examples", **place, selection=selection)
+    if not any(manifest.rows for manifest in manifests):
+        check_fires(lake, run, hookpoint)
     expected = manifests[0].config["n_buckets"] if manifests else None
     if expected is None or len(manifests) < expected:
         there = {str(held.keys["selection"]) for held in lake.manifests("examples", **place)}

@@ -26,7 +26,7 @@ def sound() -> dict[str, list[Row]]:
     """Rows by table that violate nothing."""
     return {
         "weights": [{"latent": 5, "decoder_norm": 1.0}],
-        "latents": [latent(5, {" def": 1.0})],
+        "latents": [latent(5, {" def": 1.0}, n_activations=3)],
         "activations": [
             {"latent": 5, "position": position, "activation": 1.0} for position in (1, 4, 60)
         ]
@@ -75,6 +75,10 @@ class Broken(NamedTuple):
 
 
 CASES = {
+    "silent_hookpoint": Broken(
+        lambda tables: tables["latents"].__setitem__(0, latent(5, {}, n_activations=0)),
+        {"hookpoint": PLACE["hookpoint"], "n_latents": 1},
+    ),
     "missing_latents": Broken(
         lambda tables: tables["weights"].append({"latent": 7, "decoder_norm": 1.0}), {"latent": 7}
     ),

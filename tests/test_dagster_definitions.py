@@ -1,6 +1,7 @@
 """The code location: it loads, loads light, and shows what the schema says."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from dagster_project.assets.predictions import PredictionsConfig
@@ -251,3 +253,17 @@ def test_what_a_launch_gives_replaces_the_profiles() -> None:
     assert launched(section, "predictions", PredictionsConfig(controls=[])).controls == ()
     with pytest.raises(SettingError, match=r"launch of predictions.*\n.*fuzz_type = 'lively'"):
         launched(section, "predictions", PredictionsConfig(fuzz_type="lively"))
+
+
+def test_warnings_of_the_library_stand_among_a_runs_events() -> None:
+    """With the settings that `make ui` and `make demo` give the instance."""
+    file = Path(__file__).parents[1] / "dagster_project" / "dagster.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+
+    @dg.asset
+    def warning() -> None:
+        logging.getLogger("delphi_assets.capture").warning("no latent fires")
+
+    with dg.instance_for_test(overrides={"python_logs": settings["python_logs"]}) as instance:
+        run = dg.materialize([warning], instance=instance).run_id
+        assert "no latent fires" in [event.user_message for event in instance.all_logs(run)]

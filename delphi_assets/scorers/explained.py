@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from delphi_assets.activations import check_fires
 from delphi_assets.errors import NotReadyError
 from delphi_assets.scorers.scoring import Scoring
 
@@ -30,7 +31,7 @@ def stored_explanations(scoring: Scoring, explainer: str) -> list[Explained]:
 
     The explainer "none" writes none of its own: all that is stored is meant.
 
-    Raises `NotReadyError` when there are none.
+    Raises `NotReadyError` when there are none, `DataError` where no latent fires.
     """
     named = None if explainer in ("all", "none") else explainer
     rows = scoring.query("predictions/explanations", explainer=named)
@@ -39,6 +40,7 @@ def stored_explanations(scoring: Scoring, explainer: str) -> list[Explained]:
     by = f" by the explainer {named!r}" if named else ""
     reasons = scoring.query("predictions/failed_explanations", explainer=named)
     if not reasons:
+        check_fires(scoring.lake, scoring.run, scoring.hookpoint)
         raise NotReadyError(
             f"there is no explanation{by} of {scoring.place}; materialize the asset "
             "'explanations' first."
