@@ -21,6 +21,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from delphi_assets.damage import naming_damage
 from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake import Files, Lake, empty_file, pattern
 from delphi_assets.parquet import ROW_GROUP, HashedSink, write_rows
@@ -76,7 +77,8 @@ def connect(
     con.execute("set variable files = $files", {"files": files})
     for folder in ("macros", "views", "scores"):
         for path in sorted((sql_folder() / folder).glob("*.sql")):
-            con.execute(path.read_text(encoding="utf-8"))
+            with naming_damage(con):
+                con.execute(path.read_text(encoding="utf-8"))
     return con
 
 
@@ -138,7 +140,8 @@ def _listed(files: Files) -> list[str]:
 
 def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> None:
     """Run `sql/<name>.sql` for its effect."""
-    con.execute(statement(name), _bound(parameters))
+    with naming_damage(con):
+        con.execute(statement(name), _bound(parameters))
 
 
 def append_rows(
@@ -147,18 +150,20 @@ def append_rows(
     """Add the rows of `sql/<name>.sql` to a table of the connection, made with the first ones."""
     relation = con.sql(statement(name), params=_bound(parameters))
     held = con.execute("select table_name from duckdb_tables()").fetchall()
-    if (table,) in held:
-        relation.insert_into(table)
-    else:
-        relation.create(table)
+    with naming_damage(con):
+        if (table,) in held:
+            relation.insert_into(table)
+        else:
+            relation.create(table)
 
 
 def stream(
     con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter
 ) -> Iterator[pa.Table]:
     """Rows of `sql/<name>.sql` in tables of a row group each, as they come."""
-    relation = con.sql(statement(name), params=_bound(parameters))
-    for batch in relation.to_arrow_reader(ROW_GROUP):
+    with naming_damage(con):
+        reader = con.sql(statement(name), params=_bound(parameters)).to_arrow_reader(ROW_GROUP)
+    for batch in reader:
         yield pa.Table.from_batches([batch])
 
 
@@ -178,4 +183,5 @@ def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) ->
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Parameter]) -> pa.Table:
-    return con.sql(statement(name), params=_bound(parameters)).to_arrow_table()
+    with naming_damage(con):
+        return con.sql(statement(name), params=_bound(parameters)).to_arrow_table()

@@ -64,12 +64,19 @@ from delphi_assets.storage import Storage
 __all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parquet", "reading"]
 
 _ASSETS = {
+    "completions": "explanations",
     "embeddings": "examples",
     "vocabulary": "contexts",
     "weights": "sparse_coder",
     "windows": "examples",
 }
 """Which asset writes a table of another name."""
+
+
+def asset_of(table: str) -> str:
+    """The asset that writes a table."""
+    return _ASSETS.get(table, table)
+
 
 log = logging.getLogger(__name__)
 
@@ -296,7 +303,7 @@ class Lake(Storage):
             shown = ", ".join(f"{key}={value}" for key, value in keys.items())
             raise NotReadyError(
                 f"{self!r} holds no {table} for {shown}; materialize the asset "
-                f"{_ASSETS.get(table, table)!r} first."
+                f"{asset_of(table)!r} first."
             )
         return self.checked(table, found)
 
@@ -309,7 +316,7 @@ class Lake(Storage):
         for file in files:
             if damage := self.damage(file, thorough=True):
                 raise DataError(
-                    f"{damage}; materialize the asset {_ASSETS.get(table, table)!r} again, which "
+                    f"{damage}; materialize the asset {asset_of(table)!r} again, which "
                     "writes it anew or says what it needs."
                 )
             locations.append(self.location(file.path))

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import duckdb
 import pyarrow as pa
 
+from delphi_assets.damage import damage_behind
 from delphi_assets.database import Parameter, connect
 from delphi_assets.queries.statements import Question, query_error
 
@@ -108,4 +109,4 @@ def _interruptible(con: duckdb.DuckDBPyConnection, ask: Callable[[], R]) -> R:
             con.interrupt()
             raise
         except (duckdb.Error, pa.ArrowInvalid) as error:
-            raise query_error(error) from error
+            raise damage_behind(con, error) or query_error(error) from error
