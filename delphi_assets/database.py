@@ -112,9 +112,6 @@ def open_database(
     """A bare DuckDB connection that can read the lake's files."""
     con = duckdb.connect()
     con.execute("set temp_directory = $folder", {"folder": tempfile.gettempdir() + "/duckdb"})
-    # DuckDB 2.0.0 computes `max(x) over (partition by y)` from a second scan of the files, which
-    # loses the filters on path keys: other selections, hookpoints and runs would be counted too.
-    con.execute("set disabled_optimizers = 'window_self_join'")
     if threads is not None:
         con.execute("set threads = $threads", {"threads": threads})
     if memory_limit is not None:

@@ -89,6 +89,9 @@ every table has a file with today's columns, and a table that gets its first row
 """
 
 
+GENERATION = "generation"
+"""Column of the growing tables that says which of two rows was written later."""
+
 VERSION = "manifests/lake.json"
 """Where a lake's version is noted; a lake without it is of `FIRST_VERSION`."""
 
@@ -271,12 +274,21 @@ class Lake(Storage):
         self.remove_folder(folder_of(table, keys))
 
     def append(self, table: Table, keys: Mapping[str, str | int], rows: pa.Table) -> str | None:
-        """Add rows to a growing table as one new file; returns its path, None without rows."""
+        """Add rows to a growing table as one new file; returns its path, None without rows.
+
+        They get a `generation` above that of every file that is there.
+        """
         if not rows.num_rows:
             return None
         self.initialize()
+        folder = folder_of(table.name, keys)
+        number = 1 + max(map(generation_of, self.names(folder)), default=0)
+        if GENERATION in table.arrow.names:
+            numbers = pa.array([number] * rows.num_rows, table.arrow.field(GENERATION).type)
+            known = [name for name in rows.column_names if name != GENERATION]
+            rows = rows.select(known).append_column(GENERATION, numbers)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        path = f"{folder_of(table.name, keys)}/{stamp}-{uuid.uuid4().hex[:12]}.parquet"
+        path = f"{folder}/{number:010d}-{stamp}-{uuid.uuid4().hex[:12]}.parquet"
         self._put(path, rows, table)
         return path
 
@@ -442,6 +454,12 @@ class Draft:
         for folder in {folder for _, folder in self._staged}:
             found |= {path for path in self._lake.listed(folder) if named.fullmatch(_last(path))}
         return sorted(found)
+
+
+def generation_of(name: str) -> int:
+    """The largest generation of rows in a file of a growing table; 0 before it was counted."""
+    found = re.match(r"(?:merged-)?(\d{10})-", name)
+    return int(found[1]) if found else 0
 
 
 def _last(path: str) -> str:

@@ -96,7 +96,14 @@ _latent = Column("latent", _i32, "index of the latent in its coder")
 _written = Column(
     "written_at",
     _when,
-    "when the row was written, UTC; the latest wins, a success before a failure",
+    "when the row was written, UTC; the last one wins, a success before a failure",
+)
+_generation = Column(
+    "generation",
+    _i64,
+    "files that had been added to the folder when the row was, from 1: whatever the clocks say, a "
+    "row that is written again has a larger one; null in rows from before it was counted",
+    added=True,
 )
 _selection = Column("selection", _text, "name of the example selection")
 
@@ -355,6 +362,7 @@ EXAMPLES = Table(
             "of the latent: share of its activating test windows in which a document of a train "
             "window stands; null without test windows, where documents are not known, and in "
             "selections made by versions that did not say",
+            added=True,
         ),
         Column(
             "n_weaker",
@@ -362,6 +370,7 @@ EXAMPLES = Table(
             "of the latent: windows in which it fires that were not considered, for they are "
             "weaker than the max_examples strongest; null in selections made by versions that did "
             "not say",
+            added=True,
         ),
     ),
     ("run", "hookpoint", "selection", "latent", "example"),
@@ -438,6 +447,7 @@ EXPLANATIONS = Table(
         Column("cost", _f64, "US dollars; null when the provider's price is unknown"),
         Column("latency", _f64, "seconds from sending to the answer"),
         _written,
+        _generation,
     ),
     ("explanation_id",),
 )
@@ -496,6 +506,7 @@ PREDICTIONS = Table(
         Column("failure", _text, "why there is no answer; null when there is one"),
         Column("request", _text, "completion that gave it; null without an LLM"),
         _written,
+        _generation,
     ),
     (
         "explanation_id",
@@ -530,6 +541,7 @@ COMPLETIONS = Table(
         Column("attempts", _i32, "requests sent"),
         Column("error", _text, "what failed, without secrets; null when it worked"),
         _written,
+        _generation,
     ),
     ("request",),
 )

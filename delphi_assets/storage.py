@@ -83,6 +83,16 @@ class Storage:
         names = [str(one["name"]).rpartition("/")[2] for one in found if one["type"] == "file"]
         return [f"{folder}/{name}" for name in sorted(names)]
 
+    def names(self, folder: str) -> list[str]:
+        """Names of what is in a folder, as they are now; none when it is not there."""
+        try:
+            if self.local:
+                return os.listdir(f"{self.root}/{folder}")
+            found = self.fs.ls(f"{self.root}/{folder}", detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
         return bool(self.fs.exists(f"{self.root}/{relative}"))

@@ -1,8 +1,6 @@
 -- A DuckDB shell over a lake, from the project's folder: duckdb -init sql/lake.sql
 -- Another lake: set variable lake = '<folder>'; the macros and views follow.
 set variable lake = 'lake';
--- DuckDB 2.0.0 would lose filters on path keys, see delphi_assets/database.py.
-set disabled_optimizers = 'window_self_join';
 .read sql/macros/normal95.sql
 .read sql/macros/student95.sql
 .read sql/macros/wilson.sql

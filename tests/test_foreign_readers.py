@@ -45,9 +45,11 @@ def contents(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[object, ...
 
 @pytest.fixture(params=["fresh", "kept", "empty"])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """A lake of version 3; one of this version with a few rows; one without any."""
+    """A lake of version 3 to which this one has written; one of this version; one without rows."""
     if request.param == "kept":
-        return Lake(kept_lake.unpack(3, tmp_path) / "lake")
+        kept = Lake(kept_lake.unpack(3, tmp_path) / "lake")
+        kept.initialize()
+        return kept
     made = Lake(tmp_path / "lake")
     made.initialize()
     if request.param == "fresh":

@@ -59,6 +59,14 @@ def test_a_kept_lake_reads_as_it_did(tmp_path: Path, version: int) -> None:
     assert not any(count for name, count in found.items() if name not in ROWS[version])
 
 
+def test_a_column_that_kept_files_lack_says_that_it_was_added(tmp_path: Path, version: int) -> None:
+    lake = kept_lake.unpack(version, tmp_path) / "lake"
+    for table in TABLES.values():
+        for path in (lake / table.name).rglob("*.parquet"):
+            lacking = set(table.arrow.names) - set(pq.read_schema(path).names)
+            assert lacking <= {column.name for column in table.columns if column.added}
+
+
 def test_every_stage_goes_on_and_nothing_is_paid_again(tmp_path: Path, version: int) -> None:
     folder = kept_lake.unpack(version, tmp_path)
     before = rows(folder / "lake")

@@ -4,10 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets.database import connect, sql_folder
 from delphi_assets.lake import Lake, pattern
+from delphi_assets.llm import compaction
+from delphi_assets.llm.compaction import compact
 from delphi_assets.schema import TABLES
 from tests.hand_built import WRITTEN, Row, add, answers, explanation
 
@@ -30,36 +33,85 @@ GROWING = (
 )
 
 
-@pytest.mark.parametrize("growing", GROWING, ids=lambda growing: growing.table)
-def test_the_last_success_wins_over_any_failure(tmp_path: Path, growing: Growing) -> None:
-    """Rows in files of their own, in an order that is neither that of time nor its reverse."""
-    lake = Lake(tmp_path)
-    subject = next(name for name in ("request", "example", "explanation_id") if name in growing.row)
-    names: list[object] = [0, 1, 2] if subject == "example" else ["a", "b", "c"]
-    given = [
-        (names[0], 1, None), (names[0], 3, "timeout"), (names[0], 2, None), (names[0], 0, "empty"),
-        (names[1], 2, "refusal"), (names[1], 3, "timeout"), (names[1], 1, "empty"),
-        (names[2], 1, None),
-    ]  # fmt: skip
-    for name, minute, failure in given:
-        row = {
-            **growing.row,
-            subject: name,
-            growing.failure: failure,
-            growing.result: None if failure else f"at {minute}",
-            "written_at": WRITTEN + timedelta(minutes=minute),
-        }
-        add(lake, growing.table, [row])
+GIVEN = [
+    ("a", 1, None), ("a", 3, "timeout"), ("a", 2, None), ("a", 0, "empty"),
+    ("b", 2, "refusal"), ("b", 3, "timeout"), ("b", 1, "empty"),
+    ("c", 1, None),
+]  # fmt: skip
+"""Outcomes of three subjects: the minute at which it came, and the failure."""
+
+
+@pytest.fixture(params=GROWING, ids=lambda growing: growing.table)
+def growing(request: pytest.FixtureRequest) -> Growing:
+    made: Growing = request.param
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _no_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "SETTLING", 0.0)
+
+
+def subject_of(growing: Growing) -> str:
+    return next(name for name in ("request", "example", "explanation_id") if name in growing.row)
+
+
+def row_of(growing: Growing, name: str, minute: int, failure: str | None) -> Row:
+    """An outcome as a row of the table."""
+    subject = subject_of(growing)
+    return {
+        **growing.row,
+        subject: "abc".index(name) if subject == "example" else name,
+        growing.failure: failure,
+        growing.result: None if failure else f"at {minute}",
+        "written_at": WRITTEN + timedelta(minutes=minute),
+    }
+
+
+def shown(lake: Lake, growing: Growing) -> list[tuple[object, object]]:
+    """Failure and result of every subject, in order; the view can be joined with itself."""
+    subject = subject_of(growing)
     with connect(lake) as con:
         rows = con.table(growing.table).order(subject).to_arrow_table().to_pylist()
-        found = [(row[subject], row[growing.failure], row[growing.result]) for row in rows]
         joined = con.table(growing.table).join(con.table(growing.table).set_alias("again"), subject)
-        assert joined.count("*").fetchall() == [(3,)]
-    assert found == [
-        (names[0], None, "at 2"),
-        (names[1], "timeout", None),
-        (names[2], None, "at 1"),
-    ]
+        assert joined.count("*").fetchall() == [(len(rows),)]
+    return [(row[growing.failure], row[growing.result]) for row in rows]
+
+
+def test_the_last_success_wins_over_any_failure(tmp_path: Path, growing: Growing) -> None:
+    """Rows from before generations were counted: by their times, in whatever order they lie."""
+    lake = Lake(tmp_path)
+    lake.initialize()
+    table = TABLES[growing.table]
+    for number, outcome in enumerate(GIVEN):
+        rows = table.from_rows([row_of(growing, *outcome)]).drop_columns("generation")
+        place = tmp_path / growing.table / "run=hand"
+        place = place / "hookpoint=layers.0" if len(table.keys) > 1 else place
+        place.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, place / f"20260101T00000000000{number}-0123456789ab.parquet")
+    assert shown(lake, growing) == [(None, "at 2"), ("timeout", None), (None, "at 1")]
+    add(lake, growing.table, [row_of(growing, "c", -120, None)])
+    assert shown(lake, growing)[2] == (None, "at -120"), "two hours before what it replaces"
+
+
+def test_what_is_written_again_wins_with_a_clock_that_went_back(
+    tmp_path: Path, growing: Growing
+) -> None:
+    """By two hours after the first of each; also when the files are merged."""
+    lake = Lake(tmp_path)
+    for name, minute, failure in GIVEN:
+        add(lake, growing.table, [row_of(growing, name, minute, failure)])
+        add(lake, growing.table, [row_of(growing, name, minute - 120, failure)])
+    expected = [(None, "at -118"), ("empty", None), (None, "at -119")]
+    assert shown(lake, growing) == expected
+    keys: dict[str, str | int] = {"run": "hand", "hookpoint": "layers.0"}
+    table = TABLES[growing.table]
+    for _ in range(2):
+        compact(lake, table, {key.name: keys[key.name] for key in table.keys})
+        assert shown(lake, growing) == expected
+        add(lake, growing.table, [row_of(growing, "c", -240, None)])
+        expected[2] = (None, "at -240")
+        assert shown(lake, growing) == expected
 
 
 def test_a_view_gives_null_where_files_lack_an_added_column() -> None:

@@ -14,7 +14,7 @@ from delphi_assets.schema import TABLES
 
 ROOT = Path(__file__).parent.parent
 RUN, HOOKPOINT = "tiny", "layers.0"
-UNREPEATABLE = {"written_at", "latency"}
+UNREPEATABLE = {"written_at", "generation", "latency"}
 """Columns that differ between two runs that did the same."""
 
 

@@ -23,7 +23,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delphi_assets.lake import File, Lake, reading
+from delphi_assets.lake import File, Lake, generation_of, reading
 from delphi_assets.llm.locks import alone
 from delphi_assets.manifests import Manifest, Unit, folder_of
 from delphi_assets.schema import Table
@@ -56,7 +56,8 @@ def compact(lake: Lake, table: Table, keys: Mapping[str, str | int], many: int =
             _remove_replaced(lake, manifest)
         groups = list(_groups(_sizes(lake, folder), many))
         for group in groups:
-            unit = Unit(table.name, keys, f"merged-{uuid.uuid4().hex}")
+            last = max(generation_of(path.rpartition("/")[2]) for path in group)
+            unit = Unit(table.name, keys, f"merged-{last:010d}-{uuid.uuid4().hex}")
             rows = File(_rows(lake, table, group))
             merged = lake.publish(unit, [rows], {}, {"replaces": group})
             time.sleep(SETTLING)

@@ -11,7 +11,7 @@
 --   interval with fewer than three windows. Windows for which the two lists differ in length are left
 --   out.
 -- Rows of predictions that hold simulated activations are read from the files: most files have none,
---   and are passed over. The last answer wins, as in the view predictions, which see for `lag`.
+--   and are passed over. The last answer wins, as in the view predictions.
 -- What a row is about stays in plain columns, so that a filter on them reaches the files.
 -- The interval: windows are independent, tokens of a window are not, and a few strong windows may
 --   carry the whole correlation. So windows are left out one by one (jackknife), on Fisher's z scale,
@@ -34,7 +34,7 @@ with simulations as (
         hive_types = {'run': varchar, 'hookpoint': varchar}
     )
     where simulated is not null and failure is null
-    qualify lag(written_at) over (
+    qualify row_number() over (
         partition by
             run,
             hookpoint,
@@ -47,8 +47,11 @@ with simulations as (
             control,
             example,
             variant
-        order by written_at desc
-    ) is null
+        order by
+            coalesce(generation, 0) desc,
+            written_at desc,
+            request
+    ) = 1
 ),
 
 windows as (
