@@ -1,7 +1,7 @@
 -- In which documents do windows of latents stand?
 -- Needs: the table window_documents.
--- Makes the temporary table macro documents_of(windows, length): latent, position, document, each
---   once. `windows` names a table with latent and position (first token); they are `length` tokens
+-- Makes the temporary table macro documents_of(windows, length): latent, position, document; a
+--   pair may come twice. `windows` names a table with latent and position (first token); they are `length` tokens
 --   long, and reach into one aligned window or two.
 create or replace temp macro documents_of(windows, length) as table
 with reached as (
@@ -19,7 +19,7 @@ with reached as (
     where position % length > 0
 )
 
-select distinct
+select
     latent,
     position,
     document

@@ -1,7 +1,7 @@
 -- What share of a latent's test windows stands in a document of its train windows?
 -- Parameters: $example_ctx_len.
--- Needs: the temporary table chosen, the temporary view train_windows, the table window_documents,
---   the temporary macro documents_of.
+-- Needs: the temporary table train_windows, the temporary view test_windows, the table
+--   window_documents, the temporary macro documents_of.
 -- Makes the temporary table shared_documents: latent, shared_document_share (null where the corpus
 --   tells no documents).
 create or replace temp table shared_documents as
