@@ -31,7 +31,7 @@ from delphi_assets.llm.completions import Completion, failed
 from delphi_assets.llm.estimates import Planned, drawn, stand_in
 from delphi_assets.llm.keys import check_model
 from delphi_assets.llm.requests import Request
-from delphi_assets.llm.rows import RowWriter
+from delphi_assets.llm.rows import RowWriter, fitted
 from delphi_assets.llm.tally import Tally
 from delphi_assets.origins import check_coder
 from delphi_assets.prompts import Prompts
@@ -215,7 +215,7 @@ def _compute(explainer: Explainer, terms: Terms, work: _Work) -> _Written:
                 for record in records
                 for row in work.outcomes.news(record.latent, [_computed(record, text_of(record))])
             ]
-            terms.lake.append(EXPLANATIONS, terms.keys, EXPLANATIONS.from_rows(rows))
+            terms.lake.append(EXPLANATIONS, terms.keys, fitted(EXPLANATIONS, rows).arrow)
             written += len(rows)
             bar.update(len(records))
     return _Written(written, {})

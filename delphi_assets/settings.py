@@ -483,6 +483,12 @@ class LLMSettings(_Section):
     timeout: float = Field(
         120.0, gt=0, le=_A_DAY, description="seconds until a request is given up"
     )
+    max_reply_mib: int = Field(
+        16,
+        gt=0,
+        le=1_024,
+        description="largest reply, as it is sent and unpacked; a larger one is a failure",
+    )
     max_retries: int = Field(5, ge=0, le=1_000, description="retries of what can be retried")
     max_failures_in_a_row: int = Field(
         100,
@@ -527,6 +533,11 @@ class LLMSettings(_Section):
             return self
         given = self.models[model].model_dump(exclude_none=True)
         return self.model_copy(update=given)
+
+    @property
+    def max_reply_bytes(self) -> int:
+        """The largest reply in bytes."""
+        return self.max_reply_mib * 2**20
 
     @property
     def workers(self) -> int:

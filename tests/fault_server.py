@@ -13,6 +13,13 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+USAGE = {
+    "prompt_tokens": 10,
+    "completion_tokens": 2,
+    "total_tokens": 12,
+    "prompt_tokens_details": {"cached_tokens": 4},
+}
+
 
 @dataclass
 class Asked:
@@ -44,6 +51,10 @@ class Reply:
     delay: float = 0.0
     drop: bool = False
     cut: bool = False
+    usage: object = None
+    """In place of the usual one."""
+    raw: bytes | None = None
+    """The body, in place of JSON."""
     error: str = "planted failure"
     error_type: str = "planted"
 
@@ -113,7 +124,7 @@ def _handler(owner: FaultServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            data = json.dumps(body_of(reply, body)).encode()
+            data = reply.raw or json.dumps(body_of(reply, body)).encode()
             if reply.cut:
                 data = data[: len(data) // 2]
             self.send_response(reply.status)
@@ -160,10 +171,5 @@ def body_of(reply: Reply, asked: dict[str, Any]) -> dict[str, Any]:
         "created": 0,
         "model": asked["model"],
         "choices": [choice],
-        "usage": {
-            "prompt_tokens": 10,
-            "completion_tokens": 2,
-            "total_tokens": 12,
-            "prompt_tokens_details": {"cached_tokens": 4},
-        },
+        "usage": USAGE if reply.usage is None else reply.usage,
     }

@@ -126,7 +126,7 @@ def test_only_missing_requests_are_sent_again(tmp_path: Path) -> None:
 
 
 def test_identical_requests_share_a_call_and_concurrency_is_bounded(tmp_path: Path) -> None:
-    with FaultServer(lambda asked: Reply(asked.prompt, delay=0.05)) as server:
+    with FaultServer(lambda asked: Reply(asked.prompt, delay=0.3)) as server:
         completions = complete(
             tmp_path, server.url, ["a", "b", "c", "d", "e"] * 4, max_concurrent=3
         )

@@ -151,11 +151,11 @@ def test_a_query_waits_for_its_files_to_be_gone_and_is_repeated(
 
     monkeypatch.setattr(time, "sleep", pauses.append)
     monkeypatch.setattr(database, "_rows", read)
-    assert database.query(con, "completions/calls", run="run").num_rows == 1
+    assert database.query(con, "completions/calls", run="run", paid=[]).num_rows == 1
     assert pauses == list(database.MERGED_MEANWHILE[:2])
     errors.append("Cannot open file: Permission denied")
     with pytest.raises(duckdb.IOException, match="Permission"):
-        database.query(con, "completions/calls", run="run")
+        database.query(con, "completions/calls", run="run", paid=[])
     assert len(pauses) == 2
 
 
@@ -246,7 +246,7 @@ def test_kill_9_while_others_read(tmp_path: Path) -> None:
     con = connect(lake)
 
     def shown() -> list[int]:
-        calls = database.query(con, "completions/calls", run="run")
+        calls = database.query(con, "completions/calls", run="run", paid=[])
         asked = {ask(str(number)).hash: number for number in range(calls.num_rows)}
         return sorted(asked[name] for name in calls["request"].to_pylist())
 

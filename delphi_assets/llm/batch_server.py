@@ -15,6 +15,7 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from delphi_assets.errors import ServerError, SettingError
@@ -22,8 +23,10 @@ from delphi_assets.llm import failures
 from delphi_assets.llm.attempts import Attempts
 from delphi_assets.llm.batch_store import Pending
 from delphi_assets.llm.completions import Completion, failed
+from delphi_assets.llm.counts import mended
 from delphi_assets.llm.litellm_calls import address, import_litellm, messages, sampling, served
 from delphi_assets.llm.reading import read_response
+from delphi_assets.llm.replies import bounded
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.secrets import Endpoint, Scrubber
 from delphi_assets.llm.tokens import price
@@ -35,6 +38,10 @@ ENDED = ("completed", "failed", "expired", "cancelled")
 NAME = "delphi_assets"
 """Key of the metadata that holds the name of a batch."""
 PAGE = 100
+MOST_REPLIES = 64
+"""A file of answers may be as large as so many replies may be: they are mostly much smaller."""
+LONGEST = 30 * 24 * 3600.0
+"""Seconds that a batch may take; what says otherwise is no time."""
 
 
 class BatchServer:
@@ -55,7 +62,7 @@ class BatchServer:
             "custom_llm_provider": provider,
             **address(provider, endpoint, settings.timeout),
         }
-        self._provider = provider
+        self._provider, self._most = provider, settings.max_reply_bytes
         self._price = price(model, batch=True)
 
     async def submit(self, pending: Pending) -> str:
@@ -114,11 +121,12 @@ class BatchServer:
 
     async def completions(self, pending: Pending, ended: Any) -> list[Completion]:
         """A completion a question; raises `GoneError` when the provider has not kept them."""
-        seconds = max(0.0, time.time() - (ended.created_at or time.time()))
+        seconds = _seconds_since(ended.created_at)
         lines: dict[str, dict[str, Any]] = {}
         for file in (ended.error_file_id, ended.output_file_id):
             if file:
-                lines |= {line["custom_id"]: line for line in await self._read(file)}
+                read = await self._read(file, len(pending.requests))
+                lines |= {line["custom_id"]: line for line in read if _names_its_question(line)}
         reason = self._reason(ended, len(pending.requests), lines.values())
         return [
             self._completion(one, lines.get(one.hash), seconds, reason) for one in pending.requests
@@ -149,12 +157,22 @@ class BatchServer:
     ) -> Completion:
         if line is None:
             return failed(request, *reason, seconds, 1)
-        response = line.get("response") or {}
+        response = _response(line)
         if _status(line) == 200:
-            answer = self._litellm.ModelResponse(**response["body"])
-            return read_response(answer).row(request, seconds, 1).costing(self._price)
+            return self._answered(request, response.get("body"), seconds)
         error = BatchedError(line, response)
         return failed(request, failures.diagnose(error).code, self._scrub(str(error)), seconds, 1)
+
+    def _answered(self, request: Request, body: Any, seconds: float) -> Completion:
+        try:
+            answer = self._litellm.ModelResponse(**mended(body))
+            reading = read_response(answer, self._scrub)
+        # One that cannot be read must not keep back the others.
+        except Exception as error:  # noqa: BLE001 - what LiteLLM's parts raise is in no document
+            told = self._scrub(f"{type(error).__name__}: {error}")
+            unread = failed(request, failures.UNREADABLE, told, seconds, 1)
+            return unread.costing(self._price)
+        return reading.row(request, seconds, 1).costing(self._price)
 
     def _line(self, request: Request) -> dict[str, Any]:
         asked = self._litellm.utils.get_optional_params(
@@ -170,17 +188,22 @@ class BatchServer:
             "body": body,
         }
 
-    async def _read(self, file: str) -> Sequence[dict[str, Any]]:
-        content = await self._call(f"read|{file}", lambda: self._send("file_content", file_id=file))
+    async def _read(self, file: str, questions: int) -> Sequence[dict[str, Any]]:
+        """Raises `ServerError` for a file larger than so many questions may have answers."""
+        replies = min(questions, MOST_REPLIES)
+        content = await self._call(
+            f"read|{file}", lambda: self._send("file_content", replies=replies, file_id=file)
+        )
         return list(_objects(content.content))
 
-    async def _send(self, function: str, **arguments: Any) -> Any:
+    async def _send(self, function: str, replies: int = 1, **arguments: Any) -> Any:
         import openai
 
         # LiteLLM's asynchronous functions leave a client open for each call.
         send = getattr(self._litellm, function)
         try:
-            return await asyncio.to_thread(send, **arguments, **self._to)
+            with bounded(replies * self._most):
+                return await asyncio.to_thread(send, **arguments, **self._to)
         except openai.NotFoundError as error:
             message = self._scrub(str(error))[:500]
         if function in {"retrieve_batch", "file_content"}:
@@ -222,8 +245,26 @@ class BatchedError(Exception):
         self.status_code = response.get("status_code")
 
 
+def _response(line: dict[str, Any]) -> dict[str, Any]:
+    response = line.get("response")
+    return response if isinstance(response, dict) else {}
+
+
 def _status(line: dict[str, Any]) -> object:
-    return (line.get("response") or {}).get("status_code")
+    return _response(line).get("status_code")
+
+
+def _names_its_question(line: object) -> bool:
+    return isinstance(line, dict) and isinstance(line.get("custom_id"), str)
+
+
+def _seconds_since(created_at: object) -> float:
+    """Seconds since a time that a provider gave; 0 where it cannot be one."""
+    if isinstance(created_at, bool) or not isinstance(created_at, int | float):
+        return 0.0
+    now = time.time()
+    # NaN compares as false.
+    return now - created_at if now - LONGEST <= created_at <= now else 0.0
 
 
 def _completed(ended: Any, asked: int, lines: int) -> int:
@@ -237,4 +278,6 @@ def _completed(ended: Any, asked: int, lines: int) -> int:
 def _objects(content: bytes) -> Iterator[dict[str, Any]]:
     for line in content.splitlines():
         if line.strip():
-            yield json.loads(line)
+            # One line that is nested too deep must not keep back the others.
+            with suppress(RecursionError):
+                yield json.loads(line.decode(errors="replace"))

@@ -46,7 +46,7 @@ class Batched:
         server: BatchServer,
         stop: Stop,
         stored: CompletionLog,
-        keep: Callable[[Completion], Awaitable[None]],
+        keep: Callable[[Completion], Awaitable[Completion]],
         scrub: Scrubber,
     ) -> None:
         self._settings, self._budget = settings, budget
@@ -152,7 +152,7 @@ class Batched:
             completions = self._once_more(await self._completions(pending))
         except GoneError as error:
             raise ServerError(self._gone(pending, error)) from None
-        await asyncio.gather(*[self._keep(completion) for completion in completions])
+        completions = await asyncio.gather(*[self._keep(one) for one in completions])
         await asyncio.to_thread(self._store.remove, pending)
         for completion in completions:
             # Two processes may have submitted the same question.

@@ -12,7 +12,8 @@ Out: leave to make it, or a `BudgetError`.
 
 So the calls are never exceeded. Tokens and dollars are exceeded at most by what the guesses of the
 prompts that are open at the time (`llm.max_concurrent`, or a batch) are too low together. Calls
-that fail have no count of tokens and are taken for free, as providers bill answers.
+that fail have no count of tokens and are taken for free, as providers bill answers; one whose
+answer came and could not be used counts as the longest answer.
 Two processes that work on one run see each other's calls only when they start.
 """
 

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from delphi_assets.llm.litellm_calls import arguments, import_litellm, served
 from delphi_assets.llm.reading import Reading, read_response
+from delphi_assets.llm.replies import bounded
 from delphi_assets.llm.requests import Request
-from delphi_assets.llm.secrets import endpoint
+from delphi_assets.llm.secrets import Scrubber, endpoint
 
 GAP = 0.002
 
@@ -28,10 +29,11 @@ class Sender(Protocol):
 
 
 class Calls:
-    """Calls of one model from this process; `timeout` in seconds."""
+    """Calls of one model from this process; `timeout` in seconds, `most` bytes of a reply."""
 
-    def __init__(self, model: str, api_base: str | None, timeout: float) -> None:
+    def __init__(self, model: str, api_base: str | None, timeout: float, most: int) -> None:
         self._provider, self._endpoint = served(model).provider, endpoint(api_base)
+        self._scrub, self._most = Scrubber(self._endpoint.secrets), most
         self._timeout, self._litellm = timeout, import_litellm()
         self._turn = asyncio.Lock()
 
@@ -43,4 +45,6 @@ class Calls:
         async with self._turn:
             await asyncio.sleep(GAP)
         given = arguments(request, self._provider, self._endpoint, self._timeout)
-        return read_response(await self._litellm.acompletion(**given))
+        with bounded(self._most):
+            response = await self._litellm.acompletion(**given)
+        return read_response(response, self._scrub)

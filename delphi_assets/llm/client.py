@@ -165,7 +165,7 @@ class Client:
 
     async def _sender(self, stack: AsyncExitStack) -> Sender:
         """What makes the calls that are not part of a batch."""
-        place = self._settings.api_base, self._settings.timeout
+        place = self._settings.api_base, self._settings.timeout, self._settings.max_reply_bytes
         if self._settings.processes == 1:
             return Calls(self._model, *place)
         processes = Processes(self._settings.processes, self._model, *place)
@@ -223,12 +223,14 @@ class Client:
             return type(error)(f"{error} Left to do: {self._left()}.")
         return error
 
-    async def _keep(self, completion: Completion) -> None:
+    async def _keep(self, completion: Completion) -> Completion:
+        """The completion as it is stored."""
         if self._log.answered(completion.request):
             # A batch whose answers an earlier process had stored when it was killed.
-            return
-        self._usage.add(completion)
-        await self._log.append(completion)
+            return completion
+        stored = await self._log.append(completion)
+        self._usage.add(stored)
+        return stored
 
     async def _finish_open(self) -> None:
         """Wait for the calls that are open, no longer than the time-out of a request."""

@@ -2,8 +2,8 @@
 
 `CompletionLog` answers from the table what was answered before, and appends what is new. An answer
 is on disk when `append` returns; answers that arrive together share one file, and files are merged
-as they get many. Only successes answer from the table: a failed call is a row too, and is asked
-again.
+as they get many. Only what was paid for answers from the table: a call that failed on the way is a
+row too, and is asked again.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,13 @@ import duckdb
 import pyarrow.compute as pc
 
 from delphi_assets import database
+from delphi_assets.foreign_text import clean_text
 from delphi_assets.lake import Lake
+from delphi_assets.llm import failures
 from delphi_assets.llm.group_commit import GroupCommit
 from delphi_assets.llm.requests import Request
-from delphi_assets.llm.rows import Appender
-from delphi_assets.llm.tokens import Price
+from delphi_assets.llm.rows import Appender, fitted
+from delphi_assets.llm.tokens import Price, guess, price
 from delphi_assets.schema import COMPLETIONS
 
 PAUSE = 0.05
@@ -63,8 +65,11 @@ class Completion:
 
 
 def failed(request: Request, code: str, error: str, latency: float, attempts: int) -> Completion:
-    """The row of a call that failed for good; `error` must hold no secrets."""
-    return Completion(
+    """The row of a call that failed for good; `error` must hold no secrets.
+
+    One whose answer is paid for counts as the longest answer that it may have been.
+    """
+    row = Completion(
         request=request.hash,
         role=request.role,
         model=request.model,
@@ -78,8 +83,12 @@ def failed(request: Request, code: str, error: str, latency: float, attempts: in
         cost=None,
         latency=latency,
         attempts=attempts,
-        error=f"{code}: {error[:500]}",
+        error=f"{code}: {clean_text(error)[:500]}",
     )
+    if code not in failures.PAID:
+        return row
+    counted = replace(row, prompt_tokens=guess(request), completion_tokens=request.max_tokens)
+    return counted.costing(price(request.model))
 
 
 class Spent(NamedTuple):
@@ -139,7 +148,9 @@ class CompletionLog:
         return self
 
     def _read_calls(self) -> None:
-        calls = database.query(self._database, "completions/calls", run=self._run)
+        calls = database.query(
+            self._database, "completions/calls", run=self._run, paid=list(failures.PAID)
+        )
         answered = calls.filter(calls["answered"])["request"]
         self._answered = {bytes.fromhex(request) for request in answered.to_pylist()}
         self._lost = set(calls.filter(calls["lost"])["request"].to_pylist())
@@ -175,17 +186,22 @@ class CompletionLog:
             self._answered.discard(bytes.fromhex(request.hash))
         return found
 
-    async def append(self, completion: Completion) -> None:
-        """Returns when the completion is on disk."""
-        await self._writes.submit(completion)
-        if completion.error is None:
-            self._answered.add(bytes.fromhex(completion.request))
+    async def append(self, completion: Completion) -> Completion:
+        """The completion as it is on disk: one that does not fit is a failure."""
+        stored = await self._writes.submit(completion)
+        if stored.error is None or stored.failure in failures.PAID:
+            self._answered.add(bytes.fromhex(stored.request))
+        return stored
 
     def _read(self, requests: Sequence[Request]) -> list[Completion | None]:
         # The prompts are by far the largest column, and known.
         prompts = {request.hash: request.messages_json for request in requests}
         rows = database.query(
-            self._database, "completions/read", run=self._run, requests=list(prompts)
+            self._database,
+            "completions/read",
+            run=self._run,
+            requests=list(prompts),
+            paid=list(failures.PAID),
         )
         found = {
             row["request"]: Completion(messages=prompts[row["request"]], **row)
@@ -193,7 +209,7 @@ class CompletionLog:
         }
         return [found.get(request.hash) for request in requests]
 
-    def _write(self, completions: Sequence[Completion]) -> list[None]:
-        rows = COMPLETIONS.from_rows([asdict(completion) for completion in completions])
-        self._appender.append(rows)
-        return [None] * len(completions)
+    def _write(self, completions: Sequence[Completion]) -> list[Completion]:
+        rows, arrow = fitted(COMPLETIONS, [asdict(completion) for completion in completions])
+        self._appender.append(arrow)
+        return [Completion(**row) for row in rows]  # type: ignore[arg-type]

@@ -29,7 +29,7 @@ class Direct:
         budget: Budget,
         attempts: Attempts,
         seed: str,
-        keep: Callable[[Completion], Awaitable[None]],
+        keep: Callable[[Completion], Awaitable[Completion]],
     ) -> None:
         self._sender, self._budget, self._attempts, self._seed = sender, budget, attempts, seed
         self._keep = keep
@@ -45,8 +45,7 @@ class Direct:
                 completion = await self._call(request)
             finally:
                 await self._budget.settle(aside, completion)
-        await self._keep(completion)
-        return completion
+        return await self._keep(completion)
 
     async def _call(self, request: Request) -> Completion:
         guessed = guess(request)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from delphi_assets import database
 from delphi_assets.lake import Lake
+from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion, failed
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.tokens import Counter, price
@@ -123,7 +124,7 @@ def _stored(lake: Lake, run: str, model: str) -> tuple[dict[str, float], set[str
     """Mean answer by role, and the requests that have one."""
     with database.connect(lake) as con:
         lengths = database.query(con, "completions/answer_lengths", run=run, model=model)
-        calls = database.query(con, "completions/calls", run=run)
+        calls = database.query(con, "completions/calls", run=run, paid=list(failures.PAID))
     return (
         {row["role"]: row["completion_tokens"] for row in lengths.to_pylist()},
         set(calls.filter(calls["answered"])["request"].to_pylist()),

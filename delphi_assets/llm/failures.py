@@ -16,6 +16,12 @@ EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable"
 MISALIGNED, CONTRADICTORY = "misaligned", "contradictory"
 LOST, LOST_AGAIN = "lost", "lost_again"
 """A batch completed the question, the provider says, but gives no answer: it may be paid for."""
+TOO_LARGE, UNREADABLE = "too_large", "unreadable"
+"""A reply came, and is paid for, but is larger than `llm.max_reply_mib` or makes no sense."""
+UNSTORABLE = "unstorable"
+"""What came of the question does not fit into its table's columns."""
+PAID = (TOO_LARGE, UNREADABLE, UNSTORABLE)
+"""Failures after an answer came: the question is not asked again, as one with an answer is not."""
 
 RETRYABLE = (TIMEOUT, CONNECTION, RATE_LIMIT, SERVER)
 """Failures of the way to the model: asked again, within a run and by the next one."""
@@ -39,6 +45,10 @@ _REFUSALS = re.compile(
 )
 
 
+_SENSELESS = re.compile(r"Invalid response object|maximum recursion depth exceeded")
+"""What LiteLLM says of a whole reply that it cannot make an answer of."""
+
+
 def is_refusal(answer: str) -> bool:
     """Whether an answer that holds no result begins like a refusal."""
     return _REFUSALS.match(answer) is not None
@@ -57,6 +67,14 @@ class Diagnosis(NamedTuple):
     """Where no connection could be made and why, perhaps with secrets; None when there was one."""
 
 
+class ReplyError(Exception):
+    """A reply that came and is not used, with its code; asking again would be paying again."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class DiagnosedError(Exception):
     """An error that another process diagnosed; `told` is its name and text, without secrets."""
 
@@ -67,21 +85,31 @@ class DiagnosedError(Exception):
 
 def told(error: BaseException) -> str:
     """Name and text of an error, perhaps with secrets."""
-    return error.told if isinstance(error, DiagnosedError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, DiagnosedError):
+        return error.told
+    error = _reply_error(error) or error
+    return f"{type(error).__name__}: {error}"
 
 
 def diagnose(error: BaseException) -> Diagnosis:
     """What an exception raised by LiteLLM, the HTTP client or the event loop means."""
     if isinstance(error, DiagnosedError):
         return error.diagnosis
+    if (reply := _reply_error(error)) is not None:
+        return Diagnosis(reply.code, retryable=False, fatal=False, retry_after=None)
     status = _status(error)
-    code = _code(error, status)
+    code = UNREADABLE if _SENSELESS.search(str(error)) else _code(error, status)
     unknown_model = status == 404 and type(error).__name__ == "NotFoundError"
     told = f"{error} {getattr(error, 'body', None)}"
     no_money = status in (400, 429) and _NO_MONEY.search(told) is not None
     refused = status in (401, 402, 403) or unknown_model or no_money or _cannot_call(error)
     fatal = code != CONTENT_FILTER and refused
     return Diagnosis(code, code in RETRYABLE, fatal, _retry_after(error), _unreachable(error))
+
+
+def _reply_error(error: BaseException) -> ReplyError | None:
+    """The `ReplyError` that libraries have wrapped in errors of their own, if it was one."""
+    return next((cause for cause in _causes(error) if isinstance(cause, ReplyError)), None)
 
 
 def _code(error: BaseException, status: int | None) -> str:
@@ -142,7 +170,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _status(error: BaseException) -> int | None:
     try:
         return int(getattr(error, "status_code", None))  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

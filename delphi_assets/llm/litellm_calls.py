@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from delphi_assets.errors import SettingError
+from delphi_assets.llm import replies
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.secrets import Endpoint
 
@@ -20,7 +21,10 @@ TOP_LOGPROBS = 5
 
 
 def import_litellm() -> Any:
-    """LiteLLM, quiet and offline: it brings its own prices, prints nothing, calls no home."""
+    """LiteLLM, quiet and offline: it brings its own prices, prints nothing, calls no home.
+
+    Replies are read within bounds, see `llm.replies`.
+    """
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
 
@@ -30,6 +34,7 @@ def import_litellm() -> Any:
         litellm.callbacks or litellm.success_callback or litellm.failure_callback
     )
     litellm.telemetry = False
+    replies.install()
     return litellm
 
 

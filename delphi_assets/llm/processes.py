@@ -43,6 +43,8 @@ class Called(NamedTuple):
 
     model: str
     timeout: float
+    most: int
+    """Bytes of a reply."""
 
 
 class Question(NamedTuple):
@@ -62,12 +64,13 @@ class Outcome(NamedTuple):
 class Processes:
     """`n` processes that call one model. Use with `async with`, in one event loop."""
 
-    def __init__(self, n: int, model: str, api_base: str | None, timeout: float) -> None:
+    def __init__(self, n: int, model: str, api_base: str | None, timeout: float, most: int) -> None:
         # A process finds the modules that its parent finds.
         place = {"PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)}
         if api_base is not None:
             place[API_BASE] = api_base
-        self._processes = [_Process(Called(model, timeout), os.environ | place) for _ in range(n)]
+        called = Called(model, timeout, most)
+        self._processes = [_Process(called, os.environ | place) for _ in range(n)]
 
     async def __aenter__(self) -> Self:
         return self
@@ -208,7 +211,7 @@ async def _work(outcomes: BinaryIO) -> None:
     called: Called = await _received(questions)
     api_base = os.environ.pop(API_BASE, None)
     scrub = Scrubber(endpoint(api_base).secrets)
-    calls = Calls(called.model, api_base, called.timeout)
+    calls = Calls(called.model, api_base, called.timeout, called.most)
 
     answered = count()
 

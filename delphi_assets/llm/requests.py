@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from delphi_assets.foreign_text import clean_text
+
 
 class Message(NamedTuple):
     """One turn of the prompt; `role` is system, user or assistant."""
@@ -35,6 +37,11 @@ class Request:
     """JSON schema, as JSON text, that the server shall hold the answer to."""
     sample: int | None = None
     """Which of several answers to one question, at a temperature above 0; the server's seed."""
+
+    def __post_init__(self) -> None:
+        """Half characters can neither be sent nor stored."""
+        clean = tuple(Message(*map(clean_text, message)) for message in self.messages)
+        object.__setattr__(self, "messages", clean)
 
     @cached_property
     def hash(self) -> str:

@@ -1,7 +1,8 @@
 """Rows of a growing table, written as they arrive: what arrives together shares a file.
 
 In: rows. Out: files, merged beside the work whenever there are many (`llm.compaction`), and once
-more at the end.
+more at the end. A row that does not fit into the table's columns becomes the row of its failure, so
+that it neither keeps back those that share its file nor is met again by the next run.
 """
 
 import asyncio
@@ -9,18 +10,74 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
+from typing import NamedTuple
 
 import pyarrow as pa
 
-from delphi_assets.errors import DelphiAssetsError
+from delphi_assets.errors import DataError, DelphiAssetsError
 from delphi_assets.lake import Lake
-from delphi_assets.llm import compaction
+from delphi_assets.llm import compaction, failures
 from delphi_assets.llm.group_commit import GroupCommit
-from delphi_assets.schema import Table
+from delphi_assets.schema import Column, Table
 
 Row = dict[str, object]
 
+RESULTS = {
+    "completions": {"answer", "logprobs"},
+    "explanations": {"explanation", "quick_score"},
+    "predictions": {"prediction", "probability", "value", "simulated"},
+}
+"""Columns of a growing table that are null in the row of a failure."""
+FAILURES = {"completions": "error", "explanations": "failure", "predictions": "failure"}
+"""Columns that say why."""
+_UNFIT = (pa.ArrowException, OverflowError, TypeError, ValueError)
+"""What Arrow raises for values that a column cannot hold, half characters among them."""
+
 log = logging.getLogger(__name__)
+
+
+class Fitted(NamedTuple):
+    """Rows that a table can hold."""
+
+    rows: list[Row]
+    arrow: pa.Table
+
+
+def fitted(table: Table, rows: Sequence[Row]) -> Fitted:
+    """`rows`, those that do not fit as rows of their failure.
+
+    Raises `DataError` for a row whose identity does not fit.
+    """
+    try:
+        return Fitted(list(rows), table.from_rows(list(rows)))
+    except _UNFIT:
+        fitting = [_fitted(table, row) for row in rows]
+        return Fitted(fitting, table.from_rows(fitting))
+
+
+def _fitted(table: Table, row: Row) -> Row:
+    try:
+        table.from_rows([row])
+    except _UNFIT:
+        given = [column for column in table.columns if column.name in row]
+        unfit = [column.name for column in given if not _fits(column, row[column.name])]
+        if lost := set(unfit) & set(table.identity):
+            raise DataError(
+                f"a row for the table {table.name!r} cannot be stored, as its {sorted(lost)} do "
+                "not fit; expected the types of delphi_assets.schema."
+            ) from None
+        log.warning("a row of %s is stored as failed: %s do not fit", table.name, unfit)
+        void = dict.fromkeys([*unfit, *RESULTS[table.name]])
+        return row | void | {FAILURES[table.name]: failures.UNSTORABLE}
+    return row
+
+
+def _fits(column: Column, value: object) -> bool:
+    try:
+        pa.array([value], column.type)
+    except _UNFIT:
+        return False
+    return True
 
 
 class Appender:
@@ -73,5 +130,6 @@ class RowWriter(GroupCommit[Sequence[Row], int]):
             await self._appender.close()
 
     def _write(self, groups: Sequence[Sequence[Row]]) -> list[int]:
-        self._appender.append(self._table.from_rows([row for rows in groups for row in rows]))
-        return [len(rows) for rows in groups]
+        rows = [row for group in groups for row in group]
+        self._appender.append(fitted(self._table, rows).arrow)
+        return [len(group) for group in groups]

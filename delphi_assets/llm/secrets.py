@@ -1,12 +1,15 @@
 """Keep keys and passwords out of tables, logs and errors.
 
-In: any text that came from outside (an error of a server, a log line, a URL).
-Out: the same text with every secret replaced by `[secret]`:
+In: any text that came from outside (an error of a server, an answer, a log line, a URL).
+Out: the same text, fit to be stored (`foreign_text`), with every secret replaced by `[secret]`:
 
 1. values of environment variables named ...KEY, ...TOKEN, ...SECRET or ...PASSWORD, also where
    they appear escaped for a URL or for JSON, or in base64 after a user name;
 2. what looks like one: `Authorization` headers, `Bearer ...`, `sk-...`, `?api_key=...`;
 3. user and password in a URL.
+
+An answer is a result, and `basic arithmetic` no header: of these three only the first is taken out
+of it, and of that only what cannot be a word or a number, as `postgres` or `123456` could.
 """
 
 import base64
@@ -17,13 +20,17 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from delphi_assets.foreign_text import clean_text
+
 MASK = "[secret]"
 
 _VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
 _SHORTEST = 6
+_LIKE_A_WORD = re.compile(r"[A-Za-z]{1,15}|[0-9]{1,15}|\W*")
+"""Values that an answer may hold by chance."""
 
 _PATTERNS = (
-    (re.compile(r"(\w+://)[^\s/'\"]*@"), rf"\1{MASK}@"),
+    (re.compile(r"(\w://)[^\s/'\"]*@"), rf"\1{MASK}@"),
     (
         re.compile(
             r"((?:proxy-)?authorization['\"]?\s*[:=]\s*['\"]?)(?:(?:bearer|basic)\s+)?[^\s'\",}]+",
@@ -70,11 +77,20 @@ class Scrubber:
         self._also = also
 
     def __call__(self, text: str) -> str:
-        """`text` without secrets."""
+        """`text` without secrets, and without what looks like one."""
+        text = clean_text(text)
         for secret in self._known():
             text = text.replace(secret, MASK)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
+        return text
+
+    def answer(self, text: str) -> str:
+        """What a model said, without the secrets that are known."""
+        text = clean_text(text)
+        for secret in self._known():
+            if not _LIKE_A_WORD.fullmatch(secret):
+                text = text.replace(secret, MASK)
         return text
 
     def _known(self) -> list[str]:

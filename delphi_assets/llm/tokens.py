@@ -36,6 +36,11 @@ def guess(request: Request) -> int:
     return characters // CHARACTERS_PER_TOKEN + MESSAGE_TOKENS * len(request.messages)
 
 
+def guess_text(text: str) -> int:
+    """Tokens of an answer, from the number of characters; rounded up."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
 class Counter:
     """Counts tokens of one model's prompts; `name` says how."""
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from delphi_assets.llm import loop, repair
 from delphi_assets.llm.client import Client, Usage
-from delphi_assets.llm.rows import Row, RowWriter
+from delphi_assets.llm.rows import Row, RowWriter, fitted
 from delphi_assets.llm.tally import Tally
 from delphi_assets.schema import PREDICTIONS
 from delphi_assets.scorers.questions import Question, by_latent, questions, read_work
@@ -77,9 +77,8 @@ class _Unwritten:
             self._write()
 
     def _write(self) -> None:
-        self._scoring.lake.append(
-            PREDICTIONS, self._scoring.keys, PREDICTIONS.from_rows(self._rows)
-        )
+        fitting = fitted(PREDICTIONS, self._rows).arrow
+        self._scoring.lake.append(PREDICTIONS, self._scoring.keys, fitting)
         self.n_written += len(self._rows)
         self._rows, self._latents, self._since = [], 0, time.monotonic()
 
