@@ -27,6 +27,7 @@ from tqdm import tqdm
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.database import open_database, stream
 from delphi_assets.errors import DataError, NotReadyError, StorageError
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.origins import (
@@ -101,6 +102,7 @@ def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
     return not _missing(lake.as_made(profile), lake, hookpoint)
 
 
+@terminable()
 def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Write the activations of a hookpoint from its captured shards, as far as they are not there.
 

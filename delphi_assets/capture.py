@@ -46,6 +46,7 @@ from delphi_assets.coders.preparation import check_unchanged, load_described
 from delphi_assets.contexts import published_contexts
 from delphi_assets.entries import Entries, capacity
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import Draft, File, Lake
 from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.settings import Profile
@@ -103,6 +104,7 @@ class Pass(NamedTuple):
     seconds: float
 
 
+@terminable()
 def capture(
     profile: Profile,
     lake: Lake,

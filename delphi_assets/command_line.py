@@ -1,8 +1,8 @@
 """The command `delphi-assets`; `delphi-assets --help` lists what it can be told, a module each.
 
 What was done goes to standard output, a fact a line. An error is one line on standard error, and
-the exit status 1; 2 where the arguments are wrong, 130 after Ctrl-C. When nobody reads the output
-any more, as behind `| head`, it ends in silence with 141, as other programs do.
+the exit status 1; 2 where the arguments are wrong, 130 after Ctrl-C or SIGTERM. When nobody reads
+the output any more, as behind `| head`, it ends in silence with 141, as other programs do.
 """
 
 import argparse

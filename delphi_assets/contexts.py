@@ -30,6 +30,7 @@ from tqdm import tqdm
 from delphi_assets import origins, preflight
 from delphi_assets.corpus import Document, read_documents
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.schema import CONTEXTS, VOCABULARY
 from delphi_assets.settings import Profile
@@ -94,6 +95,7 @@ def published_contexts(profile: Profile, lake: Lake, shard: int) -> Manifest:
     return manifest
 
 
+@terminable()
 def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     """Write the run's contexts and vocabulary, as far as they are not there.
 

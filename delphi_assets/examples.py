@@ -23,6 +23,7 @@ from delphi_assets.buckets import bucket_ranges
 from delphi_assets.choosing import choose_windows
 from delphi_assets.database import execute
 from delphi_assets.errors import SettingError
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.latents import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.non_activating import open_sources, sources_config
@@ -45,6 +46,7 @@ _THREADS = max(1, (os.cpu_count() or 1) // _BUCKETS_AT_ONCE)
 """Of DuckDB, beside those in which buckets are chosen."""
 
 
+@terminable()
 def select_examples(
     profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
 ) -> StageReport:

@@ -24,6 +24,7 @@ from delphi_assets.explainers.answers import Explanation
 from delphi_assets.explainers.explainer import Asked, Candidate, Computed, Explainer, Result
 from delphi_assets.explainers.outcomes import Outcomes
 from delphi_assets.explainers.terms import Terms
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import Lake
 from delphi_assets.llm import failures, locks, loop, repair
 from delphi_assets.llm.client import Client, Usage
@@ -45,6 +46,7 @@ CHUNK = 64
 """Latents whose computed explanations share a file."""
 
 
+@terminable()
 def explain(  # noqa: PLR0917 - the stages' contract
     profile: Profile,
     lake: Lake,

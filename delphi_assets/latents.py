@@ -24,6 +24,7 @@ from delphi_assets.activations import check_settings, published_buckets, silence
 from delphi_assets.buckets import bucket_ranges
 from delphi_assets.database import execute, open_database, query
 from delphi_assets.errors import NotReadyError
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.neighbours import neighbours_unit
 from delphi_assets.schema import LATENTS, NEIGHBOURS
@@ -95,6 +96,7 @@ def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[s
     return lake.checked("activations", tables.buckets[bucket].files)
 
 
+@terminable()
 def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Write the table latents of a hookpoint unless it is there with the same settings.
 

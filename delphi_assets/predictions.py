@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from delphi_assets import database
 from delphi_assets.errors import NotReadyError
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import Lake
 from delphi_assets.llm import locks
 from delphi_assets.llm.estimates import STAND_IN, Planned, drawn
@@ -33,6 +34,7 @@ from delphi_assets.settings import Latents, Profile, ScoreSettings
 from delphi_assets.stage import Fact, StageReport
 
 
+@terminable()
 def score(  # noqa: PLR0917 - the stages' contract
     profile: Profile,
     lake: Lake,

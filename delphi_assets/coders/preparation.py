@@ -32,6 +32,7 @@ from delphi_assets.coders.coder import Coder, Encoder
 from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.foreign_json import parse_json
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import File, Lake, Manifest, Unit
 from delphi_assets.machine_cache import fingerprint
 from delphi_assets.manifests import FINGERPRINT
@@ -49,6 +50,7 @@ _READING_A_CODER = ("coder.sparse_model", "coder.transcoder_subtracts_b_dec")
 _FACTS_FILE = "facts.json"
 
 
+@terminable()
 def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Train the hookpoint's coder if needed and write its weights' table, unless that is there.
 

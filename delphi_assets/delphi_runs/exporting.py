@@ -17,12 +17,14 @@ from delphi_assets.database import connect
 from delphi_assets.delphi_runs.exported_latents import read_corpus, write_latents
 from delphi_assets.delphi_runs.exported_texts import Chosen, HookpointTexts
 from delphi_assets.errors import DataError, NotReadyError, StorageError
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import Lake, Manifest
 from delphi_assets.stage import StageReport
 
 __all__ = ["Chosen", "export_run"]
 
 
+@terminable()
 def export_run(
     lake: Lake, run: str, folder: str | Path, chosen: Chosen | None = None
 ) -> StageReport:

@@ -32,11 +32,13 @@ from delphi_assets.delphi_runs.layout import DelphiRun, read_layout
 from delphi_assets.delphi_runs.profiles import imported_profile, profile_toml
 from delphi_assets.delphi_runs.source import check_source
 from delphi_assets.delphi_runs.texts import LEFT_OUT
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import Lake
 from delphi_assets.settings import Profile
 from delphi_assets.stage import StageReport
 
 
+@terminable()
 def import_run(folder: str | Path, lake: Lake, run: str) -> StageReport:
     """Read a Delphi run into `lake` under the name `run`; rows are activations.
 

@@ -31,6 +31,7 @@ from delphi_assets.explorer.overview import overview_of
 from delphi_assets.explorer.pages import pages_of
 from delphi_assets.explorer.ranges import PIECE, Range, ranges
 from delphi_assets.explorer.site_folder import Edition, Place, SiteFolder
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import Lake
 from delphi_assets.settings import ALL, Latents
 from delphi_assets.stage import StageReport
@@ -39,6 +40,7 @@ _MEMORY = "1GB"
 """What DuckDB keeps of scores in memory before it spills."""
 
 
+@terminable()
 def write_explorer(
     lake: Lake,
     folder: str | os.PathLike[str],

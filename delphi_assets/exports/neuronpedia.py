@@ -28,6 +28,7 @@ from delphi_assets.exports import neuronpedia_rows as rows_of
 from delphi_assets.exports.hookpoint import ExportedHookpoint, Range
 from delphi_assets.exports.neuronpedia_names import Source
 from delphi_assets.exports.targets import whole
+from delphi_assets.interrupts import terminable
 
 LATENTS_IN_BATCH = 1_024
 _ROWS_AT_ONCE = 2_048
@@ -47,6 +48,7 @@ class ExportedBulk:
     bytes: int = 0
 
 
+@terminable()
 def export_bulk(
     source: ExportedHookpoint, named: Source, selection: str, folder: Path
 ) -> ExportedBulk:

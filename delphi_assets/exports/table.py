@@ -25,6 +25,7 @@ from tqdm import tqdm
 from delphi_assets.errors import SettingError
 from delphi_assets.exports.hookpoint import ExportedHookpoint, Scorer
 from delphi_assets.exports.targets import whole
+from delphi_assets.interrupts import terminable
 from delphi_assets.queries.formats import harmless
 
 _LATENTS_AT_ONCE = 8_192
@@ -45,6 +46,7 @@ class ExportedTable(NamedTuple):
     bytes: int
 
 
+@terminable()
 def export_table(source: ExportedHookpoint, target: Path) -> ExportedTable:
     """Write the table of a hookpoint to a new file.
 

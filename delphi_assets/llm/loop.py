@@ -15,6 +15,8 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar
 
+from delphi_assets.interrupts import terminable
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -25,8 +27,8 @@ DRAWING = 0.01
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """The coroutine's result, from a fresh event loop.
 
-    Whatever interrupts the caller meanwhile cancels the coroutine, and is raised once the
-    coroutine has put away what it had.
+    Whatever interrupts the caller meanwhile, SIGTERM too, cancels the coroutine, and is raised once
+    the coroutine has put away what it had.
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(coroutine)
@@ -35,7 +37,7 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.get_loop().run_until_complete(task)
 
-    with ThreadPoolExecutor(1) as pool:
+    with terminable(), ThreadPoolExecutor(1) as pool:
         done = pool.submit(work)
         try:
             return done.result()

@@ -10,14 +10,16 @@ In: `Request`s, sent through a pipe. Out: a `Reading` or a `DiagnosedError` each
 What decides or stores (places, rates, budgets, retries, rows) stays in the parent. No key goes
 through a pipe: a process has its parent's environment, and the base URL, which may hold a password,
 in the variable API_BASE; errors are scrubbed where they are raised. A process ends with its parent,
-however that ends, because its pipe does. The terminal's Ctrl-C does not reach it, so that the
-parent can wait for the calls that are paid for.
+however that ends, because its pipe does. Neither the terminal's Ctrl-C nor SIGTERM, which a
+scheduler sends to all processes of a job, ends it, so that the parent can wait for the calls that
+are paid for.
 """
 
 import asyncio
 import gc
 import os
 import pickle
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -197,6 +199,8 @@ class _Process:
 
 def main() -> None:
     """Make calls until standard input ends."""
+    for stopping in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stopping, signal.SIG_IGN)
     # What a library prints must not get between the messages.
     outcomes = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -15,12 +15,14 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from delphi_assets.activations import check_settings
+from delphi_assets.interrupts import terminable
 from delphi_assets.lake import File, Lake, Unit
 from delphi_assets.neighbours.co_occurrence import co_occurring
 from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile
 from delphi_assets.stage import StageReport
 
 
+@terminable()
 def find_neighbours(
     profile: Profile,
     lake: Lake,
