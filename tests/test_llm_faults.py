@@ -1,4 +1,4 @@
-"""A server that fails in every way: everything ends, and nothing is paid twice."""
+"""A server that fails in every way, processes that are stopped: nothing is paid twice."""
 
 from pathlib import Path
 
@@ -17,3 +17,4 @@ def test_everything_ends_and_nothing_is_paid_twice(
     assert found.without_row == 0
     assert found.paid_twice == 0
     assert found.sent_when_resumed == found.open_before == 20
+    assert 0 < found.stopped_at < found.requests
