@@ -91,7 +91,7 @@ def _patterns(lake: Lake, table: Table) -> list[str]:
 
 def _empty(table: Table) -> str:
     """Where a file of the table without rows is in the temporary folder of this process."""
-    path = Path(_folder().name, empty_file(table))
+    path = Path(own_folder(), empty_file(table))
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{uuid.uuid4().hex}.new")
@@ -99,6 +99,11 @@ def _empty(table: Table) -> str:
             write_rows(HashedSink(sink), table.empty(), table)
         fresh.replace(path)
     return globbed(str(path))
+
+
+def own_folder() -> str:
+    """Where files are of which this process has its own; gone when it ends."""
+    return _folder().name
 
 
 @cache
@@ -145,13 +150,12 @@ def append_rows(
     con: duckdb.DuckDBPyConnection, table: str, name: str, **parameters: Parameter
 ) -> None:
     """Add the rows of `sql/<name>.sql` to a table of the connection, made with the first ones."""
-    relation = con.sql(statement(name), params=_bound(parameters))
+    relation = con.from_arrow(_rows(con, name, parameters))
     held = con.execute("select table_name from duckdb_tables()").fetchall()
-    with naming_damage(con):
-        if (table,) in held:
-            relation.insert_into(table)
-        else:
-            relation.create(table)
+    if (table,) in held:
+        relation.insert_into(table)
+    else:
+        relation.create(table)
 
 
 def stream(
@@ -159,8 +163,8 @@ def stream(
 ) -> Iterator[pa.Table]:
     """Rows of `sql/<name>.sql` in tables of a row group each, as they come."""
     with naming_damage(con):
-        reader = con.sql(statement(name), params=_bound(parameters)).to_arrow_reader(ROW_GROUP)
-    for batch in reader:
+        executed = con.execute(statement(name), _bound(parameters))
+    for batch in executed.to_arrow_reader(ROW_GROUP):
         yield pa.Table.from_batches([batch])
 
 
@@ -180,5 +184,7 @@ def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) ->
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Parameter]) -> pa.Table:
+    # Not `con.sql`: with parameters it keeps Python's lock while it waits for threads that need it
+    # to read from an object store.
     with naming_damage(con):
-        return con.sql(statement(name), params=_bound(parameters)).to_arrow_table()
+        return con.execute(statement(name), _bound(parameters)).to_arrow_table()

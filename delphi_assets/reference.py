@@ -143,9 +143,10 @@ name: `execute question(run := 'demo', hookpoint := 'layers.9');`
 
 `delphi-assets sql lake` opens a shell: a query ends with a semicolon and may take several lines,
 `.analysis` lists these questions, `.analysis NAME` asks one, `.tables` and `.schema TABLE` describe
-the tables, Tab completes names. A query reads; one that would write a file is refused.
-`--format csv` and `json` hold every row; in CSV no text is a formula to a spreadsheet
-([what is put in front](exports.md))."""
+the tables, Tab completes names. A query reads the files of its lake and no others, and DuckDB lets
+it write none; of the settings it can change `threads` and `memory_limit`. That takes up to 2.5
+times as long as `connect` where much is read and little computed. `--format csv` and `json` hold
+every row; in CSV no text is a formula to a spreadsheet ([what is put in front](exports.md))."""
 
 _COMMANDS_INTRODUCTION = """\
 What can be done with a lake from the command line, without Dagster. The program is

@@ -3,7 +3,7 @@
 The query is an argument, a file (`-f`), standard input, or one that is shipped (`--analysis`).
 Without any, on a terminal, the shell opens. On a terminal the result is a table, elsewhere CSV,
 unless `--format` says which. Of several statements the last one's rows are shown. A query reads:
-what writes files is refused (`queries.statements`).
+what writes files is refused (`queries.results`).
 """
 
 import argparse
@@ -99,10 +99,11 @@ def _answer(asked: argparse.Namespace, text: str) -> None:
     from delphi_assets.queries.parameters import completed, typed
     from delphi_assets.queries.statements import questions
 
-    given, every = typed(asked.param), questions(text)
-    known = frozenset[str]().union(*(question.parameters for question in every))
+    given = typed(asked.param)
     with results.session(asked.lake) as con:
-        values = completed(con, known, given)
+        every = questions(con, text)
+        known = frozenset[str]().union(*(question.parameters for question in every))
+        values = results.interruptible(con, lambda: completed(con, known, given))
         for question in every:
             held = {name: values[name] for name in question.parameters}
             rows = results.run(con, question, held)

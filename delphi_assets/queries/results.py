@@ -7,15 +7,19 @@ memory. A worker thread asks DuckDB, so that Ctrl-C is heard at once and interru
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from delphi_assets.damage import damage_behind
-from delphi_assets.database import Parameter, connect
-from delphi_assets.queries.statements import Question, query_error
+from delphi_assets.database import Parameter, connect, own_folder
+from delphi_assets.queries.read_only import ReadOnlyLake
+from delphi_assets.queries.statements import Question, is_refusal, query_error
+from delphi_assets.storage import globbed
 
 _BATCH = 8_192
 R = TypeVar("R")
@@ -30,16 +34,37 @@ class Rows(NamedTuple):
     rows: Iterator[Row]
 
 
-def session(lake: str) -> duckdb.DuckDBPyConnection:
-    """A connection as `connect` gives it, in which a name is never a Python variable of ours.
+@contextmanager
+def session(root: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection as `connect` gives it, which reads the files of the lake and no others.
 
-    What is made in it, secrets too, is gone when it is closed.
+    DuckDB sees to it that no query writes a file, but where it spills. A name is never a Python
+    variable of ours. What is made in the session, secrets too, is gone when it ends.
     """
+    with TemporaryDirectory(prefix="duckdb") as folder:
+        # In a thread: Ctrl-C within a look at a file would be an error of DuckDB's.
+        with ThreadPoolExecutor(1) as worker:
+            opened = worker.submit(_open, ReadOnlyLake(root), folder).result()
+        with opened as con:
+            yield con
+
+
+def _open(lake: ReadOnlyLake, folder: str) -> duckdb.DuckDBPyConnection:
     con = connect(lake)
+    # It is allowed to be used once other access is off.
+    con.execute("set temp_directory = $folder", {"folder": folder})
+    # As they are called, and as they are called in a glob.
+    folders = [f"{lake.location('')}/", own_folder()]
+    readable = [*folders, *map(globbed, folders)]
+    con.execute("set allowed_directories = $readable", {"readable": readable})
+    con.execute("set enable_external_access = false")
     con.execute("set allow_persistent_secrets = false")
     con.execute("set python_enable_replacements = false")
     # Its bar is written between the rows.
     con.execute("set enable_progress_bar = false")
+    # Other settings name files to write, such as a log.
+    con.execute("set allowed_configs = ['threads', 'memory_limit']")
+    con.execute("set lock_configuration = true")
     return con
 
 
@@ -52,10 +77,10 @@ def run(
     """
     given = dict(values) or None
     if not question.has_rows:
-        _interruptible(con, lambda: con.execute(question.statement, given))
+        interruptible(con, lambda: con.execute(question.statement, given))
         return Rows([], [], iter(()))
-    reader = _interruptible(
-        con, lambda: con.sql(question.statement, params=given).to_arrow_reader(_BATCH)
+    reader = interruptible(
+        con, lambda: con.execute(question.statement, given).to_arrow_reader(_BATCH)
     )
     return Rows(reader.schema.names, reader.schema.types, _rows(con, reader))
 
@@ -68,7 +93,7 @@ def first(rows: Rows, n_rows: int) -> tuple[list[Row], bool]:
 
 def _rows(con: duckdb.DuckDBPyConnection, reader: pa.RecordBatchReader) -> Iterator[Row]:
     try:
-        while (batch := _interruptible(con, lambda: next(iter(reader), None))) is not None:
+        while (batch := interruptible(con, lambda: next(iter(reader), None))) is not None:
             yield from zip(*(_values(column) for column in batch.columns), strict=True)
     finally:
         # The connection takes no other query while one is open.
@@ -100,7 +125,8 @@ def _value(scalar: pa.Scalar) -> object:
     return f"{infinite[1]}infinity" if infinite else text.replace(" ", "T")
 
 
-def _interruptible(con: duckdb.DuckDBPyConnection, ask: Callable[[], R]) -> R:
+def interruptible(con: duckdb.DuckDBPyConnection, ask: Callable[[], R]) -> R:
+    """What is asked of a connection, in a thread, so that Ctrl-C ends it at once."""
     with ThreadPoolExecutor(1) as worker:
         asked = worker.submit(ask)
         try:
@@ -109,4 +135,5 @@ def _interruptible(con: duckdb.DuckDBPyConnection, ask: Callable[[], R]) -> R:
             con.interrupt()
             raise
         except (duckdb.Error, pa.ArrowInvalid) as error:
-            raise damage_behind(con, error) or query_error(error) from error
+            damage = None if is_refusal(error) else damage_behind(con, error)
+            raise damage or query_error(error) from error

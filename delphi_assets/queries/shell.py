@@ -13,6 +13,7 @@ completes names of tables, columns and shipped questions.
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TextIO
@@ -112,9 +113,11 @@ class Shell:
         self.out.flush()
 
     def _ask(self, text: str) -> None:
-        for question in questions(text):
+        for question in questions(self.con, text):
             given = {name: self.values[name] for name in question.parameters & set(self.values)}
-            values = completed(self.con, question.parameters, given)
+            values = results.interruptible(
+                self.con, partial(completed, self.con, question.parameters, given)
+            )
             rows = results.run(self.con, question, values)
             if question.has_rows:
                 write_table(rows, self.out, shutil.get_terminal_size().columns, self.n_rows)

@@ -1,9 +1,8 @@
-"""Text into statements, and which of them may run.
+"""Text into statements, and what DuckDB says against one.
 
-Tables of the lake are views over Parquet files: no query can change them. What could do harm are
-statements that write, attach or fetch something outside of the session. They are refused, so that
-a query cannot overwrite a file by accident; results are written by the command. Tables, views,
-macros and variables of the session's own are welcome, and gone when it ends.
+That a query writes no file is seen to by the session (`queries.results`), whatever the statement.
+Kinds of statements that are of no use in one are refused here, with what to do instead. Tables,
+views, macros and variables of the session's own are welcome, and gone when it ends.
 """
 
 import re
@@ -23,7 +22,11 @@ _WITHOUT_ROWS = {
     duckdb.StatementType.UPDATE,
     duckdb.StatementType.DELETE,
 }
-_EXPLAIN = re.compile(r"(?:\s|--[^\n]*\n)*explain\s+(?:analyze\s+)?(?:\([^)]*\)\s*)?", re.I)
+_READS = (
+    "a query reads the tables of its lake, and writes nothing outside of its session. To write a "
+    "result to a file, use --format csv or json, or export-table; to read or write other files, "
+    "connect() in Python."
+)
 
 
 class Question(NamedTuple):
@@ -37,38 +40,36 @@ class Question(NamedTuple):
     """Whether its rows are what it is for."""
 
 
-def questions(text: str) -> list[Question]:
-    """The statements of a text, in order.
+def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[Question]:
+    """The statements of a text, in order, as the connection reads them.
 
     Raises `DataError` for what is not SQL, for one that writes or attaches files, and without any.
     """
-    found = _statements(text)
+    try:
+        found = con.extract_statements(text)
+    except duckdb.Error as error:
+        raise query_error(error) from error
     if not found:
         raise DataError("the query is empty; expected a statement, such as 'from scores limit 5'.")
+    for statement in found:
+        if statement.type not in _ROWS | _WITHOUT_ROWS:
+            raise DataError(f"{statement.type.name} is refused: {_READS}")
     return [
         Question(statement, frozenset(statement.named_parameters), statement.type in _ROWS)
         for statement in found
     ]
 
 
-def _statements(text: str) -> list[duckdb.Statement]:
-    try:
-        found = duckdb.extract_statements(text)
-    except duckdb.Error as error:
-        raise query_error(error) from error
-    for statement in found:
-        if statement.type not in _ROWS | _WITHOUT_ROWS:
-            raise DataError(
-                f"{statement.type.name} is refused: a query reads, and "
-                "writes nothing outside of its session. To write a result to a file, use --format "
-                "csv or json, export-table, or connect() in Python."
-            )
-        if statement.type == duckdb.StatementType.EXPLAIN:
-            # With ANALYZE it runs what it explains.
-            _statements(_EXPLAIN.sub("", statement.query, count=1))
-    return found
-
-
 def query_error(error: Exception) -> DataError:
-    """What DuckDB says of a query, without the place in its text."""
-    return DataError(re.split(r"\s*\n\s*LINE \d+:", str(error))[0])
+    """What DuckDB says of a query, without the place in its text or in ours, and what to do."""
+    said = re.split(r"\s*\n\s*(?:LINE \d+|At):", str(error))[0]
+    if is_refusal(error):
+        return DataError(f"{said.removeprefix('PermissionError: ')}; {_READS}")
+    if "configuration has been locked" in said:
+        return DataError(f"{said}; a query can set threads, memory_limit and variables.")
+    return DataError(said)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the session refuses a file."""
+    return isinstance(error, duckdb.PermissionException) or "PermissionError: " in str(error)
