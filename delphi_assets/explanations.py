@@ -233,6 +233,7 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
         return _Written(0, Usage().facts())
     outcomes = work.outcomes
     model, seed, written = terms.settings.explainer_model, terms.profile.run.seed, 0
+    owner = f"explanations {terms.hookpoint}"
     tally = Tally(model, f"{terms.hookpoint!r}")
     with _progress(terms, pending) as bar:
 
@@ -241,7 +242,7 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
 
         async with (
             RowWriter(terms.lake, EXPLANATIONS, terms.keys) as writer,
-            Client(terms.llm, model, terms.lake, terms.run, seed, left) as client,
+            Client(terms.llm, model, terms.lake, terms.run, seed, left, owner) as client,
         ):
 
             async def ask(

@@ -114,6 +114,15 @@ def terms(**settings: object) -> Terms:
     )
 
 
+def add_hookpoint(lake: Lake, hookpoint: str, latents: range) -> None:
+    """The examples of latents of another hookpoint."""
+    rows: list[dict[str, object]] = [
+        {"latent": latent, **vars(one)} for latent in latents for one in record(latent).examples
+    ]
+    unit = Unit("examples", {**KEYS, "hookpoint": hookpoint})
+    lake.publish(unit, [File(EXAMPLES.from_rows(rows))], config={"n_buckets": 1})
+
+
 def profile(**llm: object) -> Profile:
     """A profile of the lake; `llm` are settings of its section [llm]."""
     return parse_profile(

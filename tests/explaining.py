@@ -1,6 +1,6 @@
 """Explain latents of the small lake from a process of its own.
 
-    python -m tests.explaining FOLDER URL [SETTING=VALUE ...]
+    python -m tests.explaining FOLDER URL HOOKPOINT [SETTING=VALUE ...]
 
 In: the folder of `explained_lake`, a server, settings of [llm]. Out: new rows, on standard output.
 """
@@ -20,11 +20,13 @@ from tests.tiny_project import ROOT
 MODEL = "openai/tiny"
 
 
-def start(folder: Path, url: str, **llm: object) -> "subprocess.Popen[str]":
+def start(
+    folder: Path, url: str, hookpoint: str = HOOKPOINT, **llm: object
+) -> "subprocess.Popen[str]":
     """A process that explains every latent."""
     settings = [f"{name}={json.dumps(value)}" for name, value in llm.items()]
     return subprocess.Popen(
-        [sys.executable, "-m", __name__, str(folder), url, *settings],
+        [sys.executable, "-m", __name__, str(folder), url, hookpoint, *settings],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -33,12 +35,12 @@ def start(folder: Path, url: str, **llm: object) -> "subprocess.Popen[str]":
     )
 
 
-def main(folder: str, url: str, *settings: str) -> None:
+def main(folder: str, url: str, hookpoint: str, *settings: str) -> None:
     """Explain, and say how many rows that gave."""
     llm = {name: json.loads(value) for name, value in (one.split("=", 1) for one in settings)}
     given, wanted = profile(api_base=url, **llm), ExplainSettings(explainer_model=MODEL)
     lake = Lake(Path(folder) / "lake")
-    report = explain(given, lake, HOOKPOINT, ALL, wanted, SELECTION)
+    report = explain(given, lake, hookpoint, ALL, wanted, SELECTION)
     sys.stdout.write(f"{report.new_rows}\n")
 
 

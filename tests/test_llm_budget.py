@@ -10,6 +10,7 @@ from delphi_assets.errors import BudgetError, SettingError
 from delphi_assets.llm import Client, loop
 from delphi_assets.llm.budget import Budget
 from delphi_assets.llm.completions import Spent
+from delphi_assets.llm.ledger import Ledger
 from delphi_assets.llm.stopping import Stop
 from delphi_assets.settings import LLMSettings
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
@@ -74,11 +75,12 @@ def test_the_message_says_what_is_left_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_never_more_than_the_limit_is_set_aside(seed: int) -> None:
+def test_never_more_than_the_limit_is_set_aside(tmp_path: Path, seed: int) -> None:
     """Random calls that come and go at random: what is spent and open never exceeds the limit."""
     rng = random.Random(seed)
     limit, most = 1_000, 4 + 50
-    budget = Budget(LLMSettings(budget_tokens=limit), MODEL, Spent(tokens=100, calls=2), Stop())
+    ledger = Ledger(made(tmp_path), "run")
+    budget = Budget(LLMSettings(budget_tokens=limit), MODEL, ledger, Stop())
     open_now, made_calls = 0, 0
 
     async def call(number: int) -> None:
@@ -95,5 +97,7 @@ def test_never_more_than_the_limit_is_set_aside(seed: int) -> None:
     async def main() -> None:
         await asyncio.gather(*[call(number) for number in range(100)])
 
-    loop.run(main())
+    with ledger:
+        ledger.begin(Spent(tokens=100, calls=2), Spent())
+        loop.run(main())
     assert made_calls == 100, "calls that took nothing leave the budget to the others"

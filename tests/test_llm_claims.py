@@ -1,5 +1,7 @@
 """The questions of a stage at a hookpoint belong to one process at a time."""
 
+import errno
+import fcntl
 import os
 import re
 import signal
@@ -124,6 +126,21 @@ def test_what_is_finished_is_read_beside_a_process_that_asks(tmp_path: Path) -> 
         assert explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).new_rows == 2
         with locks.asking(lake, "explanations", KEYS):
             assert explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).facts["explained"] == 2
+
+
+def test_where_there_are_no_locks_a_stage_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = make_lake(tmp_path, 2)
+
+    def unknown(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with FaultServer(slow) as server:
+        given = profile(api_base=server.url, budget_calls=5)
+        assert explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).new_rows == 2
+    assert "has no locks: let one process at a time ask for explanations of" in caplog.text
 
 
 def test_a_claim_is_held_by_one_thread_at_a_time(tmp_path: Path) -> None:

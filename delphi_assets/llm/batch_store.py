@@ -32,24 +32,30 @@ class Pending(NamedTuple):
 
 
 class BatchStore:
-    """Batches of one run and model."""
+    """Batches of one run and model; `owner` is who asks, and follows no batch of another."""
 
-    def __init__(self, lake: Lake, run: str, model: str) -> None:
-        self._lake, self._model = lake, model
+    def __init__(self, lake: Lake, run: str, model: str, owner: str | None = None) -> None:
+        self._lake, self._model, self._owner = lake, model, owner
         self._folder = folder_of("batches", {"run": run})
 
-    def read(self) -> list[Pending]:
-        """All batches that are on their way, by name."""
+    def read(self, of_others: bool = False) -> list[Pending]:
+        """Batches of this owner that are on their way, by name; those `of_others` too if asked."""
         names = [path.rsplit("/", 1)[-1] for path in self._lake.listed(self._folder)]
         found = []
         for name in names:
             if not name.endswith(".json") or name.endswith(".submitted.json"):
                 continue
             stored = self._lake.read_json(f"{self._folder}/{name}")
-            if stored is not None and stored["model"] == self._model:
+            if stored is None or stored["model"] != self._model:
+                continue
+            if of_others or self._is_own(stored.get("owner")):
                 requests = tuple(_request(one) for one in stored["requests"])
                 found.append(self.with_id(Pending(name.removesuffix(".json"), requests, None)))
         return found
+
+    def _is_own(self, owner: str | None) -> bool:
+        """A batch without an owner is everybody's, and who is nobody owns them all."""
+        return owner is None or self._owner is None or owner == self._owner
 
     def with_id(self, pending: Pending) -> Pending:
         """The same with the provider's id, if it is stored by now."""
@@ -67,7 +73,7 @@ class BatchStore:
     def write(self, pending: Pending) -> None:
         """Store questions that are about to be submitted."""
         requests = [asdict(request) for request in pending.requests]
-        stored = {"model": self._model, "requests": requests}
+        stored = {"model": self._model, "owner": self._owner, "requests": requests}
         self._lake.write_text(self._path(pending.name), json.dumps(stored, ensure_ascii=False))
 
     def submitted(self, pending: Pending, batch: str) -> Pending:

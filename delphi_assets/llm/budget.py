@@ -14,17 +14,38 @@ So the calls are never exceeded. Tokens and dollars are exceeded at most by what
 prompts that are open at the time (`llm.max_concurrent`, or a batch) are too low together. Calls
 that fail have no count of tokens and are taken for free, as providers bill answers; one whose
 answer came and could not be used counts as the longest answer.
-Two processes that work on one run see each other's calls only when they start.
+
+What is set aside and spent is kept for all processes that work on the run (`llm.ledger`). One
+without a budget sets nothing aside, and tells the others once in REPORTING seconds what it spent.
 """
 
 import asyncio
+import time
+from contextlib import suppress
+from typing import NamedTuple
 
 from delphi_assets.errors import BudgetError, SettingError
 from delphi_assets.llm.completions import Completion, Spent, spent
+from delphi_assets.llm.ledger import Ledger
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.stopping import Stop
 from delphi_assets.llm.tokens import Price, guess, price
 from delphi_assets.settings import LLMSettings
+
+LOOK = 0.2
+"""Seconds between two looks at what other processes have set aside."""
+REPORTING = 1.0
+"""Seconds between two reports of a process without a budget."""
+
+
+class _Refused(NamedTuple):
+    """Why a call is not made."""
+
+    setting: str
+    """What it would exceed, together with what is set aside."""
+    spent: Spent
+    others_open: bool
+    """Whether what is set aside may come to less."""
 
 
 class Budget:
@@ -33,7 +54,7 @@ class Budget:
     Raises `SettingError` for a budget in dollars when the model's price is unknown.
     """
 
-    def __init__(self, settings: LLMSettings, model: str, before: Spent, stop: Stop) -> None:
+    def __init__(self, settings: LLMSettings, model: str, ledger: Ledger, stop: Stop) -> None:
         self._limits = {
             "llm.budget_dollars": settings.budget_dollars,
             "llm.budget_tokens": settings.budget_tokens,
@@ -41,8 +62,14 @@ class Budget:
         }
         self._any = any(limit is not None for limit in self._limits.values())
         self._price = price_of(settings, model)
-        self._spent, self._aside, self._stop = before, Spent(), stop
+        self._ledger, self._stop = ledger, stop
+        self._untold, self._told = Spent(), time.monotonic()
         self._settled = asyncio.Condition()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is any budget."""
+        return self._any
 
     async def reserve(self, request: Request) -> Spent:
         """Set aside what the call can take at most; raises `BudgetError` when that is not left.
@@ -51,51 +78,72 @@ class Budget:
         """
         if not self._any:
             return Spent()
-        call = self._most(request)
+        call = self.most(request)
         async with self._settled:
-            while (over := self._exceeded(call)) and self._aside.calls:
-                await self._settled.wait()
+            while (refused := self._take(call)) is not None:
+                if not refused.others_open:
+                    raise BudgetError(self._message(refused, call))
+                # Other processes tell nobody that a call has ended.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._settled.wait(), LOOK)
                 self._stop.check()
-            if over:
-                raise BudgetError(self._message(over, call))
-            self._aside = self._aside.plus(call)
         return call
 
     def paid(self, request: Request) -> Spent:
         """Set aside what a call takes that an earlier process made."""
-        call = self._most(request) if self._any else Spent()
-        self._aside = self._aside.plus(call)
+        if not self._any:
+            return Spent()
+        call = self.most(request)
+        self._ledger.follow(call)
         return call
 
     async def settle(self, aside: Spent, completion: Completion | None) -> None:
         """Replace what was set aside by what the call came to; None when it was not made."""
+        came_to = Spent() if completion is None else spent(completion)
         if not aside.calls:
+            self._untold = self._untold.plus(came_to)
+            if time.monotonic() - self._told > REPORTING:
+                self.tell()
             return
         async with self._settled:
-            self._aside = self._aside.minus(aside)
-            if completion is not None:
-                self._spent = self._spent.plus(spent(completion))
+            self._ledger.settle(aside, came_to)
             self._settled.notify_all()
+
+    def tell(self) -> None:
+        """Report what calls came to for which nothing was set aside."""
+        self._ledger.settle(Spent(), self._untold)
+        self._untold, self._told = Spent(), time.monotonic()
 
     async def wake(self) -> None:
         """Tell those who wait that the stage has stopped."""
         async with self._settled:
             self._settled.notify_all()
 
-    def _most(self, request: Request) -> Spent:
+    def most(self, request: Request) -> Spent:
+        """What a call can take at most."""
         prompt, answer = guess(request), request.max_tokens
         return Spent(self._price.of(prompt, answer), prompt + answer, calls=1)
 
-    def _exceeded(self, call: Spent) -> str | None:
-        """The setting that the call would exceed, together with what is set aside."""
-        total = self._spent.plus(self._aside).plus(call)
+    def _take(self, call: Spent) -> _Refused | None:
+        """Set the call aside unless it exceeds a budget."""
+        with self._ledger.sums() as sums:
+            over = self._exceeded(sums.total.plus(call))
+            if over and self._ledger.others_ended(sums):
+                over = self._exceeded(sums.total.plus(call))
+            if over:
+                return _Refused(over, sums.spent or Spent(), sums.aside.calls > 0)
+            self._ledger.set_aside(sums, call)
+            return None
+
+    def _exceeded(self, total: Spent) -> str | None:
+        """The setting that is exceeded."""
         for (setting, limit), value in zip(self._limits.items(), total, strict=True):
             if limit is not None and value > limit:
                 return setting
         return None
 
-    def _message(self, setting: str, call: Spent) -> str:
-        so_far = self._spent
+    def _message(self, refused: _Refused, call: Spent) -> str:
+        setting, so_far, _ = refused
         return (
             f"{setting} = {self._limits[setting]} is at its end: the run's calls came to "
             f"{so_far.calls} calls, {so_far.tokens} tokens and ${so_far.dollars:.4f}, and the next "

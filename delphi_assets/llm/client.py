@@ -26,9 +26,10 @@ from delphi_assets.llm.batch_store import BatchStore
 from delphi_assets.llm.batched import Batched
 from delphi_assets.llm.budget import Budget
 from delphi_assets.llm.calls import Calls, Sender
-from delphi_assets.llm.completions import Completion, CompletionLog
+from delphi_assets.llm.completions import Completion, CompletionLog, Spent
 from delphi_assets.llm.direct import Direct
 from delphi_assets.llm.keys import check_address
+from delphi_assets.llm.ledger import Ledger
 from delphi_assets.llm.litellm_calls import close_clients, import_litellm, served
 from delphi_assets.llm.processes import Processes
 from delphi_assets.llm.requests import Request
@@ -77,7 +78,8 @@ class Usage:
 class Client:
     """Asks one model for one run. Use with `async with`, in one event loop.
 
-    `left` says what the stage has left to do, for the message at the end of a budget. Entering
+    `left` says what the stage has left to do, for the message at the end of a budget; `owner` names
+    the stage and its hookpoint, whose batches are followed, without it those of all. Entering
     raises `SettingError` when LiteLLM does not know the model's provider, has no batch endpoint
     for it, or not the price that a budget in dollars needs.
     """
@@ -90,6 +92,7 @@ class Client:
         run: str,
         seed: int = 0,
         left: Callable[[], str] | None = None,
+        owner: str | None = None,
     ) -> None:
         self._settings, self._model = settings.of(model), model
         self._lake, self._run, self._seed = lake, run, seed
@@ -97,6 +100,7 @@ class Client:
         self._open: dict[str, asyncio.Task[Completion]] = {}
         self._stop = Stop()
         self._log = CompletionLog(lake, run)
+        self._batches = BatchStore(lake, run, model, owner)
         self._stack = AsyncExitStack()
         self._usage = Usage()
         self._asking: Direct | Batched
@@ -127,8 +131,12 @@ class Client:
         async with AsyncExitStack() as stack:
             stack.enter_context(ScrubbedLogs(scrub))
             stack.push_async_callback(close_clients, import_litellm())
+            ledger = stack.enter_context(Ledger(self._lake, self._run, self._settings.batch))
             await stack.enter_async_context(self._log)
-            self._budget = Budget(self._settings, self._model, self._log.spent, self._stop)
+            self._budget = Budget(self._settings, self._model, ledger, self._stop)
+            stack.callback(self._budget.tell)
+            under_way = self._budget.is_limited and self._settings.batch
+            ledger.begin(self._log.spent, self._under_way() if under_way else Spent())
             if self._settings.batch:
                 self._asking = await self._batched(stack, place, scrub)
             else:
@@ -136,13 +144,22 @@ class Client:
             self._stack = stack.pop_all()
         return self
 
+    def _under_way(self) -> Spent:
+        """What batches that are on their way may come to."""
+        total = Spent()
+        for pending in self._batches.read(of_others=True):
+            for request in pending.requests:
+                if pending.batch is not None or not self._log.answered(request.hash):
+                    total = total.plus(self._budget.most(request))
+        return total
+
     async def _batched(self, stack: AsyncExitStack, place: Endpoint, scrub: Scrubber) -> Batched:
         stack.push_async_callback(self._finish_open)
         return await stack.enter_async_context(
             Batched(
                 self._settings,
                 self._budget,
-                BatchStore(self._lake, self._run, self._model),
+                self._batches,
                 BatchServer(self._settings, self._model, place, self._attempts, scrub),
                 self._stop,
                 self._log,
@@ -152,7 +169,7 @@ class Client:
         )
 
     async def _direct(self, stack: AsyncExitStack) -> Direct:
-        store = BatchStore(self._lake, self._run, self._model)
+        store = self._batches
         if under_way := [one for one in await asyncio.to_thread(store.read) if one.batch]:
             raise SettingError(
                 f"llm.batch = false, but {len(under_way)} batches of this run are under way, whose "

@@ -7,10 +7,12 @@ other process is.
 2. `claimed` waits until it is, and says for whom: a file that is claimed holds process and host.
 3. `asking` claims the questions of a stage at a hookpoint of a run, so that none is paid for twice.
 
-The system frees the lock of a process that ends, however it ends. A lake at a URL has no locks:
-there is nobody else there for all that these functions know.
+The system frees the lock of a process that ends, however it ends. A lake at a URL has no locks, and
+neither have some file systems of clusters: there is nobody else there for all that these functions
+know (`has_locks`).
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -30,13 +32,15 @@ LOOK = 0.2
 REMINDER = 600.0
 """Seconds between two lines of the log about the same claim."""
 
+_UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def alone(lake: Lake, path: str) -> Iterator[bool]:
     """Whether no other process is inside; none gets in while the block is open."""
-    if not lake.local:
+    if not has_locks(lake):
         yield True
         return
     with _opened(lake, path) as lock:
@@ -49,7 +53,8 @@ def claimed(lake: Lake, path: str, what: str) -> Iterator[bool]:
 
     `what` is claimed, for the log. Of one process, two threads are kept apart as well.
     """
-    if not lake.local:
+    if not has_locks(lake):
+        log.warning("%r has no locks: let one process at a time ask for %s", lake, what)
         yield False
         return
     with _opened(lake, path) as lock:
@@ -68,6 +73,20 @@ def asking(lake: Lake, stage: str, keys: Mapping[str, str | int]) -> AbstractCon
     """Claim the questions that `stage` asks at the hookpoint of `keys`; see `claimed`."""
     place = " ".join(f"{name} {value!r}" for name, value in keys.items())
     return claimed(lake, f"{folder_of('claims', keys)}/{stage}.lock", f"{stage} of {place}")
+
+
+def has_locks(lake: Lake) -> bool:
+    """Whether processes can keep each other out of what they do in the lake."""
+    if not lake.local:
+        return False
+    with _opened(lake, "claims/probe.lock") as probe:
+        try:
+            fcntl.flock(probe, fcntl.LOCK_SH)
+        except OSError as error:
+            if error.errno in _UNKNOWN:
+                return False
+            raise
+    return True
 
 
 @contextmanager

@@ -108,6 +108,7 @@ async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> D
         return Done(0, 0, Usage().facts() if scoring.settings.asks_llm else {})
     llm, written, worked, grouped = scoring.profile.llm, 0, set[TaskKey](), by_latent(pending)
     model, seed = scoring.settings.scorer_model, scoring.profile.run.seed
+    owner = f"predictions {scoring.hookpoint}"
     tally = Tally(model, f"{scoring.hookpoint!r}")
     with _progress(scoring, grouped, "ask about") as bar:
 
@@ -116,7 +117,7 @@ async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> D
 
         async with (
             RowWriter(scoring.lake, PREDICTIONS, scoring.keys) as writer,
-            Client(llm, model, scoring.lake, scoring.run, seed, left) as client,
+            Client(llm, model, scoring.lake, scoring.run, seed, left, owner) as client,
         ):
 
             async def ask(question: Question) -> None:

@@ -1,0 +1,185 @@
+"""A run's budget holds across processes that work on it at the same time."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from delphi_assets import connect
+from delphi_assets.errors import BudgetError
+from delphi_assets.lake import Lake
+from delphi_assets.llm import Client, batched, loop
+from delphi_assets.llm.completions import Spent
+from delphi_assets.llm.ledger import Ledger
+from tests import explaining
+from tests.asking import MODEL, ask, made, settings_of, stored
+from tests.batch_server import BatchServer
+from tests.explained_lake import HOOKPOINT, add_hookpoint, make_lake
+from tests.fault_server import Asked, FaultServer, Reply
+from tests.tiny_project import ROOT
+
+OTHER = "layers.4"
+CALL = Spent(0.5, 100, 1)
+
+
+@pytest.fixture(autouse=True)
+def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batched, "GATHERING", 0.2)
+
+
+def slow(asked: Asked) -> Reply:
+    return Reply(f"[EXPLANATION]: Number {asked.number}.", delay=0.05)
+
+
+def two_hookpoints(root: Path, n_latents: int) -> Lake:
+    lake = make_lake(root, n_latents)
+    add_hookpoint(lake, OTHER, range(1000, 1000 + n_latents))
+    return lake
+
+
+def rows(lake: Lake) -> int:
+    found = connect(lake).sql("select count(*) from completions").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+@pytest.mark.parametrize(
+    ("budget", "calls"),
+    # A call takes 12 tokens, and may take its prompt of some 700 and 20 more.
+    [({"budget_calls": 60}, range(60, 61)), ({"budget_tokens": 3_000}, range(150, 251))],
+)
+def test_two_processes_keep_one_budget(
+    tmp_path: Path, budget: dict[str, int], calls: range
+) -> None:
+    lake = two_hookpoints(tmp_path, 150)
+    with FaultServer(slow) as server:
+        both = [
+            explaining.start(tmp_path, server.url, hookpoint, max_tokens=20, **budget)
+            for hookpoint in (HOOKPOINT, OTHER)
+        ]
+        said = [one.communicate(timeout=200) for one in both]
+    assert all(one.returncode == 1 for one in both)
+    assert all("BudgetError: llm.budget_" in err for _, err in said), said
+    assert not any("waiting for" in err for _, err in said), "hookpoints do not wait"
+    assert len(server.asked) in calls
+    assert rows(lake) == len(server.asked)
+    of_each = [
+        sum(f"word1{'0' * (hookpoint == OTHER)}" in asked.prompt for asked in server.asked)
+        for hookpoint in (HOOKPOINT, OTHER)
+    ]
+    assert all(of_each), "both were asked about"
+
+
+def test_what_a_killed_process_had_set_aside_is_free_again(tmp_path: Path) -> None:
+    two_hookpoints(tmp_path, 150)
+    with FaultServer(slow) as server:
+        killed = explaining.start(tmp_path, server.url, HOOKPOINT, budget_calls=60)
+        other = explaining.start(tmp_path, server.url, OTHER, budget_calls=60)
+        end = time.monotonic() + 60
+        while len(server.asked) < 20 and time.monotonic() < end:
+            time.sleep(0.01)
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+        _, err = other.communicate(timeout=120)
+    assert "BudgetError: llm.budget_calls = 60 is at its end" in err
+    # The calls that were open may be paid for; nobody can know.
+    assert 60 <= len(server.asked) <= 60 + 10
+
+
+def test_a_process_without_a_budget_tells_the_others_what_it_spends(tmp_path: Path) -> None:
+    two_hookpoints(tmp_path, 100)
+    with FaultServer(slow) as server:
+        free = explaining.start(tmp_path, server.url, HOOKPOINT, max_concurrent=1)
+        end = time.monotonic() + 60
+        while len(server.asked) < 60 and time.monotonic() < end:
+            time.sleep(0.01)
+        bound = explaining.start(tmp_path, server.url, OTHER, budget_calls=40)
+        _, err = bound.communicate(timeout=120)
+        free.communicate(timeout=120)
+    assert "BudgetError" in err
+    assert len(server.asked) == 100, "the run was beyond the other's budget when it came"
+
+
+def test_members_share_sums_until_the_last_has_left(tmp_path: Path) -> None:
+    lake = made(tmp_path)
+    with Ledger(lake, "run") as first:
+        first.begin(Spent(1.0, 10, 2), Spent())
+        with first.sums() as sums:
+            first.set_aside(sums, CALL)
+        with Ledger(lake, "run") as second:
+            second.begin(Spent(100.0, 1000, 200), Spent())
+            with second.sums() as sums:
+                assert sums.total == Spent(1.5, 110, 3), "the table is behind the others' sums"
+            first.settle(CALL, Spent(0.25, 50, 1))
+            with second.sums() as sums:
+                assert (sums.spent, sums.aside) == (Spent(1.25, 60, 3), Spent())
+                second.set_aside(sums, CALL)
+        with first.sums() as sums:
+            assert sums.total == Spent(1.25, 60, 3), "who leaves takes along what it set aside"
+    with Ledger(lake, "run") as later:
+        later.begin(Spent(2.0, 20, 4), Spent())
+        with later.sums() as sums:
+            assert sums.total == Spent(2.0, 20, 4)
+
+
+DIES = """
+    import os, signal, sys
+    from delphi_assets.lake import Lake
+    from delphi_assets.llm.completions import Spent
+    from delphi_assets.llm.ledger import Ledger
+
+    member = Ledger(Lake(sys.argv[1]), "run", batch=sys.argv[2] == "batch")
+    member.__enter__()
+    with member.sums() as sums:
+        member.set_aside(sums, Spent(0.5, 100, 1))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("kind", "aside"), [("calls", Spent()), ("batch", CALL)])
+def test_a_killed_member_is_missed(tmp_path: Path, kind: str, aside: Spent) -> None:
+    """Its calls are free again; its batches are on their way until somebody follows them."""
+    lake = made(tmp_path)
+    with Ledger(lake, "run", batch=True) as member:
+        member.begin(Spent(), Spent())
+        arguments = [sys.executable, "-c", textwrap.dedent(DIES), lake.root, kind]
+        assert subprocess.run(arguments, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+        with member.sums() as sums:
+            assert sums.aside == CALL
+            assert member.others_ended(sums)
+            assert (sums.aside, sums.left) == (Spent(), aside)
+        if kind == "batch":
+            member.follow(CALL)
+            with member.sums() as sums:
+                assert (sums.aside, sums.left) == (CALL, Spent())
+
+
+def test_batches_of_another_stage_count_and_are_not_followed(tmp_path: Path) -> None:
+    """Four questions of a stage that was stopped are on their way: six calls are left of ten."""
+    asked, other = [str(number) for number in range(4)], [str(number) for number in range(10, 20)]
+
+    async def stage(url: str, owner: str, prompts: list[str]) -> None:
+        given = settings_of(url, budget_calls=10, batch=True, batch_size=4, batch_poll=0.05)
+        async with Client(given, MODEL, made(tmp_path), "run", owner=owner) as client:
+            calls = [asyncio.create_task(client.complete(ask(one))) for one in prompts]
+            while server.hanging and len(list(tmp_path.rglob("*.submitted.json"))) < 1:
+                await asyncio.sleep(0.02)
+            if server.hanging:
+                return
+            await asyncio.gather(*calls)
+
+    with BatchServer(lambda asked: Reply(asked.prompt)) as server:
+        server.hanging = True
+        loop.run(stage(server.url, "explanations a", asked))
+        server.hanging = False
+        with pytest.raises(BudgetError, match="6 calls"):
+            loop.run(stage(server.url, "explanations b", other))
+        assert not {str(row["answer"]) for row in stored(tmp_path)} & set(asked)
+        loop.run(stage(server.url, "explanations a", asked))
+        assert {str(row["answer"]) for row in stored(tmp_path)} > set(asked)
+        assert sum(server.answered.values()) == 10
