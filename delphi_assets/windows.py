@@ -52,8 +52,6 @@ def ranked_windows(
         )
         facts = {_RANKED_BY: _MAGNITUDE}
         manifest = lake.publish(unit, [File(rows)], config, facts, versioned=there is not None)
-        for file in there.files if there else ():
-            lake.discard(file.path)
     return [lake.location(file.path) for file in manifest.files]
 
 

@@ -27,7 +27,13 @@ def test_what_is_missing_is_drawn_as_the_rest_was(
     (folder / f"{lost}.parquet").unlink()
     assert select_examples(profile, lake, HOOKPOINT, profile.selection).new_rows == stored.num_rows
     assert stored.num_rows > 0
-    again = pq.read_table(folder / f"{lost}.parquet", partitioning=None)
+    (manifest,) = (
+        one
+        for one in lake.manifests("examples", run="kept", hookpoint=HOOKPOINT)
+        if one.name == lost
+    )
+    (location,) = lake.checked("examples", manifest.files)
+    again = pq.read_table(location, partitioning=None)
     assert again.select(stored.column_names) == stored
 
 
