@@ -18,6 +18,8 @@ from delphi_assets.commands import (
     import_delphi,
     report,
     sql,
+    upgrade,
+    verify,
 )
 from delphi_assets.errors import DelphiAssetsError
 from delphi_assets.key_shapes import masked
@@ -32,6 +34,8 @@ COMMANDS = {
         import_delphi,
         export_delphi,
         estimate,
+        verify,
+        upgrade,
     )
 }
 

@@ -305,6 +305,12 @@ class Lake(Storage):
         found = [held for path in relative if (held := self._manifest_at(path)) is not None]
         return sorted(found, key=lambda manifest: (*manifest.keys.values(), manifest.name))
 
+    def paths(self, table: str) -> list[str]:
+        """Paths of all Parquet files in a table's folders, published or not."""
+        found = self.fs.find(f"{self.root}/{table}")
+        paths = [str(path).removeprefix(f"{self.root}/") for path in found]
+        return sorted(path for path in paths if path.endswith(".parquet"))
+
     def files(self, table: str, **keys: str | int) -> Files:
         """Locations of the published files of a table, see `checked`.
 

@@ -82,7 +82,8 @@ def write_rows(sink: HashedSink, rows: pa.Table | Iterable[pa.Table], table: Tab
     parts = iter([rows] if isinstance(rows, pa.Table) else rows)
     first = table.conform(next(parts, table.empty()))
     size, count = _ROW_GROUPS.get(table.name, ROW_GROUP), 0
-    with pq.ParquetWriter(sink, first.schema, compression="zstd", **_options(table)) as writer:
+    options = {"compression": "zstd", "write_page_checksum": True, **_options(table)}
+    with pq.ParquetWriter(sink, first.schema, **options) as writer:
         for part in chain([first], map(table.conform, parts)):
             if part.num_rows:
                 writer.write_table(part, row_group_size=size)

@@ -46,6 +46,11 @@ class Table(NamedTuple):
         """Schema of the Parquet files: the columns without the path keys."""
         return pa.schema([(column.name, column.type) for column in self.columns])
 
+    @property
+    def grows(self) -> bool:
+        """Whether rows are added to it as they arrive, and the last one of a key counts."""
+        return _generation in self.columns
+
     def conform(self, rows: pa.Table) -> pa.Table:
         """`rows` with exactly this table's columns, in order and cast; texts may be dictionaries.
 
