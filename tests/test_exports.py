@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets.command_line import main
-from delphi_assets.database import connect
+from delphi_assets.database import connect, query
 from delphi_assets.errors import DataError, NotReadyError, SettingError, StorageError
+from delphi_assets.exports import neuronpedia_rows
 from delphi_assets.exports.hookpoint import Best, ExportedHookpoint
 from delphi_assets.exports.neuronpedia import export_bulk
 from delphi_assets.exports.neuronpedia_names import named
@@ -200,6 +201,31 @@ def test_activations_are_the_windows(folder: Path) -> None:
     assert len({row["id"] for row in rows}) == 4
 
 
+def test_a_negative_latent_is_exported_by_magnitude(tmp_path: Path) -> None:
+    """The strongest window first; what Neuronpedia calls the largest value stays that."""
+    lake = Lake(tmp_path / "lake")
+    publish(lake, "latents", [latent(0, {}, max_activation=-0.5, min_activation=-5.0)])
+    shown = {"source": "quantiles", "quantile": 0}
+    publish(
+        lake,
+        "examples",
+        [
+            window(0, 0, "train", 0, [0.0, -0.5, 0.0], **shown),
+            window(0, 1, "train", 3, [-5.0, -1.0, 2.0], **{**shown, "max_activation": -5.0}),
+        ],
+        selection="default",
+    )
+    with connect(lake) as con:
+        span = {**PLACE, "first": 0, "last": 1}
+        (held,) = query(con, "exports/features", **span).to_pylist()
+        windows = query(con, "exports/windows", **span, selection="default").to_pylist()
+    source = named(RUN, HOOKPOINT, 1, {"model.name": "m"})
+    assert neuronpedia_rows.feature(source, held)["maxActApprox"] == 5
+    rows = [neuronpedia_rows.activation(source, row, None) for row in windows]
+    names = ("maxValue", "maxValueTokenIndex", "minValue", "qualifyingTokenIndex")
+    assert [tuple(row[name] for name in names) for row in rows] == [(2, 2, -5, 0), (0, 0, -0.5, 1)]
+
+
 def test_explanations_are_the_best_and_short(folder: Path) -> None:
     rows = lines(folder, "explanations")
     names = ("index", "description", "typeName", "explanationModelName")
@@ -360,6 +386,7 @@ def test_no_text_of_csv_is_a_formula(tmp_path: Path) -> None:
 INTERRUPTED = """
 import signal, sys, threading, time, os
 from delphi_assets import command_line
+from delphi_assets.exports import neuronpedia_rows
 from delphi_assets.exports.hookpoint import ExportedHookpoint
 
 asked = ExportedHookpoint.scores

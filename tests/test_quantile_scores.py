@@ -71,6 +71,15 @@ def test_correlation_by_hand() -> None:
     assert bins == [(pytest.approx(1.0),), (pytest.approx(-1.0),)]
 
 
+def test_negative_activations_are_followed_by_their_magnitude() -> None:
+    """A judge says how strongly the latent fires, not in which direction."""
+    up = np.array([1.0, 2.0, 3.0])
+    rows, windows = simulated(0, [(0, up, -up), (0, up, up)])
+    with computed(rows, windows) as con:
+        found = con.sql("select correlation from scores").fetchall()
+    assert found == [(pytest.approx(1.0),)]
+
+
 CORRELATION = "correlation, correlation_low, constant_simulation"
 
 
