@@ -13,6 +13,7 @@ exit status 1 with the error's text when a stage fails.
 """
 
 import argparse
+import logging
 import os
 import shutil
 import sys
@@ -63,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("profile", nargs="?", help="a TOML file, or the name of a shipped profile")
     if profile := parser.parse_args(arguments).profile:
         os.environ[PROFILE_VARIABLE] = profile
+    # Dagster keeps the library's warnings as events, and its console is silent here.
+    logging.getLogger("delphi_assets").addHandler(logging.StreamHandler())
     try:
         return _materialize_everything()
     except DelphiAssetsError as error:

@@ -46,8 +46,7 @@ def window_embeddings(
 
     They lie in a file without a name in the system's temporary folder, mapped into memory. Raises
     as `sentence_encoder.load_sentence_encoder`, `ConflictError` for embeddings made with other
-    settings and when shards are missing and the encoder's files are not those the others were made
-    with, `DataError` for a damaged file.
+    settings or with an encoder whose files were replaced since, `DataError` for a damaged file.
     """
     keys: dict[str, str | int] = {
         "run": profile.run.name,
@@ -61,9 +60,12 @@ def window_embeddings(
         for shard, unit in enumerate(units)
         if (manifest := lake.ready(unit, config)) is not None
     }
-    if missing := [shard for shard in range(profile.n_shards) if shard not in made]:
-        from delphi_assets.sentence_encoder import load_sentence_encoder
+    from delphi_assets.sentence_encoder import fingerprint_here, load_sentence_encoder
 
+    if made and (here := fingerprint_here(sentence_encoder)) is not None:
+        for manifest in made.values():
+            _check_fingerprint(manifest, here)
+    if missing := [shard for shard in range(profile.n_shards) if shard not in made]:
         encoder = load_sentence_encoder(sentence_encoder, profile.model.device)
         for manifest in made.values():
             _check_fingerprint(manifest, encoder.fingerprint)

@@ -41,6 +41,9 @@ _FOLDER, _FILES = "coder_folder", "coder_files"
 _WEIGHTS = (("model*.safetensors", "adapter_model*.safetensors"), ("pytorch_model*.bin",))
 """Files of a model's weights; later ones count where there are no earlier ones."""
 
+_SHARDS_LOOKED_AT = 8
+"""There may be a million, and each is a file to read."""
+
 _TOKENIZER = (
     "added_tokens.json",
     "merges.txt",
@@ -115,11 +118,19 @@ def model_facts(settings: ModelSettings) -> dict[str, str]:
 def check_model(profile: Profile, lake: Lake, hookpoint: str) -> None:
     """Refuse to go on when data of the hookpoint were made with another model than is there now.
 
-    Raises `ConflictError`.
+    Looks at a few units: that all shards are of one model is asked when they are merged. Raises
+    `ConflictError`.
     """
-    keys = {"run": profile.run.name, "hookpoint": hookpoint}
-    tables = ("weights", "captured", "activations")
-    made = [manifest for table in tables for manifest in lake.manifests(table, **keys)]
+    keys: dict[str, str | int] = {"run": profile.run.name, "hookpoint": hookpoint}
+    units = [
+        Unit("weights", keys),
+        Unit("activations", {**keys, "bucket": 0}),
+        *(
+            Unit("captured", {**keys, "shard": shard})
+            for shard in range(min(profile.n_shards, _SHARDS_LOOKED_AT))
+        ),
+    ]
+    made = [manifest for unit in units if (manifest := lake.manifest(unit)) is not None]
     told = [manifest for manifest in made if manifest.facts.get(MODEL_FINGERPRINT) is not None]
     now = model_fingerprint(profile.model) if told else None
     for manifest in told:

@@ -105,8 +105,17 @@ def load_sentence_encoder(name: str, device: str) -> SentenceEncoder:
         raise _unreadable(name, f"{type(error).__name__}: {error}") from error
     model.eval().requires_grad_(False).to(place)
     lower_case = bool(own.get("do_lower_case"))
-    files = sorted(path for kind in _FILES for path in folder.rglob(kind))
-    return SentenceEncoder(tokenizer, model, pooling, most, lower_case, fingerprint(files))
+    return SentenceEncoder(tokenizer, model, pooling, most, lower_case, _fingerprint(folder))
+
+
+def fingerprint_here(name: str) -> str | None:
+    """The fingerprint of an encoder in a folder of this machine; None for any other."""
+    folder = Path(name).expanduser()
+    return _fingerprint(folder) if folder.is_dir() else None
+
+
+def _fingerprint(folder: Path) -> str:
+    return fingerprint(sorted(path for kind in _FILES for path in folder.rglob(kind)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from delphi_assets.database import connect
-from tests.tiny_project import HOOKPOINT, contents, environment, make_project, run_demo
+from tests.tiny_project import HOOKPOINT, RUN, contents, environment, make_project, run_demo
 
 SECOND = "layers.1"
 LAUNCHES = """
@@ -182,6 +182,21 @@ def test_a_changed_setting_is_refused_in_plain_words(project: Path) -> None:
     assert "contexts failed" in ended.stderr
     assert "k = 4" in ended.stderr
     assert "k = 5" in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
+
+
+def test_a_coder_replaced_under_a_finished_run_is_refused_in_plain_words(project: Path) -> None:
+    """Nothing is left to do, and the first stage that knows the coder says what it is not."""
+    weights = project / "lake" / "coders" / f"run={RUN}" / HOOKPOINT / "sae.safetensors"
+    original = weights.read_bytes()
+    try:
+        weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        ended = run_demo(project)
+    finally:
+        weights.write_bytes(original)
+    assert ended.returncode == 1
+    assert f"sparse_coder {HOOKPOINT} failed: the coder of hookpoint" in ended.stderr
+    assert "its files were replaced" in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
 
 

@@ -484,13 +484,17 @@ def test_embeddings_are_written_once_and_continued(tmp_path: Path) -> None:
 
 
 def test_an_encoder_that_changed_does_not_continue_embeddings(tmp_path: Path) -> None:
-    """What is whole is used as it is; a missing shard needs the encoder of the others."""
+    """What is whole needs no encoder, and none but the one that it was made with."""
     data = random_lake(tmp_path, example_ctx_len=WINDOW)
     encoder = make_encoder(tmp_path / "encoder")
     wanted = selection("semantic", sentence_encoder=str(encoder))
     expected = choose_examples(data.profile, data.lake, HOOKPOINT, wanted)
-    (encoder / "modules.json").unlink()
+    encoder.rename(tmp_path / "away")
     assert choose_examples(data.profile, data.lake, HOOKPOINT, wanted) == expected
+    (tmp_path / "away").rename(encoder)
+    (encoder / "modules.json").unlink()
+    with pytest.raises(ConflictError, match=r"encoder selection.sentence_encoder = .* replaced"):
+        choose_examples(data.profile, data.lake, HOOKPOINT, wanted)
     sorted((tmp_path / "embeddings").rglob("all.parquet"))[1].unlink()
     with pytest.raises(ConflictError, match=r"encoder selection.sentence_encoder = .* replaced"):
         choose_examples(data.profile, data.lake, HOOKPOINT, wanted)
