@@ -195,7 +195,8 @@ def test_a_coder_replaced_under_a_finished_run_is_refused_in_plain_words(project
     finally:
         weights.write_bytes(original)
     assert ended.returncode == 1
-    assert f"sparse_coder {HOOKPOINT} failed: the coder of hookpoint" in ended.stderr
+    assert f"sparse_coder {HOOKPOINT} failed: " in ended.stderr
+    assert f"the coder of hookpoint {HOOKPOINT!r} (coder.sparse_model" in ended.stderr
     assert "its files were replaced" in ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
 
