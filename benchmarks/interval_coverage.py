@@ -1,6 +1,6 @@
 """How often do the 95% intervals of the view scores hold the true value?
 
-    python -m benchmarks.interval_coverage [--explanations 2000]
+    python -m benchmarks.interval_coverage [--explanations 2000] [--hookpoints 300]
 
 1. Draw the answers to many explanations whose true score is known, 20 true and 20 false windows
    each, and 50 and 50: verdicts with a given recall and specificity, of independent windows and of
@@ -29,8 +29,9 @@ import pyarrow as pa
 from scipy import stats  # type: ignore[import-untyped]
 
 from delphi_assets import connect
+from delphi_assets.database import query
 from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.schema import EXAMPLES, PREDICTIONS, Table
+from delphi_assets.schema import CONTEXTS, EXAMPLES, LATENTS, PREDICTIONS, Table
 
 Floats = npt.NDArray[np.float64]
 PLACE: dict[str, str | int] = {"run": "drawn", "hookpoint": "none"}
@@ -211,6 +212,32 @@ CASES: dict[str, Case] = {
 }
 
 
+class Hookpoints(NamedTuple):
+    """Explanations of latents that are judged on windows of the same documents."""
+
+    of_latents: float
+    """Standard deviation of how well a latent is explained; that of a single verdict is 1."""
+    of_documents: float
+    """The same of how easy a document is."""
+    n_latents: int = 60
+    n_documents: int = 100
+    accuracy: float = 0.75
+
+    def rights(
+        self, rng: np.random.Generator, documents: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        """Which windows [latents, windows] are judged rightly."""
+        spread = np.sqrt(1 + self.of_latents**2 + self.of_documents**2)
+        of_latents = rng.normal(0, self.of_latents, (self.n_latents, 1))
+        of_documents = rng.normal(0, self.of_documents, self.n_documents)[documents]
+        own = rng.normal(0, 1, documents.shape)
+        limit = spread * stats.norm.ppf(self.accuracy)
+        return np.asarray(own + of_latents + of_documents < limit)
+
+
+MEANS = (Hookpoints(0.5, 0.0), Hookpoints(0.5, 0.3), Hookpoints(0.5, 0.6))
+
+
 class Coverage(NamedTuple):
     """What was seen of one metric in one case."""
 
@@ -232,11 +259,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.interval_coverage")
     parser.add_argument("--explanations", type=int, default=2000)
+    parser.add_argument("--hookpoints", type=int, default=300)
     given = parser.parse_args(arguments)
-    form = "{:18} {:33} {:>4} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8}\n"
+    form = "{:21} {:33} {:>4} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8}\n"
     sys.stdout.write(form.format(*Coverage._fields))
     for size in SIZES:
-        for seen in measure(CASES, given.explanations, size):
+        seen_of_size = [
+            *measure(CASES, given.explanations, size),
+            *(one for kind in MEANS for one in measure_means(kind, given.hookpoints, size)),
+        ]
+        for seen in seen_of_size:
             said = (f"{value:.3f}" if isinstance(value, float) else value for value in seen)
             sys.stdout.write(form.format(*said))
 
@@ -257,6 +289,83 @@ def measure(
             for name, case in cases.items():
                 for metric, truth in case.truths().items():
                     yield _covered(con, metric, name, size, truth)
+
+
+def measure_means(
+    kind: Hookpoints, n_hookpoints: int, size: int, seed: int = 2
+) -> tuple[Coverage, Coverage]:
+    """The mean of balanced accuracy over latents: its interval, and one for this corpus only."""
+    rng = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(folder)
+        lake.initialize()
+        _write_documents(lake, kind.n_documents)
+        for number in range(n_hookpoints):
+            _write_hookpoint(lake, kind, rng, str(number), size)
+        with connect(lake) as con:
+            found = [
+                row
+                for number in range(n_hookpoints)
+                for row in query(
+                    con, "analysis/hookpoint_scores", run=PLACE["run"], hookpoint=str(number)
+                ).to_pylist()
+                if row["metric"] == "balanced_accuracy"
+            ]
+            fixed = con.sql(
+                "select avg(balanced_accuracy), stddev_samp(balanced_accuracy) from scores "
+                "group by hookpoint order by hookpoint::int"
+            ).fetchnumpy()
+    name = f"{kind.n_latents} latents, documents {kind.of_documents}"
+    low, high = np.array([(row["mean_low"], row["mean_high"]) for row in found]).T
+    means, deviations = fixed.values()
+    half = stats.t.ppf(0.975, kind.n_latents - 1) * deviations / np.sqrt(kind.n_latents)
+    return (
+        _seen("mean over latents", name, size, kind.accuracy, low, high),
+        _seen("corpus taken as fixed", name, size, kind.accuracy, means - half, means + half),
+    )
+
+
+def _write_documents(lake: Lake, n_documents: int) -> None:
+    columns = {
+        "context": pa.array(np.arange(n_documents)),
+        "tokens": pa.array([[0] * TOKENS] * n_documents),
+        "document_ids": pa.array([[str(number)] for number in range(n_documents)]),
+        "document_starts": pa.array([[0]] * n_documents),
+    }
+    unit = Unit("contexts", {"run": PLACE["run"], "shard": 0})
+    lake.publish(unit, [File(_table(CONTEXTS, n_documents, columns, {}))], config={})
+
+
+def _write_hookpoint(
+    lake: Lake, kind: Hookpoints, rng: np.random.Generator, hookpoint: str, size: int
+) -> None:
+    documents = rng.integers(0, kind.n_documents, (kind.n_latents, 2 * size))
+    right = kind.rights(rng, documents).ravel()
+    truth = np.tile(np.arange(2 * size) < size, kind.n_latents)
+    row = {
+        "latent": pa.array(np.repeat(np.arange(kind.n_latents), 2 * size)),
+        "example": pa.array(np.tile(np.arange(2 * size), kind.n_latents)),
+    }
+    place = {**PLACE, "hookpoint": hookpoint}
+    said = {**row, "truth": pa.array(truth), "prediction": pa.array(right == truth)}
+    named = {
+        "explanation_id": "drawn",
+        "selection": "drawn",
+        "scorer": "drawn",
+        "model": "drawn",
+        "judge_hash": "drawn",
+        "control": "none",
+    }
+    lake.append(PREDICTIONS, place, _table(PREDICTIONS, right.size, said, named))
+    shown = {**row, "position": pa.array(documents.ravel() * TOKENS)}
+    unit = Unit("examples", {**place, "selection": "drawn"})
+    lake.publish(unit, [File(_table(EXAMPLES, right.size, shown, {"split": "test"}))], config={})
+    firing = {
+        "latent": pa.array(np.arange(kind.n_latents)),
+        "n_activations": pa.array(np.ones(kind.n_latents, np.int64)),
+    }
+    latents = _table(LATENTS, kind.n_latents, firing, {})
+    lake.publish(Unit("latents", place), [File(latents)], config={})
 
 
 def _write(lake: Lake, name: str, drawn: Drawn, n_explanations: int, size: int) -> None:
@@ -304,8 +413,14 @@ def _covered(
         found.select(duckdb.ColumnExpression(f"{metric}_{end}")).to_arrow_table().column(0)
         for end in ("low", "high")
     )
-    known = low.is_valid().to_numpy()
-    lows, highs = low.to_numpy()[known], high.to_numpy()[known]
+    return _seen(metric, name, size, truth, low.to_numpy(), high.to_numpy())
+
+
+def _seen(  # noqa: PLR0917 - what the row is about, and its intervals
+    metric: str, name: str, size: int, truth: float, low: Floats, high: Floats
+) -> Coverage:
+    known = ~np.isnan(low)
+    lows, highs = low[known], high[known]
     below, above = highs < truth - 1e-12, lows > truth + 1e-12
     return Coverage(
         metric,

@@ -18,6 +18,7 @@ set variable lake = 'lake';
 .read sql/views/weights.sql
 .read sql/views/windows.sql
 .read sql/scores/correlations.sql
+.read sql/scores/document_influences.sql
 .read sql/scores/quantile_scores.sql
 .read sql/scores/scores.sql
 .read sql/scores/scores_of_latents.sql

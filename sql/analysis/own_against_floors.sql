@@ -4,8 +4,9 @@
 -- Columns: explainer, selection, scorer, judge and how it was asked (judge_hash), metric, latents
 --   for which it is defined, its mean over them (own); then, for the shuffled and for the empty
 --   explanation: latents that have both, the floor's mean over these, and the mean of own minus
---   floor with a 95% interval (Student's, of the differences paired by latent; null with fewer than
---   three). The empty explanation has no explainer: it is the floor of all.
+--   floor with a 95% interval (Student's, of the differences paired by latent, of latents and of
+--   documents drawn at random as in hookpoint_scores; null with fewer than three). The empty
+--   explanation has no explainer: it is the floor of all.
 with defined as (
     select scored.*
     from scores_of_latents($run, $hookpoint) as scored
@@ -47,6 +48,86 @@ compared as (
     where own.control = 'none'
 ),
 
+influences as materialized (
+    select *
+    from document_influences($run, $hookpoint)
+),
+
+-- What a document adds to the own score, and takes away by adding to the floor's.
+added as (
+    select
+        'shuffled' as floor,
+        * exclude (control, influence),
+        case when control = 'none' then influence else -influence end as influence
+    from influences
+    where control in ('none', 'shuffled')
+    union all by name
+    select
+        'empty' as floor,
+        * exclude (control)
+    from influences
+    where control = 'none'
+    union all by name
+    select
+        'empty' as floor,
+        compared.explainer,
+        compared.explainer_model,
+        influences.* exclude (explainer, explainer_model, control, influence),
+        -influences.influence as influence
+    from influences
+    inner join compared
+        on influences.selection = compared.selection
+        and influences.scorer = compared.scorer
+        and influences.judge = compared.judge
+        and influences.judge_hash = compared.judge_hash
+        and influences.metric = compared.metric
+        and influences.latent = compared.latent
+    where influences.control = 'empty'
+),
+
+of_latents as (
+    select
+        added.* exclude (influence),
+        sum(added.influence) as influence
+    from added
+    inner join compared
+        on added.explainer = compared.explainer
+        and added.explainer_model = compared.explainer_model
+        and added.selection = compared.selection
+        and added.scorer = compared.scorer
+        and added.judge = compared.judge
+        and added.judge_hash = compared.judge_hash
+        and added.metric = compared.metric
+        and added.latent = compared.latent
+    where
+        case
+            when added.floor = 'shuffled' then compared.above_shuffled
+            else compared.above_empty
+        end is not null
+    group by all
+),
+
+by_document as (
+    select
+        * exclude (latent, document, influence),
+        document,
+        sum(influence) as moved,
+        sum(influence ** 2) as moved_alone
+    from of_latents
+    group by all
+),
+
+documents as (
+    select
+        * exclude (floor, document, moved, moved_alone),
+        count(*) filter (floor = 'shuffled') as n_shuffled_documents,
+        greatest(0, sum(moved ** 2 - moved_alone) filter (floor = 'shuffled')) as shared_shuffled,
+        count(*) filter (floor = 'empty') as n_empty_documents,
+        greatest(0, sum(moved ** 2 - moved_alone) filter (floor = 'empty')) as shared_empty
+    from by_document
+    group by all
+),
+
 means as (
     select
         explainer,
@@ -61,15 +142,41 @@ means as (
         count(shuffled) as n_shuffled,
         avg(shuffled) as shuffled,
         avg(above_shuffled) as above_shuffled,
-        student95(count(shuffled) - 1)
-        * stddev_samp(above_shuffled) / sqrt(count(shuffled)) as half_shuffled,
+        stddev_samp(above_shuffled) / sqrt(count(shuffled)) as error_shuffled,
         count(empty) as n_empty,
         avg(empty) as empty,
         avg(above_empty) as above_empty,
-        student95(count(empty) - 1)
-        * stddev_samp(above_empty) / sqrt(count(empty)) as half_empty
+        stddev_samp(above_empty) / sqrt(count(empty)) as error_empty
     from compared
     group by all
+),
+
+intervals as (
+    select
+        means.*,
+        student95(
+            case
+                when documents.shared_shuffled > 0
+                    then least(means.n_shuffled, documents.n_shuffled_documents)
+                else means.n_shuffled
+            end - 1
+        ) * sqrt(
+            means.error_shuffled ** 2
+            + coalesce(documents.shared_shuffled / nullif(means.n_shuffled, 0) ** 2, 0)
+        ) as half_shuffled,
+        student95(
+            case
+                when documents.shared_empty > 0
+                    then least(means.n_empty, documents.n_empty_documents)
+                else means.n_empty
+            end - 1
+        ) * sqrt(
+            means.error_empty ** 2
+            + coalesce(documents.shared_empty / nullif(means.n_empty, 0) ** 2, 0)
+        ) as half_empty
+    from means
+    left join documents
+        using (explainer, explainer_model, selection, scorer, judge, judge_hash, metric)
 )
 
 select
@@ -92,5 +199,5 @@ select
     above_empty,
     above_empty - half_empty as above_empty_low,
     above_empty + half_empty as above_empty_high
-from means
+from intervals
 order by explainer, explainer_model, selection, scorer, judge, judge_hash, metric;
