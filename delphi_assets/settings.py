@@ -1022,6 +1022,8 @@ def _names(model: type[BaseModel], path: tuple[object, ...]) -> list[str]:
 
 def _description(model: type[BaseModel], path: tuple[object, ...]) -> str:
     named = [part for part in path if isinstance(part, str)]
+    if not named:
+        return "a table of sections"
     field = _section(model, tuple(named[:-1])).model_fields.get(named[-1])
     return (field.description if field else None) or "a section of the profile"
 

@@ -37,8 +37,11 @@ def objects_with(name: str, text: str) -> Iterator[range]:
             continue
         try:
             value, stop = _DECODER.raw_decode(text, opening.start())
-        except (ValueError, RecursionError):
+        except ValueError:
             continue
+        except RecursionError:
+            # No answer is nested that deep, and each bracket inside would be tried again.
+            return
         if name in value:
             end = stop
             yield range(opening.start(), stop)

@@ -93,7 +93,14 @@ class Prompts:
         text = self._read(f"{name}.toml")
         try:
             return tuple(case(raw) for raw in tomllib.loads(text)["case"])
-        except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        except (
+            tomllib.TOMLDecodeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+        ) as error:
             raise SettingError(
                 f"the prompt {name}.toml cannot be used ({type(error).__name__}: {error}); "
                 "expected [[case]] tables with the fields of the shipped file."
@@ -142,31 +149,43 @@ def _shipped(name: str) -> str:
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a {type(value).__name__} where a text is expected")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"a {type(value).__name__} where a list of texts is expected")
+    return tuple(map(_text, value))
+
+
 def _explainer_case(raw: dict[str, Any]) -> ExplainerCase:
     return ExplainerCase(
         tuple(
             ShownWindow(
-                window["text"],
+                _text(window["text"]),
                 tuple((str(token), int(value)) for token, value in window["activations"]),
             )
             for window in raw.get("windows", ())
         ),
-        tuple(raw.get("silent", ())),
+        _texts(raw.get("silent", ())),
         tuple(
             ShownToken(str(token), int(windows), int(least), int(most))
             for token, windows, least, most in raw.get("tokens", ())
         ),
-        raw["reasoning"].strip(),
-        raw["explanation"],
+        _text(raw["reasoning"]).strip(),
+        _text(raw["explanation"]),
     )
 
 
 def _scorer_case(raw: dict[str, Any]) -> ScorerCase:
     return ScorerCase(
-        raw.get("explanation", ""),
-        tuple(raw["windows"]),
-        tuple(raw["answers"]),
-        tuple(raw.get("descriptions", ())),
+        _text(raw.get("explanation", "")),
+        _texts(raw["windows"]),
+        tuple(int(answer) for answer in raw["answers"]),
+        _texts(raw.get("descriptions", ())),
     )
 
 

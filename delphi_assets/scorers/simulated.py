@@ -151,16 +151,17 @@ class _Value(NamedTuple):
 
 def _json_values(text: str) -> Iterator[_Value]:
     """JSON objects and lists in a text, outermost ones only."""
-    place = 0
+    # Of the same length, so that places in it are places in the text.
+    place, mended = 0, _LOOSE_COMMA.sub(r" \1", text)
     while (opening := _OPENING.search(text, place)) is not None:
-        for candidate in (text, _LOOSE_COMMA.sub(r"\1", text[opening.start() :])):
-            start = opening.start() if candidate is text else 0
+        for candidate in (text, mended):
             try:
-                value, end = _DECODER.raw_decode(candidate, start)
-            except (ValueError, RecursionError):
+                value, place = _DECODER.raw_decode(candidate, opening.start())
+            except ValueError:
                 continue
-            # Behind a mended value, the end is not known exactly; what follows is read again.
-            place = end if candidate is text else opening.end()
+            except RecursionError:
+                # No answer is nested that deep, and each bracket inside would be tried again.
+                return
             yield _Value(value, opening.start(), place)
             break
         else:
