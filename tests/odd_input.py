@@ -62,7 +62,7 @@ from tests import (
 from tests.dense_coders import Trap
 from tests.tiny_parts import make_coder, make_model
 
-SECONDS = 20
+SECONDS = 60
 """After which a mutant hangs."""
 TRAP = "trapped"
 """File, beside the mutants, that a pickle makes when it is loaded."""
