@@ -196,6 +196,26 @@ class Lake(Storage):
         self.write_text(path, whole.to_json())
         return whole
 
+    def supersede_others(self, manifest: Manifest) -> None:
+        """Move files of a unit that its manifest does not name out of its table.
+
+        Earlier versions left a file that they had replaced beside the newer one.
+        """
+        named = {file.path for file in manifest.files}
+        folders = {path.rpartition("/")[0] for path in named}
+        for path in self.files_of(manifest.unit, folders) - named:
+            self.supersede(path)
+
+    def files_of(self, unit: Unit, folders: Iterable[str]) -> set[str]:
+        """Paths of a unit's files in some folders, whether its manifest names them or not."""
+        own = re.compile(rf"{re.escape(unit.name)}(-[0-9a-f]{{12}})?\.parquet")
+        return {
+            f"{folder}/{name}"
+            for folder in folders
+            for name in self.names(folder)
+            if own.fullmatch(name)
+        }
+
     def supersede(self, path: str) -> None:
         """Move a file that is replaced out of its table, if it is there."""
         if self.exists(path):
@@ -455,10 +475,8 @@ class Draft:
 
     def _old_files(self, there: Manifest | None) -> list[str]:
         """Files of the unit that are in the way: those of its manifest, and what nobody names."""
-        named = re.compile(rf"{re.escape(self._unit.name)}(-[0-9a-f]{{12}})?\.parquet")
         found = {file.path for file in there.files} if there else set()
-        for folder in {folder for _, folder in self._staged}:
-            found |= {path for path in self._lake.listed(folder) if named.fullmatch(_last(path))}
+        found |= self._lake.files_of(self._unit, {folder for _, folder in self._staged})
         return sorted(found)
 
 
@@ -466,10 +484,6 @@ def generation_of(name: str) -> int:
     """The largest generation of rows in a file of a growing table; 0 before it was counted."""
     found = re.match(r"(?:merged-)?(\d{10})-", name)
     return int(found[1]) if found else 0
-
-
-def _last(path: str) -> str:
-    return path.rpartition("/")[2]
 
 
 def empty_file(table: Table) -> str:

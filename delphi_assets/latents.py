@@ -117,6 +117,7 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     check_settings(profile, lake, hookpoint)
     manifest = lake.manifest(unit)
     if manifest and manifest.made_with(config) and not any(map(lake.damage, manifest.files)):
+        lake.supersede_others(manifest)
         seconds = time.perf_counter() - start
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
     tables = open_hookpoint(profile, lake, hookpoint)

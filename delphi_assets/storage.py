@@ -74,15 +74,6 @@ class Storage:
                     found.append(path)
         return found
 
-    def listed(self, folder: str) -> list[str]:
-        """Paths of the files in a folder, as they are now; none when it is not there."""
-        try:
-            found = self.fs.ls(f"{self.root}/{folder}", detail=True, refresh=True)
-        except FileNotFoundError:
-            return []
-        names = [str(one["name"]).rpartition("/")[2] for one in found if one["type"] == "file"]
-        return [f"{folder}/{name}" for name in sorted(names)]
-
     def names(self, folder: str) -> list[str]:
         """Names of what is in a folder, as they are now; none when it is not there."""
         try:

@@ -75,6 +75,10 @@ def test_every_stage_goes_on_and_nothing_is_paid_again(tmp_path: Path, version: 
         assert server.asked == []
     assert {stage: report.new_rows for stage, report in reports.items() if report.new_rows} == {}
     assert rows(folder / "lake") == before
+    lake = Lake(folder / "lake")
+    named = [file.path for held in lake.manifests("latents") for file in held.files]
+    believed = [path for path in lake.paths("latents") if "/run=_/" not in path]
+    assert believed == sorted(named), "views and stages take the same file"
 
 
 def test_what_later_versions_add_makes_no_lake_unreadable(

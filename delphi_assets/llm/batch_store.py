@@ -40,9 +40,8 @@ class BatchStore:
 
     def read(self, of_others: bool = False) -> list[Pending]:
         """Batches of this owner that are on their way, by name; those `of_others` too if asked."""
-        names = [path.rsplit("/", 1)[-1] for path in self._lake.listed(self._folder)]
         found = []
-        for name in names:
+        for name in sorted(self._lake.names(self._folder)):
             if not name.endswith(".json") or name.endswith(".submitted.json"):
                 continue
             stored = self._lake.read_json(f"{self._folder}/{name}")
