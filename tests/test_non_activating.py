@@ -428,7 +428,12 @@ def test_odd_sources_are_refused(source: object) -> None:
     }
     with pytest.raises(SettingError) as refusal:
         parse_profile(raw)
-    assert f"selection.non_activating_source = {source!r}; expected" in str(refusal.value)
+    shown = (
+        f"a table of {', '.join(source) or 'nothing'}"
+        if isinstance(source, dict)
+        else f"{source!r}"
+    )
+    assert f"selection.non_activating_source = {shown}; expected" in str(refusal.value)
 
 
 def test_a_profile_finds_the_neighbours_it_asks_for() -> None:
@@ -464,13 +469,14 @@ def test_embeddings_are_written_once_and_continued(tmp_path: Path) -> None:
     encoder = make_encoder(tmp_path / "encoder")
     wanted = selection("semantic", sentence_encoder=str(encoder))
     rows = chosen_rows(data, wanted)
-    files = sorted((tmp_path / "embeddings").rglob("all.parquet"))
+    files = sorted((tmp_path / "embeddings").rglob("*.parquet"))
     assert len(files) == data.profile.n_shards
     before = [file.read_bytes() for file in files]
     kept = files[0].stat().st_mtime_ns
     files[1].unlink()
     again = choose_examples(data.profile, data.lake, HOOKPOINT, wanted)
-    assert [file.read_bytes() for file in files] == before
+    written = sorted((tmp_path / "embeddings").rglob("*.parquet"))
+    assert [file.read_bytes() for file in written] == before
     assert files[0].stat().st_mtime_ns == kept
     expected = [row["position"] for latent in rows.values() for row in latent]
     assert again["position"].to_pylist() == expected
