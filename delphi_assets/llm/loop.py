@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from itertools import islice
 from typing import Any, TypeVar
@@ -22,6 +22,8 @@ Result = TypeVar("Result")
 
 DRAWING = 0.01
 """Seconds after which no further job is drawn at once."""
+AT_ONCE = 10.0
+"""Seconds in which a second interrupt is the first one, sent again."""
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -45,7 +47,22 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
             # The loop is closed when the coroutine ended on its own, or just now.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(task.cancel)
+            _put_away(done)
             raise
+
+
+def _put_away(done: Future[Result]) -> None:
+    """Wait for the end of a coroutine; an interrupt that is sent again at once does not end that.
+
+    A scheduler tells every process of a job, and Dagster tells those that it has started.
+    """
+    end = time.monotonic() + AT_ONCE
+    while not done.done():
+        try:
+            wait([done])
+        except BaseException:
+            if time.monotonic() > end:
+                raise
 
 
 async def for_each(
