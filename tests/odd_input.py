@@ -197,7 +197,7 @@ def _odd_bytes(path: Path, rng: random.Random, _: Path) -> str:
     place = rng.randrange(len(content) + 1)
     what = rng.choice(("flipped", "cut", "noise", "doubled", "replaced", "put in", "removed"))
     if what == "flipped" and content:
-        for _ in range(rng.choice((1, 1, 8))):
+        for _time in range(rng.choice((1, 1, 8))):
             content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     elif what == "cut":
         del content[place:]
@@ -352,7 +352,8 @@ def _odd_npz(path: Path, rng: random.Random, trap: Path) -> str:
         # NumPy lacks these kinds of numbers.
         lacking = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
         known = {k: v.float() if v.dtype in lacking else v for k, v in tensors.items()}
-        np.savez(path, **{k: v.numpy() for k, v in known.items()})
+        made: dict[str, Any] = {k: v.numpy() for k, v in known.items()}
+        np.savez(path, **made)
         return done
     arrays[name] = {
         "trap": np.array([Trap(trap)], dtype=object),
