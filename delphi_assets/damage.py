@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from delphi_assets.errors import DataError
 from delphi_assets.lake import asset_of
+from delphi_assets.schema import TABLES
 
 _NAMED = re.compile(r"""['"]([^'"]+\.parquet)['"]""")
 
@@ -68,13 +69,26 @@ def damage_behind(con: duckdb.DuckDBPyConnection, error: Exception) -> DataError
 def _files(con: duckdb.DuckDBPyConnection) -> list[_Held]:
     """The files behind the connection's views."""
     held = con.execute("select getvariable('files')").fetchone()
-    patterns: Mapping[str, list[str]] = (held and held[0]) or {}
+    patterns = held[0] if held else None
+    # A query may have set the variable to whatever it likes.
+    if not isinstance(patterns, Mapping):
+        return []
     return [
-        _Held(fs, path, table)
-        for table, every in patterns.items()
-        for fs, pattern in map(fsspec.core.url_to_fs, every)
-        for path in sorted(fs.glob(pattern))
+        _Held(*fsspec.core.url_to_fs(location), table)
+        for table in sorted(TABLES.keys() & patterns.keys())
+        for location in _listed(con, patterns[table])
     ]
+
+
+def _listed(con: duckdb.DuckDBPyConnection, patterns: object) -> list[str]:
+    """Locations of files, as far as the connection may see them: not every one sees all."""
+    try:
+        found = con.execute(
+            "select file from glob($patterns) order by file", {"patterns": patterns}
+        ).fetchall()
+    except duckdb.Error:
+        return []
+    return [location for (location,) in found]
 
 
 def _is_readable(held: _Held, read: Callable[[pq.ParquetFile], object]) -> bool:

@@ -658,3 +658,26 @@ def test_ctrl_c_ends_a_script(lake: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert b"Traceback" not in process.stderr.read()
         assert process.wait(60) == 130
+
+
+def test_an_error_is_blamed_on_no_file_that_it_may_not_see(
+    lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The variable of the views' files is the query's to set, and is looked at after an error."""
+    elsewhere = tmp_path / "elsewhere.parquet"
+    elsewhere.write_bytes(b"no Parquet")
+    raising = "from read_xlsx('a.xlsx')"
+    plain = refused(capsys, lake, raising)
+    for files in (f"{{'latents': ['{elsewhere}', 'http://127.0.0.1:9/*']}}", "{'latents': 3}", "3"):
+        assert refused(capsys, lake, f"set variable files = {files}; {raising}") == plain
+
+
+def test_an_error_within_duckdb_is_told_in_a_line(
+    lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It comes from Arrow, as its own kind of error."""
+    profiled = "from enable_profiling(format = 'json', save_location = 'a.json'); select 42"
+    assert main(["sql", str(lake), profiled]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("delphi-assets: INTERNAL Error")
+    assert "Stack Trace" not in told

@@ -38,8 +38,9 @@ class Rows(NamedTuple):
 def session(root: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection as `connect` gives it, which reads the files of the lake and no others.
 
-    DuckDB sees to it that no query writes a file, but where it spills. A name is never a Python
-    variable of ours. What is made in the session, secrets too, is gone when it ends.
+    DuckDB sees to it that no query writes a file, but into folders of this process, for what it
+    spills and for files without rows. A name is never a Python variable of ours. What is made in
+    the session, secrets too, is gone when it ends.
     """
     with TemporaryDirectory(prefix="duckdb") as folder:
         # In a thread: Ctrl-C within a look at a file would be an error of DuckDB's.
@@ -134,6 +135,7 @@ def interruptible(con: duckdb.DuckDBPyConnection, ask: Callable[[], R]) -> R:
         except KeyboardInterrupt:
             con.interrupt()
             raise
-        except (duckdb.Error, pa.ArrowInvalid) as error:
+        except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
+            # What DuckDB raises while rows are made comes from Arrow, as one of its errors.
             damage = None if is_refusal(error) else damage_behind(con, error)
             raise damage or query_error(error) from error

@@ -62,7 +62,7 @@ def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[Question]:
 
 def query_error(error: Exception) -> DataError:
     """What DuckDB says of a query, without the place in its text or in ours, and what to do."""
-    said = re.split(r"\s*\n\s*(?:LINE \d+|At):", str(error))[0]
+    said = re.split(r"\s*\n\s*(?:LINE \d+|At|Stack Trace):", str(error))[0]
     if is_refusal(error):
         return DataError(f"{said.removeprefix('PermissionError: ')}; {_READS}")
     if "configuration has been locked" in said:
