@@ -28,6 +28,7 @@ from delphi_assets.corpus import PYTHON_DOCS
 from delphi_assets.embedded import GEMMA, GGUF_SHA256
 from delphi_assets.errors import ConflictError
 from delphi_assets.lake import Lake, Manifest, Unit
+from delphi_assets.local_paths import is_file, is_folder, local_path
 from delphi_assets.machine_cache import fingerprint
 from delphi_assets.manifests import FINGERPRINT
 from delphi_assets.settings import CorpusSettings, ModelSettings, Profile
@@ -190,8 +191,7 @@ def _replaced(what: str, made: Manifest, stored: object, now: object) -> Conflic
 
 def _model_folder(settings: ModelSettings) -> Path | None:
     """The model's folder, or what was fetched of it from the hub."""
-    folder = Path(settings.name).expanduser()
-    if folder.is_dir():
+    if is_folder(folder := local_path(settings.name)):
         return folder
     import httpx
     from huggingface_hub import snapshot_download
@@ -213,8 +213,11 @@ def _corpus_signature(corpus: CorpusSettings) -> str | None:
     """Of files their names, sizes and times; None for a corpus that is not here."""
     if corpus.dataset_repo == PYTHON_DOCS:
         return f"documentation of Python {platform.python_version()}"
-    source = Path(corpus.dataset_repo).expanduser()
-    files = [source] if source.is_file() else sorted(source.rglob("*"))
+    source = local_path(corpus.dataset_repo)
+    if not is_folder(source):
+        files = [source] if is_file(source) else []
+    else:
+        files = sorted(source.rglob("*"))
     digest = hashlib.sha256()
     for file in files:
         if file.is_file():

@@ -337,7 +337,7 @@ EXAMPLES = Table(
         Column(
             "normalized",
             pa.list_(_i8),
-            "ceil(10 * |activation / latent_max|) with the activation's sign, -10 to 10",
+            "ceil(10 * abs(activation / latent_max)) with the activation's sign, -10 to 10",
         ),
         Column("max_activation", _f32, _STRONGEST),
         Column(

@@ -110,8 +110,8 @@ def load_sentence_encoder(name: str, device: str) -> SentenceEncoder:
 
 def fingerprint_here(name: str) -> str | None:
     """The fingerprint of an encoder in a folder of this machine; None for any other."""
-    folder = Path(name).expanduser()
-    return _fingerprint(folder) if folder.is_dir() else None
+    folder = local_path(name)
+    return _fingerprint(folder) if is_folder(folder) else None
 
 
 def _fingerprint(folder: Path) -> str:

@@ -158,7 +158,7 @@ explorer.latent = (() => {
       ["Share of tokens", number(found.token_density)],
       ["In windows", count(found.n_windows)],
       ["In contexts", count(found.n_contexts)],
-      ["Strongest activation", number(found.strongest_activation)],
+      ["Strongest activation", number(found.strongest_activation ?? found.max_activation)],
       ["Mean activation", number(found.mean_activation)],
       ["Median activation", number((found.activation_quantiles || [])[2])],
       ["Burstiness", number(found.burstiness)],

@@ -48,7 +48,8 @@ explorer.rows = (() => {
       starts: starts(pieces),
       latents: all("latent"),
       densities: all("token_density"),
-      maxima: all("strongest_activation"),
+      // Data that an earlier version wrote call it max_activation.
+      maxima: pieces.flatMap((piece) => piece.strongest_activation ?? piece.max_activation),
       states: all("states"),
       scores: overview.columns.map((_, number) => {
         const kind = (name) =>
