@@ -26,6 +26,7 @@ from delphi_assets.queries import results
 from delphi_assets.queries.analyses import analyses
 from delphi_assets.queries.formats import write_table
 from delphi_assets.queries.parameters import typed
+from delphi_assets.queries.read_only import ReadOnlyLake
 from delphi_assets.queries.statements import questions
 from tests.hand_built import HOOKPOINT, RUN, add, answers, explanation, latent, publish
 
@@ -500,6 +501,15 @@ def test_a_damaged_file_is_named_with_who_writes_it(
     assert told.count("\n") == 1
     exporting = ["export-table", str(tmp_path / "lake [1]"), str(tmp_path / "t.csv")]
     assert main(exporting) in (0, 1)
+
+
+def test_no_file_is_read_behind_its_end_for_ever(tmp_path: Path) -> None:
+    """DuckDB goes on for two thousand million reads, where a damaged footer says so."""
+    (tmp_path / "three").write_bytes(b"abc")
+    with ReadOnlyLake(tmp_path).fs.open(str(tmp_path / "three")) as file:
+        assert [file.read(2) for _ in range(4)] == [b"ab", b"c", b"", b""]
+        with pytest.raises(OSError, match="ends before"):
+            all(file.read(1) == b"" for _ in range(10_000))
 
 
 def test_no_query_changes_the_lake(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,14 @@ for which there is no way to allow reading alone.
 """
 
 import os
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar, Self
 
 import fsspec
 
 from delphi_assets.lake import Lake
+
+_PATIENCE = 1_000
+"""Reads in a row that may give nothing: who reads to the end of a file does it once or twice."""
 
 
 class ReadOnlyLake(Lake):
@@ -38,7 +41,7 @@ class _ReadOnly(fsspec.AbstractFileSystem):  # type: ignore[misc]
     def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         if mode != "rb":
             raise PermissionError(f"{path} is refused")
-        return self.files.open(self._strip_protocol(path), mode, **options)
+        return _Ending(self.files.open(self._strip_protocol(path), mode, **options))
 
     def info(self, path: str, **options: Any) -> Any:
         return self.files.info(self._strip_protocol(path), **options)
@@ -51,3 +54,31 @@ class _ReadOnly(fsspec.AbstractFileSystem):  # type: ignore[misc]
 
     def modified(self, path: str) -> Any:
         return self.files.modified(self._strip_protocol(path))
+
+
+class _Ending:
+    """An open file that does not let itself be read behind its end for ever.
+
+    DuckDB is not stopped by a read that gives nothing, and a damaged Parquet file may have it ask
+    for two thousand million bytes that are not there, one by one.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._in_vain = file, 0
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; raises `OSError` for a reader that goes on asking at the end."""
+        content = self._file.read(size)
+        self._in_vain = 0 if content or not size else self._in_vain + 1
+        if self._in_vain > _PATIENCE:
+            raise OSError("the file ends before what is read of it does")
+        return content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
