@@ -114,6 +114,18 @@ def test_what_is_not_compressed_as_asked_is_told(tmp_path: Path) -> None:
     assert "compressed as 'br'" in str(one.error)
 
 
+def test_an_error_page_that_cannot_be_read_is_no_answer(tmp_path: Path) -> None:
+    """A page of a proxy is not paid for, so the question is asked again."""
+    pages = [
+        Reply(raw=b"?", status=503, headers={"Content-Encoding": "br"}),
+        Reply(raw=bytes(17 * MIB), status=502),
+    ]
+    with FaultServer(lambda asked: [*pages, Reply()][min(asked.number, 2)]) as server:
+        [one] = complete(tmp_path, server.url, ["x"], timeout=60.0)
+        assert len(server.asked) == 3
+    assert (one.failure, one.answer, one.attempts) == (None, "ok", 3)
+
+
 @pytest.mark.parametrize("damage", ["cut", "garbled"])
 def test_a_damaged_reply_is_asked_for_again(tmp_path: Path, damage: str) -> None:
     def answer(asked: Asked) -> Reply:

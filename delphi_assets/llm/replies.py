@@ -73,9 +73,11 @@ async def _read(response: "httpx.Response") -> None:
         content = _Content(response, most)
         async for chunk in stream:
             content.add(chunk)
+        content.put(response)
+    except ReplyError as error:
+        _refuse(response, error)
     finally:
         await stream.aclose()
-    content.put(response)
 
 
 def _read_now(response: "httpx.Response") -> None:
@@ -86,9 +88,21 @@ def _read_now(response: "httpx.Response") -> None:
         content = _Content(response, most)
         for chunk in stream:
             content.add(chunk)
+        content.put(response)
+    except ReplyError as error:
+        _refuse(response, error)
     finally:
         stream.close()
-    content.put(response)
+
+
+def _refuse(response: "httpx.Response", error: ReplyError) -> None:
+    """Raise the error, unless it is of an error page: that is not paid for, its status says all."""
+    import httpx
+
+    if not response.is_error:
+        raise error
+    response.headers.pop("Content-Encoding", None)
+    response.stream = httpx.ByteStream(b"")
 
 
 class _Content:
