@@ -1,6 +1,7 @@
 """The default explainer: what it shows, and what it makes of an answer."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -98,6 +99,14 @@ def test_instructions_are_the_same_for_all_latents_and_follow_the_settings() -> 
 )
 def test_explanations_are_found(answer: str) -> None:
     assert answers.parse(completion(answer)) == ("Units after a number.", None)
+
+
+@pytest.mark.parametrize("filler", ["\n", " ", "{", "\n> ", "[EXPLANATION] "])
+def test_a_model_that_repeats_itself_takes_no_time(filler: str) -> None:
+    start = time.process_time()
+    parsed = answers.parse(completion(f"{filler * 20_000}x\n[EXPLANATION]: Units."))
+    assert parsed == ("Units.", None)
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize(

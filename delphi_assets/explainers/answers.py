@@ -21,7 +21,7 @@ from delphi_assets.prompts import ExplainerCase, Prompts
 
 MARKER = "[EXPLANATION]:"
 _MARKER = re.compile(
-    r"(?P<begins>^[\s>*_#`-]*)?\[EXPLANATION\][*_]{0,2}\s?:", re.IGNORECASE | re.MULTILINE
+    r"(?P<begins>^[ \t>*_#`-]*)?\[EXPLANATION\][*_]{0,2}\s?:", re.IGNORECASE | re.MULTILINE
 )
 
 

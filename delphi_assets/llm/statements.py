@@ -11,6 +11,7 @@ from collections.abc import Iterator
 _THOUGHTS = re.compile(r"\A.*</think(?:ing)?>", re.IGNORECASE | re.DOTALL)
 _THINKING = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _JOINED = re.compile(r"[\W_]*(?:(?:and|or|also|alternatively|json)[\W_]*)*", re.IGNORECASE)
+_OBJECT = re.compile(r"\{(?=\s*\")")
 _DECODER = json.JSONDecoder()
 
 
@@ -32,7 +33,7 @@ def are_joined(text: str, end: int, start: int) -> bool:
 def objects_with(name: str, text: str) -> Iterator[range]:
     """Where JSON objects stand that hold an asked-for field; the rest of them is no answer."""
     end = 0
-    for opening in re.finditer(r"\{", text):
+    for opening in _OBJECT.finditer(text):
         if opening.start() < end:
             continue
         try:
