@@ -107,6 +107,7 @@ class Scrubber:
                 value,
                 quote(value, safe=""),
                 json.dumps(value)[1:-1],
+                json.dumps(value, ensure_ascii=False)[1:-1],
                 repr(value)[1:-1],
             )
         }
