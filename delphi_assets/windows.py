@@ -13,7 +13,7 @@ import logging
 import pyarrow.parquet as pq
 
 from delphi_assets.database import query
-from delphi_assets.lake import File, Lake, Manifest, Unit, reading
+from delphi_assets.lake import File, Files, Lake, Manifest, Unit, reading
 from delphi_assets.latents import HookpointTables
 from delphi_assets.settings import Profile
 
@@ -30,7 +30,7 @@ def ranked_windows(
     *,
     example_ctx_len: int,
     activations: list[str],
-) -> list[str]:
+) -> Files:
     """Location of a bucket's windows of a length, which are written if they are not there.
 
     `activations` are the bucket's files. Raises `ConflictError` for windows made with other
@@ -52,7 +52,7 @@ def ranked_windows(
         )
         facts = {_RANKED_BY: _MAGNITUDE}
         manifest = lake.publish(unit, [File(rows)], config, facts, versioned=there is not None)
-    return [lake.location(file.path) for file in manifest.files]
+    return Files("windows", (lake.location(file.path) for file in manifest.files))
 
 
 def _holds(lake: Lake, there: Manifest, activations: list[str]) -> bool:

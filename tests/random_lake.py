@@ -54,7 +54,7 @@ def profile_of(
 
 
 def random_lake(
-    folder: Path,
+    folder: Path | str,
     *,
     seed: int = 0,
     n_tokens: int = 1_000,

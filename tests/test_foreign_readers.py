@@ -9,12 +9,14 @@ import pytest
 
 from delphi_assets import Lake, connect
 from delphi_assets.database import query
+from delphi_assets.examples import select_examples
 from delphi_assets.lake import File, Unit
 from delphi_assets.llm.batch_store import BatchStore
 from delphi_assets.schema import TABLES, VOCABULARY
 from delphi_assets.storage import globbed
 from tests import kept_lake
 from tests.asking import MODEL, ask
+from tests.random_lake import HOOKPOINT, random_lake
 from tests.test_lake import rows
 from tests.tiny_project import ROOT
 
@@ -128,6 +130,15 @@ def test_a_lake_with_an_odd_name_shows_its_own_rows(odd: Path, url: str) -> None
     )
     assert size.to_pylist() == [{"n_contexts": 0, "n_tokens": 0, "n_eligible": 0}]
     assert connect(lake).sql("select distinct run from vocabulary").fetchall() == [("r",)]
+
+
+@pytest.mark.parametrize("name", ["lake[1]", "la*ke"])
+def test_windows_are_selected_in_an_object_store_with_an_odd_name(
+    tmp_path: Path, name: str
+) -> None:
+    """DuckDB itself prefers a file to a pattern; file systems of others do not."""
+    made = random_lake(f"memory://{tmp_path.name}/{name}", min_examples=4, example_ctx_len=8)
+    assert select_examples(made.profile, made.lake, HOOKPOINT, made.profile.selection).rows > 0
 
 
 def test_a_pattern_finds_the_location_that_it_stands_for(tmp_path: Path) -> None:
