@@ -73,13 +73,18 @@ def connect(
             "'contexts' into it first."
         )
     con = open_database(lake, threads=threads, memory_limit=memory_limit)
-    files = {table.name: _patterns(lake, table) for table in TABLES.values()}
-    con.execute("set variable files = $files", {"files": files})
+    # Each view would read the columns of every file when it is made, and again when it is asked.
+    _set_files(con, {table.name: [_empty(table)] for table in TABLES.values()})
     for folder in ("macros", "views", "scores"):
         for path in sorted((sql_folder() / folder).glob("*.sql")):
-            with naming_damage(con):
-                con.execute(path.read_text(encoding="utf-8"))
+            con.execute(path.read_text(encoding="utf-8"))
+    _set_files(con, {table.name: _patterns(lake, table) for table in TABLES.values()})
     return con
+
+
+def _set_files(con: duckdb.DuckDBPyConnection, files: Mapping[str, list[str]]) -> None:
+    """Let the views read these files, by their tables."""
+    con.execute("set variable files = $files", {"files": dict(files)})
 
 
 def _patterns(lake: Lake, table: Table) -> list[str]:

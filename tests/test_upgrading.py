@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from delphi_assets import connect
 from delphi_assets.command_line import main
-from delphi_assets.errors import ConflictError
+from delphi_assets.database import query
+from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.lake import VERSION, File, Lake, Unit
 from delphi_assets.schema import SCHEMA_VERSION, TABLES
 from delphi_assets.upgrading import apply, planned
@@ -113,6 +116,23 @@ def test_verify_names_a_published_file_and_its_asset(
     assert f"problem: {damaged} is not as it was written" in told.out
     assert "materialize the asset 'sparse_coder' again" in told.out
     assert "has 1 problems" in told.err
+
+
+def test_verify_names_every_file_that_cannot_be_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tables are opened whatever is wrong with others."""
+    lake = Lake(folder / "lake")
+    damaged = [lake.location(lake.paths(name)[0]) for name in ("completions", "predictions")]
+    for location in damaged:
+        Path(location).write_bytes(b"cut")
+    assert main(["verify", lake.url]) == 1
+    told = capsys.readouterr().out
+    assert all(f"problem: {location} cannot be read" in told for location in damaged)
+    with connect(lake) as con:
+        assert con.table("weights").count("*").fetchall() == [(96,)]
+        with pytest.raises(DataError, match=re.escape(damaged[0])):
+            query(con, "completions/calls", run="kept", paid=[])
 
 
 def test_verify_names_an_appended_file_whose_page_was_changed(
