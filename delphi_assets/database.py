@@ -12,6 +12,7 @@ has no rows. It is beside the lake's own tables once somebody has written to the
 
 import os
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -108,12 +109,17 @@ def _empty(table: Table) -> str:
 
 def own_folder() -> str:
     """Where files are of which this process has its own; gone when it ends."""
-    return _folder().name
+    with _ONE_AT_A_TIME:
+        return _folder(os.getpid()).name
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Of two folders that threads made at once, the one that is not kept would be removed again."""
 
 
 @cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="delphi-assets-")
+def _folder(process: int) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix=f"delphi-assets-{process}-")
 
 
 def open_database(

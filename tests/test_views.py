@@ -1,12 +1,18 @@
 """The views over growing tables: one row a subject, and no failure hides what was paid for."""
 
+import os
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
 import pytest
 
+from delphi_assets import database
 from delphi_assets.database import connect, sql_folder
 from delphi_assets.lake import Lake, pattern
 from delphi_assets.llm import compaction
@@ -121,3 +127,19 @@ def test_a_view_gives_null_where_files_lack_an_added_column() -> None:
         assert f"'/{pattern(table)}'" in view
         if table.name not in LARGE or any(column.added for column in table.columns):
             assert "union_by_name = true" in view
+
+
+def test_threads_share_the_folder_of_files_without_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made twice at once, one of the two was removed while its files were read."""
+    made = tempfile.TemporaryDirectory
+
+    def slowly(prefix: str) -> tempfile.TemporaryDirectory[str]:
+        time.sleep(0.1)
+        return made(prefix=prefix)
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", slowly)
+    monkeypatch.setattr(database, "_folder", cache(database._folder.__wrapped__))
+    with ThreadPoolExecutor(4) as pool:
+        folders = set(pool.map(lambda _: database.own_folder(), range(4)))
+    assert len(folders) == 1
+    assert all(map(os.path.isdir, folders))
