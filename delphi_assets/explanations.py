@@ -13,6 +13,7 @@ In: the table examples. Out: rows of the table explanations, written as they arr
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from tqdm import tqdm
@@ -67,8 +68,8 @@ def explain(  # noqa: PLR0917 - the stages' contract
     start = time.perf_counter()
     profile = lake.as_made(profile)
     check_coder(lake, profile.run.name, hookpoint)
-    terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
     explainer = registry.make(settings.explainer)
+    terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
     outcomes = Outcomes(explainer, terms)
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
@@ -100,6 +101,26 @@ def explain(  # noqa: PLR0917 - the stages' contract
     )
 
 
+def _terms(  # noqa: PLR0917 - as `explain`
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    selection: str,
+    settings: ExplainSettings,
+    explainer: Explainer,
+) -> Terms:
+    """What the call is about, with the version of the prompts that its answers have so far."""
+    terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
+    if settings.prompt_version == "latest" or not isinstance(explainer, Asked):
+        return terms
+    made_by = {"explainer": settings.explainer, "model": settings.explainer_model}
+    with database.connect(lake) as con:
+        [row] = database.query(
+            con, "explanations/prompt_version", **terms.keys, selection=selection, **made_by
+        ).to_pylist()
+    return replace(terms, prompts=Prompts(settings.prompts, version=row["prompt_version"]))
+
+
 class _Work(NamedTuple):
     """What there is to do, by what was stored when it was made."""
 
@@ -129,8 +150,8 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     None for an explainer that asks no LLM. Raises `NotReadyError` as `explain`.
     """
     profile = lake.as_made(profile)
-    terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
     explainer = registry.make(settings.explainer)
+    terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
     if not isinstance(explainer, Asked):
         return None
     outcomes = Outcomes(explainer, terms)
@@ -253,7 +274,7 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
                 if (failure := outcomes.final.get(request.hash)) is not None:
                     stored = failed(request, failure, "as stored", 0.0, 0)
                     return repair.Asked(stored, read(stored))
-                reply = await repair.ask(client, request, read, failure_of)
+                reply = await repair.ask(client, request, read, failure_of, terms.prompts)
                 tally.count(failure_of(reply.result), reply.completion)
                 return reply
 

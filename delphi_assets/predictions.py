@@ -11,6 +11,7 @@ arrive.
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from delphi_assets import database
@@ -117,7 +118,7 @@ class _Work(NamedTuple):
 
 def _work(scoring: Scoring, latents: Latents, explainer: str) -> _Work:
     settings, windows = scoring.settings, _windows(scoring, latents)
-    scorers = [registry.make(name, scoring) for name in settings.scorers]
+    scorers = [_scorer(name, scoring) for name in settings.scorers]
     stored: list[Explained] = []
     if any(scorer.needs_explanation for scorer in scorers):
         stored = stored_explanations(scoring, explainer)
@@ -128,6 +129,18 @@ def _work(scoring: Scoring, latents: Latents, explainer: str) -> _Work:
     wanted = settled.wanted(pending, latents)
     unwanted = len(pending) - len(wanted)
     return _Work(scorers, windows, stored, planned, tasks, settled, wanted, unwanted)
+
+
+def _scorer(name: str, scoring: Scoring) -> Scorer[Any]:
+    """The scorer, with the version of the prompts that its answers have so far."""
+    scorer = registry.make(name, scoring)
+    if not scorer.judge.reads_prompts:
+        return scorer
+    # Only the scorer tells under which names its answers are stored.
+    kept = scoring.at(scoring.version_of(scorer.name, scorer.judge.model))
+    if kept is not scoring:
+        scorer = registry.make(name, kept)
+    return replace(scorer, prompts=kept.prompts)
 
 
 def requests_to_score(  # noqa: PLR0917 - as `score`
@@ -148,7 +161,7 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     profile = lake.as_made(profile)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     windows = _windows(scoring, latents)
-    made = [registry.make(name, scoring) for name in settings.scorers]
+    made = [_scorer(name, scoring) for name in settings.scorers]
     scorers = [scorer for scorer in made if isinstance(scorer.judge, Asked)]
     if not scorers:
         return None

@@ -451,6 +451,13 @@ EXPLANATIONS = Table(
         Column("completion_tokens", _i64, "tokens received"),
         Column("cost", _f64, "US dollars; null when the provider's price is unknown"),
         Column("latency", _f64, "seconds from sending to the answer"),
+        Column(
+            "prompt_version",
+            _i32,
+            "version of the shipped prompts that the explainer used; null without an LLM, and in "
+            "rows from before it was noted: 1",
+            added=True,
+        ),
         _written,
         _generation,
     ),
@@ -510,6 +517,13 @@ PREDICTIONS = Table(
         ),
         Column("failure", _text, "why there is no answer; null when there is one"),
         Column("request", _text, "completion that gave it; null without an LLM"),
+        Column(
+            "prompt_version",
+            _i32,
+            "version of the shipped prompts that the judge read; null for a judge without prompts, "
+            "and in rows from before it was noted: 1",
+            added=True,
+        ),
         _written,
         _generation,
     ),

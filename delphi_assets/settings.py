@@ -42,6 +42,7 @@ EMBEDDED_ENCODER = "embedded"
 Sampler = Literal["top", "random", "quantiles", "mix"]
 NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
 Control = Literal["shuffled", "empty"]
+PromptVersion = Literal["kept", "latest"]
 NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "semantic"]
 
 S = TypeVar("S", bound=BaseModel)
@@ -349,6 +350,11 @@ class ExplainSettings(_Section):
     prompts: str | None = Field(
         None, description="folder of prompt files that stand in for shipped ones of the same name"
     )
+    prompt_version: PromptVersion = Field(
+        "kept",
+        description="shipped prompts: of the version that the selection's explanations by this "
+        "explainer and model were made with, or the latest, which asks again what others answered",
+    )
     candidates_by: str = Field("default", description="best_of_k: explainer of the candidates")
     k: int = Field(5, ge=1, le=1_000, description="best_of_k: candidates a latent")
     candidate_temperature: float = Field(
@@ -400,6 +406,11 @@ class ScoreSettings(_Section):
     prompts: str | None = Field(
         None,
         description="folder of texts such as detection.txt that stand in for the shipped prompts",
+    )
+    prompt_version: PromptVersion = Field(
+        "kept",
+        description="shipped prompts: of the version that the selection's answers of this scorer "
+        "and judge were made with, or the latest, which asks again what others answered",
     )
     fuzz_type: Literal["default", "active"] = Field(
         "default",

@@ -28,6 +28,7 @@ from delphi_assets.llm import Client, attempts, loop, repair
 from delphi_assets.llm.litellm_calls import import_litellm
 from delphi_assets.llm.locks import asking
 from delphi_assets.llm.requests import Request
+from delphi_assets.prompts import Prompts
 from delphi_assets.scorers.answers import Answers, parse
 from tests.asking import MODEL, ask, made, settings_of, stored
 from tests.fault_server import Asked, FaultServer, Reply
@@ -253,7 +254,11 @@ def _ask(
 
             async def one(request: Request) -> None:
                 asked = await repair.ask(
-                    client, request, lambda completion: parse(completion, ITEMS), _failure
+                    client,
+                    request,
+                    lambda completion: parse(completion, ITEMS),
+                    _failure,
+                    Prompts(),
                 )
                 ended[asked.result.failure or "none"] += 1
 

@@ -234,6 +234,7 @@ def test_what_a_launch_gives_replaces_the_profiles() -> None:
         "log_prob": True,
         "controls": ["empty"],
         "prompts": "texts",
+        "prompt_version": "latest",
         "fuzz_type": "active",
         "intruder_type": "internal",
         "intruder_windows": 4,

@@ -1,11 +1,12 @@
 """Lakes of earlier versions: they read, every stage goes on with them, nothing is paid again."""
 
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from delphi_assets import connect
+from delphi_assets import connect, prompts
 from delphi_assets.lake import Lake
 from delphi_assets.llm import compaction
 from delphi_assets.schema import SCHEMA_VERSION, TABLES
@@ -79,6 +80,23 @@ def test_every_stage_goes_on_and_nothing_is_paid_again(tmp_path: Path, version: 
     named = [file.path for held in lake.manifests("latents") for file in held.files]
     believed = [path for path in lake.paths("latents") if "/run=_/" not in path]
     assert believed == sorted(named), "views and stages take the same file"
+
+
+def test_later_prompts_ask_nothing_again(
+    tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every text of the shipped prompts has another one in version 2; rows name no version yet."""
+    shipped = tmp_path / "shipped"
+    shutil.copytree(Path(str(prompts.SHIPPED)), shipped)
+    (shipped / "v2").mkdir()
+    for path in shipped.glob("*.txt"):
+        (shipped / "v2" / path.name).write_text(f"Later. {path.read_text()}")
+    monkeypatch.setattr(prompts, "SHIPPED", shipped)
+    folder = kept_lake.unpack(version, tmp_path)
+    with FaultServer(kept_lake.answer) as server:
+        reports = kept_lake.run_stages(folder, server.url)
+        assert server.asked == []
+    assert {stage: report.new_rows for stage, report in reports.items() if report.new_rows} == {}
 
 
 def test_what_later_versions_add_makes_no_lake_unreadable(

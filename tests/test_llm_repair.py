@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.llm import Client, Completion, Message, failures, loop, repair
+from delphi_assets.prompts import Prompts
 from tests.asking import MODEL, ask, made, settings_of, stored
 from tests.fault_server import Asked, FaultServer, Reply
 
@@ -25,7 +26,7 @@ def read(completion: Completion) -> str | None:
 def asked(root: Path, url: str, **settings: object) -> repair.Asked[str | None]:
     async def main() -> repair.Asked[str | None]:
         async with Client(settings_of(url, **settings), MODEL, made(root), "run") as client:
-            return await repair.ask(client, ask("x"), read, lambda failure: failure)
+            return await repair.ask(client, ask("x"), read, lambda failure: failure, Prompts())
 
     return loop.run(main())
 
@@ -84,7 +85,7 @@ def test_what_is_not_asked_again(tmp_path: Path, reply: Reply, repairs: bool) ->
 
 def test_an_empty_answer_makes_no_empty_turn() -> None:
     turns = (Message("system", "s"), Message("user", "u"))
-    question = repair.again(ask("x", messages=turns), " ", failures.EMPTY)
+    question = repair.again(ask("x", messages=turns), " ", failures.EMPTY, Prompts())
     assert [message.role for message in question.messages] == ["system", "user"]
     assert question.messages[1].content.startswith("u\n\n")
     assert "it was empty" in json.loads(question.messages_json)[1]["content"]

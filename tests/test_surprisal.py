@@ -10,7 +10,7 @@ from delphi_assets import connect
 from delphi_assets.errors import SettingError
 from delphi_assets.explanations import explain
 from delphi_assets.predictions import score
-from delphi_assets.prompts import text
+from delphi_assets.prompts import Prompts
 from delphi_assets.scorers.scorer import Answer
 from delphi_assets.scorers.surprisal import Surprisal, surprisal
 from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
@@ -29,7 +29,7 @@ def judge_of(folder: Path, causal_model: Path) -> Surprisal:
 def by_hand(judge: Surprisal, description: str, window: str) -> float:
     """Mean log-probability of the window's tokens, each by a forward pass of its own."""
     reader = judge.reader
-    filled = text("surprisal").replace("{description}", description)
+    filled = Prompts().text("surprisal").replace("{description}", description)
     ids, total = reader.beginning(f"{filled}\n"), 0.0
     [tokens] = reader.ids(window)
     for token in tokens:
@@ -47,7 +47,7 @@ def test_a_value_is_the_mean_gain_a_token(
         shown = "".join(token for token in window if token != BOS)
         told, without = (
             by_hand(judge, description, shown)
-            for description in ("Lakes.", text("surprisal_neutral"))
+            for description in ("Lakes.", Prompts().text("surprisal_neutral"))
         )
         assert answer == Answer(value=pytest.approx(told - without, abs=1e-4))
 
@@ -56,7 +56,7 @@ def test_each_explanation_counts_for_itself(tmp_path: Path, tiny_model: Path) ->
     """What is kept from one explanation to the next does not leak into other windows."""
     judge, items = judge_of(tmp_path, tiny_model), items_of(*WINDOWS)
     lakes, nothing = (judge.answer(explained(said), items) for said in ("Lakes.", ""))
-    neutral = judge.answer(explained(text("surprisal_neutral")), items)
+    neutral = judge.answer(explained(Prompts().text("surprisal_neutral")), items)
     assert lakes != nothing
     assert [one.value for one in neutral] == [0.0] * 3
     other = items_of([" numbers"], [" lost"])
@@ -90,7 +90,7 @@ def test_the_hash_covers_prompts_and_precision(tmp_path: Path, tiny_model: Path)
     (own / "surprisal_neutral.txt").write_text("Any text.\n")
     hashes = {hash_of(), hash_of(causal_dtype="bfloat16"), hash_of(prompts=str(own))}
     assert len(hashes) == 3
-    (own / "surprisal_neutral.txt").write_text(text("surprisal_neutral"))
+    (own / "surprisal_neutral.txt").write_text(Prompts().text("surprisal_neutral"))
     assert hash_of(prompts=str(own)) == hash_of()
 
 

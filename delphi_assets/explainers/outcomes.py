@@ -114,6 +114,10 @@ class Outcomes:
     def _prompt_hash(self) -> str:
         return self._explainer.prompt_hash(self._terms)
 
+    @property
+    def _prompt_version(self) -> int | None:
+        return self._terms.prompts.version if self._explainer.needs_model else None
+
     @cached_property
     def _made_by(self) -> dict[str, object]:
         return {
@@ -159,6 +163,7 @@ class Outcomes:
             "completion_tokens": completion and completion.completion_tokens,
             "cost": completion and completion.cost,
             "latency": completion and completion.latency,
+            "prompt_version": self._prompt_version,
             "written_at": datetime.now(UTC),
         }
 

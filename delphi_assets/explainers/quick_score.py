@@ -115,5 +115,12 @@ def _detection(terms: Terms) -> scorers.Scorer[Any]:
         scorer_model=terms.settings.explainer_model,
         num_examples_per_scorer_prompt=2 * terms.settings.quick_windows,
     )
-    scoring = Scoring(terms.profile, terms.lake, terms.hookpoint, terms.selection, settings)
+    scoring = Scoring(
+        terms.profile,
+        terms.lake,
+        terms.hookpoint,
+        terms.selection,
+        settings,
+        terms.prompts.version,
+    )
     return registry.make("detection", scoring)

@@ -17,7 +17,7 @@ class Terms:
     selection: str
     settings: ExplainSettings
     prompts: Prompts
-    """The shipped prompts, or what the settings put in their place."""
+    """The shipped prompts of one version, or what the settings put in their place."""
 
     @property
     def run(self) -> str:

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, NamedTuple, TypeVar
 
-from delphi_assets import prompts
 from delphi_assets.llm import failures
 from delphi_assets.llm.client import Client
 from delphi_assets.llm.completions import Completion
 from delphi_assets.llm.requests import Message, Request
+from delphi_assets.prompts import Prompts
 
 Result = TypeVar("Result")
 
@@ -44,25 +44,26 @@ async def ask(
     request: Request,
     read: Callable[[Completion], Result],
     failure_of: Callable[[Result], str | None],
+    prompts: Prompts,
 ) -> Asked[Result]:
     """Ask `request`, and once more if its answer cannot be read and `llm.repair` is on.
 
     `failure_of` gives the code of the failure in what `read` made of a completion, None without
-    one. Raises as `Client.complete`.
+    one. `prompts` holds the text that asks again. Raises as `Client.complete`.
     """
     first = await client.complete(request)
     result = read(first)
     failure = failure_of(result)
     if first.error is not None or failure not in failures.REPAIRABLE or not client.repairs:
         return Asked(first, result)
-    second = await client.complete(again(request, first.answer, failure))
+    second = await client.complete(again(request, first.answer, failure, prompts))
     mended = read(second)
     return Asked(second if failure_of(mended) is None else first, mended)
 
 
-def again(request: Request, answer: str | None, failure: str) -> Request:
+def again(request: Request, answer: str | None, failure: str, prompts: Prompts) -> Request:
     """`request` with its answer and what was wrong with it."""
-    complaint = prompts.text("repair").format(complaint=COMPLAINTS[failure])
+    complaint = prompts.text("repair").replace("{complaint}", COMPLAINTS[failure])
     if answer is not None and answer.strip():
         turns = (*request.messages, Message("assistant", answer), Message("user", complaint))
     else:

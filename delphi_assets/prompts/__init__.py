@@ -1,14 +1,19 @@
 """The prompts, as package data: instructions as .txt, worked examples as .toml.
 
-In: optionally a folder whose files stand in for the shipped ones of the same name. Out: texts and
-worked examples. Everything fixed comes first in a prompt, so that the caches of providers apply
-from one latent to the next.
+In: optionally a folder whose files stand in for the shipped ones of the same name, and a version.
+Out: texts and worked examples. Everything fixed comes first in a prompt, so that the caches of
+providers apply from one latent to the next.
+
+The files beside this one are version 1. A file in `v2/` stands for its namesake from version 2 on,
+one in `v3/` from version 3 on. Answers that are stored are found by the messages, so a file that
+was shipped stays as it is: what is mended goes into the next version.
 """
 
+import re
 import tomllib
 from collections.abc import Callable
-from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +21,9 @@ from delphi_assets.errors import SettingError
 from delphi_assets.local_paths import is_folder
 
 Case = TypeVar("Case")
+
+SHIPPED: Traversable = files(__package__)
+"""Where the shipped files are."""
 
 
 class ShownWindow(NamedTuple):
@@ -63,13 +71,27 @@ class ScorerCase(NamedTuple):
 class Prompts:
     """The shipped prompts, with the files of `folder` in place of those of the same name.
 
-    Explainers read `explainer*` and `excerpts.txt`. Files are read once. Raises `SettingError` for
-    a folder that is not there, a file of a name that no prompt has, or one that cannot be read.
+    Shipped prompts are those of `version`, without one the latest. Explainers read `explainer*` and
+    `excerpts.txt`. Files are read once. Raises `SettingError` for a folder that is not there, a
+    file of a name that no prompt has, one that cannot be read, or a version that is not shipped.
     """
 
-    def __init__(self, folder: str | None = None, setting: str = "explain.prompts") -> None:
-        self._replaced = _replacing(Path(folder), setting) if folder is not None else {}
-        for name in self._replaced:
+    def __init__(
+        self,
+        folder: str | None = None,
+        setting: str = "explain.prompts",
+        version: int | None = None,
+    ) -> None:
+        newest = latest()
+        self.version = newest if version is None else version
+        if self.version > newest:
+            raise SettingError(
+                f"answers of version {self.version} of the shipped prompts are stored, and this "
+                f"version of the library has prompts up to version {newest}; use the newer one, or "
+                f"set {setting.partition('.')[0]}.prompt_version = 'latest' to ask anew."
+            )
+        self._texts = _replacing(Path(folder), setting) if folder is not None else {}
+        for name in list(self._texts):
             if name.startswith("explainer") and name.endswith(".toml"):
                 self.explainer_cases(name.removesuffix(".toml"))
 
@@ -86,8 +108,9 @@ class Prompts:
         return self._cases(scorer, _scorer_case)
 
     def _read(self, name: str) -> str:
-        replaced = self._replaced.get(name)
-        return _shipped(name) if replaced is None else replaced
+        if name not in self._texts:
+            self._texts[name] = _shipped(name, self.version)
+        return self._texts[name]
 
     def _cases(self, name: str, case: Callable[[dict[str, Any]], Case]) -> tuple[Case, ...]:
         text = self._read(f"{name}.toml")
@@ -109,18 +132,13 @@ class Prompts:
 
 def known() -> list[str]:
     """Names of the files that a folder of prompts may hold."""
-    shipped = (path.name for path in files(__package__).iterdir())
+    shipped = {path.name for folder in _folders().values() for path in folder.iterdir()}
     return sorted(name for name in shipped if name.endswith((".txt", ".toml")))
 
 
-def text(name: str) -> str:
-    """Shipped instructions `<name>.txt`."""
-    return _SHIPPED.text(name)
-
-
-def scorer_cases(scorer: str) -> tuple[ScorerCase, ...]:
-    """Shipped worked examples of `<scorer>.toml`."""
-    return _SHIPPED.scorer_cases(scorer)
+def latest() -> int:
+    """The newest version of the shipped prompts."""
+    return max(_folders())
 
 
 def _replacing(folder: Path, setting: str) -> dict[str, str]:
@@ -144,9 +162,22 @@ def _replacing(folder: Path, setting: str) -> dict[str, str]:
         ) from error
 
 
-@cache
-def _shipped(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
+def _folders() -> dict[int, Traversable]:
+    """Where each version's own files are."""
+    later = {
+        int(path.name[1:]): path
+        for path in SHIPPED.iterdir()
+        if re.fullmatch("v[1-9][0-9]*", path.name)
+    }
+    return {1: SHIPPED, **later}
+
+
+def _shipped(name: str, version: int) -> str:
+    """The newest file of that name up to `version`; of one that came later, the first."""
+    folders = _folders()
+    order = sorted(folders, key=lambda one: (one > version, abs(one - version)))
+    found = (path for one in order if (path := folders[one] / name).is_file())
+    return next(found, SHIPPED / name).read_text(encoding="utf-8")
 
 
 def _text(value: object) -> str:
@@ -187,6 +218,3 @@ def _scorer_case(raw: dict[str, Any]) -> ScorerCase:
         tuple(int(answer) for answer in raw["answers"]),
         _texts(raw.get("descriptions", ())),
     )
-
-
-_SHIPPED = Prompts()

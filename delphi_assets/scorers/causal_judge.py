@@ -32,6 +32,8 @@ _GAP = "{description}"
 class CausalJudge(Computed[Item]):
     """A model in memory; `role` is the scorer's name and that of its prompt."""
 
+    reads_prompts = True
+
     def __init__(self, role: str, scoring: Scoring) -> None:
         self._scoring = scoring
         self._prompt = scoring.prompts.text(role)

@@ -131,6 +131,7 @@ async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> D
                     question.request,
                     lambda completion: asked.read(completion, question.items),
                     _failure,
+                    question.task.scorer.prompts or scoring.prompts,
                 )
                 tally.count(_failure_of_all(reply.result), reply.completion)
                 rows = rows_of(question, reply.result, scoring.selection, reply.completion.request)

@@ -30,6 +30,8 @@ def rows_of(
                 f"{len(item.str_tokens)} tokens; expected one a token, in their order. Mend its "
                 "judge."
             )
+    prompts = question.task.scorer.prompts
+    version = prompts.version if prompts else None
     identity, now = key_of(question.task)._asdict(), datetime.now(UTC)
     return [
         {
@@ -46,6 +48,7 @@ def rows_of(
             "simulated": answer.simulated,
             "failure": answer.failure,
             "request": request,
+            "prompt_version": version,
             "written_at": now,
         }
         for item, answer, is_missing in zip(question.items, answers, question.missing, strict=True)

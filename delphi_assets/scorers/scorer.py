@@ -21,6 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from delphi_assets.llm.completions import Completion
 from delphi_assets.llm.requests import Request
+from delphi_assets.prompts import Prompts
 from delphi_assets.records import LatentRecord
 from delphi_assets.scorers.explained import Explained
 from delphi_assets.scorers.items import Item
@@ -56,6 +57,9 @@ class Windows(NamedTuple):
 class Judge(ABC, Generic[I]):
     """Who answers. Use one of the two kinds below."""
 
+    reads_prompts = False
+    """Whether `Scoring.prompts` are part of what it asks, so that their version is to be kept."""
+
     @property
     @abstractmethod
     def model(self) -> str:
@@ -83,6 +87,8 @@ class Judge(ABC, Generic[I]):
 
 class Asked(Judge[I]):
     """A judge that is an LLM."""
+
+    reads_prompts = True
 
     @property
     @abstractmethod
@@ -121,6 +127,8 @@ class Scorer(Generic[I]):
     """Without it, a latent is judged once, under the explanation_id `none`."""
     controls: tuple[str, ...] = (SHUFFLED, EMPTY)
     """Floors that make sense for it; none for a scorer that needs no explanation."""
+    prompts: Prompts | None = None
+    """What its judge reads, in the version that is kept; filled in by the stage."""
 
 
 def hash_of(**asked: object) -> str:

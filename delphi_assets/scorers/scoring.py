@@ -1,7 +1,7 @@
 """What one call of the stage predictions is about: a run's hookpoint, a selection, settings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ class Scoring:
     hookpoint: str
     selection: str
     settings: ScoreSettings
+    prompt_version: int | None = None
+    """Of the shipped prompts; the latest when None."""
 
     @property
     def run(self) -> str:
@@ -64,7 +66,30 @@ class Scoring:
     @cached_property
     def prompts(self) -> Prompts:
         """The prompts, those that the settings replace among them."""
-        return Prompts(self.settings.prompts, "score.prompts")
+        return Prompts(self.settings.prompts, "score.prompts", self.prompt_version)
+
+    def at(self, version: int) -> "Scoring":
+        """The same with the prompts of that version; the same one each time it is asked for."""
+        if version == self.prompts.version:
+            return self
+        return self._at.setdefault(version, replace(self, prompt_version=version))
+
+    @cached_property
+    def _at(self) -> dict[int, "Scoring"]:
+        return {}
+
+    def version_of(self, scorer: str, judge: str) -> int:
+        """Version of the prompts that a scorer goes on with; the latest before its first answer."""
+        return self._kept.get((scorer, judge), self.prompts.version)
+
+    @cached_property
+    def _kept(self) -> dict[tuple[object, object], int]:
+        if self.settings.prompt_version == "latest":
+            return {}
+        return {
+            (row["scorer"], row["model"]): int(str(row["prompt_version"]))
+            for row in self.query("predictions/prompt_versions")
+        }
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
