@@ -74,9 +74,9 @@ def _files(con: duckdb.DuckDBPyConnection) -> list[_Held]:
     if not isinstance(patterns, Mapping):
         return []
     return [
-        _Held(*fsspec.core.url_to_fs(location), table)
+        _Held(fs, path, table)
         for table in sorted(TABLES.keys() & patterns.keys())
-        for location in _listed(con, patterns[table])
+        for fs, path in map(fsspec.core.url_to_fs, _listed(con, patterns[table]))
     ]
 
 
