@@ -58,12 +58,29 @@ def damage_behind(con: duckdb.DuckDBPyConnection, error: Exception) -> DataError
         found = next((held for held, read in asked if not _is_readable(held, read)), None)
     if found is None:
         return None
-    reason = re.split(r"\s*\n\s*LINE \d+:", str(error))[0].strip()
+    reason = re.split(r"\s*\n\s*(?:LINE \d+|At):", str(error))[0].strip()
     return DataError(
-        f"{found.path} cannot be read ({reason}): it is damaged. Restore it, or delete it and "
-        f"materialize the asset {asset_of(found.table)!r} again, which writes it anew or says what "
-        "it needs."
+        f"{found.path} cannot be read ({reason}): it is damaged; {way_out(found.table)}."
     )
+
+
+def way_out(table: str) -> str:
+    """What to do about a damaged file of a table."""
+    return _WAYS_OUT.get(
+        table,
+        f"restore it, or delete it and materialize the asset {asset_of(table)!r} again, which "
+        "writes it anew or says what it needs",
+    )
+
+
+_WAYS_OUT = {
+    "completions": "restore it from a copy; without it, its answers are asked and paid for again "
+    "by the assets 'explanations' and 'predictions'",
+    "explanations": "delete it and materialize the asset 'explanations' again, which takes the "
+    "answers from completions",
+    "predictions": "delete it and materialize the asset 'predictions' again, which takes the "
+    "answers from completions",
+}
 
 
 def _files(con: duckdb.DuckDBPyConnection) -> list[_Held]:

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from delphi_assets.damage import way_out
 from delphi_assets.database import connect
 from delphi_assets.errors import DataError, DelphiAssetsError
 from delphi_assets.lake import Lake, asset_of
@@ -57,16 +58,16 @@ def _of_files(lake: Lake) -> Iterator[Problem]:
 
 
 def _of_published(lake: Lake, table: Table) -> Iterator[Problem]:
-    way_out = f"materialize the asset {asset_of(table.name)!r} again, which writes it anew"
+    again = f"materialize the asset {asset_of(table.name)!r} again, which writes it anew"
     try:
         manifests = lake.manifests(table.name)
     except DataError as error:
-        yield Problem(str(error), way_out)
+        yield Problem(str(error), again)
         return
     for manifest in manifests:
         for file in manifest.files:
             if damage := lake.damage(file, thorough=True):
-                yield Problem(damage, way_out)
+                yield Problem(damage, again)
 
 
 def _of_appended(lake: Lake, table: Table) -> Iterator[Problem]:
@@ -77,17 +78,7 @@ def _of_appended(lake: Lake, table: Table) -> Iterator[Problem]:
                 for number in range(file.num_row_groups):
                     file.read_row_group(number)
         except (pa.ArrowException, OSError) as error:
-            yield Problem(f"{lake.location(path)} cannot be read ({error})", _WAYS_OUT[table.name])
-
-
-_WAYS_OUT = {
-    "completions": "restore it from a copy; without it, its answers are asked and paid for again "
-    "by the assets 'explanations' and 'predictions'",
-    "explanations": "delete it and materialize the asset 'explanations' again, which takes the "
-    "answers from completions",
-    "predictions": "delete it and materialize the asset 'predictions' again, which takes the "
-    "answers from completions",
-}
+            yield Problem(f"{lake.location(path)} cannot be read ({error})", way_out(table.name))
 
 
 def _of_keys(con: duckdb.DuckDBPyConnection, table: Table) -> Iterator[Problem]:
