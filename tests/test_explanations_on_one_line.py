@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from delphi_assets import lexical
+from delphi_assets.errors import NoAnswerError
 from delphi_assets.lake import File, Lake, Unit
 from delphi_assets.predictions import score
 from delphi_assets.schema import EXPLANATIONS, NEIGHBOURS
@@ -61,7 +62,8 @@ def test_no_judge_is_shown_a_line_of_an_explanation(lake: Lake) -> None:
     )
     with FaultServer(lambda asked: Reply("?")) as server:
         given = profile(api_base=server.url, repair=False)
-        score(given, lake, HOOKPOINT, Latents(()), settings, SELECTION, "all")
+        with pytest.raises(NoAnswerError):
+            score(given, lake, HOOKPOINT, Latents(()), settings, SELECTION, "all")
         prompts = [asked.prompt for asked in server.asked]
     yes_or_no = [prompt for prompt in prompts if numbers(prompt, "Excerpt")]
     picks = [prompt for prompt in prompts if numbers(prompt, "Description")]
