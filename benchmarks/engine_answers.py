@@ -1,9 +1,10 @@
 """What the DuckDB that is installed answers, for `benchmarks.engines`, which starts this anew for
 each version.
 
-    python -m benchmarks.engine_answers BEGUN FINISHED --queries 200 --seed 0 --threads 4 --tries 3
+    python -m benchmarks.engine_answers BEGUN FINISHED ONE_RUN --queries 200 --tries 3
 
-1. Ask generated queries about the finished lake, several times, and compare with Polars.
+1. Ask generated queries about the finished lake and the one of one run, several times, and compare
+   with Polars.
 2. Run every stage without a model on a copy of the begun lake, and note a digest of every answer
    that a statement of `sql/` gives there.
 3. Ask the statements that stand alone about the finished lake, at every place of it.
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_answers")
     parser.add_argument("begun", type=Path)
     parser.add_argument("finished", type=Path)
+    parser.add_argument("one_run", type=Path)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tries", type=int, default=3)
@@ -56,8 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _switch_optimizers_off()
     said: dict[str, object] = {"version": duckdb.__version__}
     said["generated"] = {
-        str(threads): wrong_tries(given.finished, given.queries, given.seed, threads, given.tries)
-        for threads in given.threads
+        f"{lake.name}, {threads} threads": wrong_tries(
+            lake, given.queries, given.seed, threads, given.tries
+        )
+        for lake, threads in product((given.finished, given.one_run), given.threads)
     }
     if not given.without_statements:
         said["statements"] = statements(given.begun, given.finished)

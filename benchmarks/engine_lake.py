@@ -2,14 +2,19 @@
 
 `begin_lake` writes what a model would have: contexts, activations, weights. One hookpoint has a
 bucket without activations. `finish_lake` runs every stage that needs no model and `show_lake` what
-shows results, with the DuckDB that is installed.
+shows results, with the DuckDB that is installed. `leave_one_run` makes the lake in which DuckDB 2.0
+loses rows: one run, beside partitions without rows, which a join on `run` does not read.
 """
 
 import random
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.engine_queries import HOOKPOINTS, RUNS, SELECTIONS
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.engine_queries import HOOKPOINTS, NOWHERE, RUNS, SELECTIONS
 from delphi_assets.examples import select_examples
 from delphi_assets.explanations import explain
 from delphi_assets.explorer.writing import write_explorer
@@ -89,6 +94,20 @@ def finish_lake(root: Path) -> None:
         table = TABLES["completions"]
         full = [{name: call.get(name) for name in table.arrow.names} for call in calls]
         lake.append(table, {"run": run}, table.from_rows(full))
+
+
+def leave_one_run(finished: Path, root: Path) -> None:
+    """A copy with the first run only, and a file without rows of another run in every table."""
+    shutil.copytree(finished, root)
+    for folder in sorted(root.rglob(f"run={RUNS[1]}")):
+        shutil.rmtree(folder)
+    for table in TABLES.values():
+        keys = (
+            f"{key.name}={0 if pa.types.is_integer(key.type) else NOWHERE}" for key in table.keys
+        )
+        folder = root.joinpath(table.name, *keys)
+        folder.mkdir(parents=True)
+        pq.write_table(table.arrow.empty_table(), folder / "none.parquet")
 
 
 def show_lake(root: Path, scratch: Path) -> None:

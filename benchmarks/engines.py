@@ -7,11 +7,12 @@ version is asked. A name may stand several times; one that ends in `-off` is ask
 optimizer switched off.
 
 1. Write a lake of random rows with two runs, three hookpoints and two selections, and run every
-   stage that needs no model on a copy of it, with the installed version.
+   stage that needs no model on a copy of it, with the installed version; and a copy with one run,
+   beside partitions without rows.
 2. Have `benchmarks.engine_answers` ask each version in a process of its own.
-3. Print a row a version: generated queries whose rows are not the referee's (Polars) in any try,
-   by number of threads; statements of `sql/` whose answers are not those of the first version; and
-   below, each of them.
+3. Print a row a version: generated queries whose rows are not the referee's (Polars) in some try,
+   by lake and number of threads; statements of `sql/` whose answers are not those of the first
+   version; and below, each of them.
 
 Rows that are lost vary from try to try: tries and threads are part of the question.
 """
@@ -27,7 +28,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine_lake import begin_lake, finish_lake
+from benchmarks.engine_lake import begin_lake, finish_lake, leave_one_run
 from benchmarks.engine_queries import draw
 from delphi_assets.database import sql_folder
 
@@ -42,15 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        begun, finished = Path(folder, "begun"), Path(folder, "finished")
+        begun, finished, one_run = (Path(folder, name) for name in ("begun", "both", "one run"))
         begin_lake(begun, given.seed)
         shutil.copytree(begun, finished)
         finish_lake(finished)
+        leave_one_run(finished, one_run)
         numbers = ["queries", "tries", "seed"]
         options = [f"--{name}={getattr(given, name)}" for name in numbers]
         options += ["--threads", *map(str, given.threads)]
         said = {
-            name: _ask(name, place, [str(begun), str(finished), *options])
+            name: _ask(name, place, [str(begun), str(finished), str(one_run), *options])
             for name, _, place in (engine.partition("=") for engine in given.engines)
         }
     _print(said, given.queries, given.seed)
@@ -80,15 +82,15 @@ def _print(said: dict[str, dict[str, Any]], n_queries: int, seed: int) -> None:
         if "failed" in one:
             print(f"{name}: failed: {one['failed']}")
             continue
-        wrong = {threads: len(found) for threads, found in one["generated"].items()}
+        wrong = {asked_of: len(found) for asked_of, found in one["generated"].items()}
         differing = sorted(key for key in asked if one["statements"].get(key) != first.get(key))
-        print(f"{name} (DuckDB {one['version']}): wrong by threads {wrong}; ", end="")
+        print(f"{name} (DuckDB {one['version']}): wrong {wrong}; ", end="")
         print(f"statements that differ {len(differing)}")
-        for threads, found in one["generated"].items():
+        for asked_of, found in one["generated"].items():
             for number, (tries, got, wanted) in found.items():
                 shape = queries[int(number)].shape
                 print(
-                    f"    query {number} ({shape}), threads {threads}: {tries} tries wrong, "
+                    f"    query {number} ({shape}), {asked_of}: {tries} tries wrong, "
                     f"{got} rows instead of {wanted}"
                 )
         for key in differing:
