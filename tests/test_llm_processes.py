@@ -26,6 +26,9 @@ from tests.fault_server import Asked, FaultServer, Reply
 TIMEOUT = 30.0
 """Seconds; the first call of a process loads half of LiteLLM."""
 
+MOST = 2**20
+"""Bytes of a reply."""
+
 
 def started(parent: int) -> list[int]:
     """The processes for calls that `parent` has now, zombies left out."""
@@ -102,7 +105,7 @@ def test_a_call_ends_as_from_this_process_and_no_secret_is_in_the_pipe(
         return [await outcome(sender, prompt) for prompt in PROMPTS]
 
     async def both() -> None:
-        place = (MODEL, server.url.replace("http://", "http://joe:hunter22@"), TIMEOUT)
+        place = (MODEL, server.url.replace("http://", "http://joe:hunter22@"), TIMEOUT, MOST)
         here = await outcomes(Calls(*place))
         async with Processes(1, *place) as there:
             assert await outcomes(there) == here
@@ -212,7 +215,7 @@ STARTED = """
 import asyncio
 from delphi_assets.llm.processes import Processes
 async def main():
-    async with Processes(1, "openai/tiny", "http://127.0.0.1:9/v1", 30.0) as processes:
+    async with Processes(1, "openai/tiny", "http://127.0.0.1:9/v1", 30.0, 2**20) as processes:
         await processes.ready()
         print("ready", flush=True)
         await asyncio.sleep(1000)
