@@ -40,8 +40,6 @@ HALF = "\ud83d"
 HALVES = [(HALF, {HALF: 0.0}), *LOGPROBS]
 PACKED = zlib.compress(bytes(20 * 2**20), wbits=31)
 """More than `llm.max_reply_mib`, in 20 kilobytes."""
-WAITING = 600.0
-"""Seconds after which something hangs."""
 
 
 class Kind(NamedTuple):
@@ -182,17 +180,15 @@ def _stopped(root: Path, server: FaultServer, questions: int, max_concurrent: in
             _tell(asks)
             _expect(asks, "asks")
             _tell(waits)
-            end = time.monotonic() + WAITING
-            while len(server.asked) < enough:
+            while (stopped_at := len(server.asked)) < enough:
                 assert asks.poll() is None, "it has to ask until it is stopped"
-                assert time.monotonic() < end, "no question comes"
                 time.sleep(0.01)
-            stopped_at = len(server.asked)
             asks.send_signal(signal.SIGTERM)
-            assert asks.wait(WAITING) != 0
+            assert asks.wait() != 0
             _expect(waits, "asks")
-            assert waits.stdout is not None
-            return _Stopped(stopped_at, json.loads(waits.stdout.readline()))
+            told, _ = waits.communicate()
+            # A library may have printed something before.
+            return _Stopped(stopped_at, json.loads(told.splitlines()[-1]))
         finally:
             asks.kill()
             waits.kill()
