@@ -23,13 +23,22 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
 from benchmarks.engine_lake import finish_lake, show_lake
-from benchmarks.engine_queries import HOOKPOINTS, RUNS, SELECTIONS, as_rows, draw, read_tables
+from benchmarks.engine_queries import (
+    HOOKPOINTS,
+    RUNS,
+    SELECTIONS,
+    Row,
+    as_rows,
+    draw,
+    read_tables,
+)
 from delphi_assets import connect, database
 from delphi_assets.database import Parameter, sql_folder, statement
 
@@ -81,28 +90,39 @@ def _switch_optimizers_off() -> None:
     duckdb.connect = connect_without  # type: ignore[assignment]
 
 
+class Wrong(NamedTuple):
+    """A query whose rows are not the referee's; in JSON a list in this order."""
+
+    tries: int
+    """Tries that went wrong."""
+    got: int | str
+    """Rows of the first of them, or its error."""
+    wanted: int
+    """Rows of the referee."""
+
+
 def wrong_tries(
     lake: Path, n_queries: int, seed: int, threads: int, tries: int
-) -> dict[int, list[int | str]]:
-    """Rows of the first wrong answer and of the referee, or an error, by number of the query.
-
-    First in the list is the number of tries that went wrong.
-    """
+) -> dict[int, Wrong]:
+    """What went wrong, by number of the query."""
     tables = read_tables(lake)
-    found: dict[int, list[int | str]] = {}
+    found: dict[int, Wrong] = {}
     with connect(lake, threads=threads) as con:
         for number, query in enumerate(draw(seed, n_queries)):
             wanted = as_rows(query.rows(tables))
-            for _ in range(tries):
-                try:
-                    rows = con.sql(query.sql).to_arrow_table()
-                    got = as_rows(pl.DataFrame(pl.from_arrow(rows)))
-                except duckdb.Error as error:
-                    found.setdefault(number, [0, str(error)[:80], len(wanted)])[0] += 1  # type: ignore[operator]
-                    continue
-                if got != wanted:
-                    found.setdefault(number, [0, len(got), len(wanted)])[0] += 1  # type: ignore[operator]
+            answers = [_difference(con, query.sql, wanted) for _ in range(tries)]
+            if wrong := [one for one in answers if one is not None]:
+                found[number] = Wrong(len(wrong), wrong[0], len(wanted))
     return found
+
+
+def _difference(con: duckdb.DuckDBPyConnection, sql: str, wanted: list[Row]) -> int | str | None:
+    """Rows of a wrong answer, or an error; None for the right one."""
+    try:
+        got = as_rows(pl.DataFrame(pl.from_arrow(con.sql(sql).to_arrow_table())))
+    except duckdb.Error as error:
+        return str(error)[:80]
+    return None if got == wanted else len(got)
 
 
 def statements(begun: Path, finished: Path) -> dict[str, dict[str, int]]:

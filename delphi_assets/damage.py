@@ -58,10 +58,14 @@ def damage_behind(con: duckdb.DuckDBPyConnection, error: Exception) -> DataError
         found = next((held for held, read in asked if not _is_readable(held, read)), None)
     if found is None:
         return None
-    reason = re.split(r"\s*\n\s*(?:LINE \d+|At):", str(error))[0].strip()
     return DataError(
-        f"{found.path} cannot be read ({reason}): it is damaged; {way_out(found.table)}."
+        f"{found.path} cannot be read ({said(error)}): it is damaged; {way_out(found.table)}."
     )
+
+
+def said(error: Exception) -> str:
+    """What DuckDB says, without the place in the query's text or in the program's."""
+    return re.split(r"\s*\n\s*(?:LINE \d+|At|Stack Trace):", str(error))[0].strip()
 
 
 def way_out(table: str) -> str:

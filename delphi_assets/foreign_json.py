@@ -16,10 +16,15 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text)
     except RecursionError as error:
         raise _too_deep() from error
-    brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    if sum(map(text.count, brackets)) > _DEEPEST and _is_deep(value):  # type: ignore[arg-type]
+    if _n_opened(text) > _DEEPEST and _is_deep(value):
         raise _too_deep()
     return value
+
+
+def _n_opened(text: str | bytes) -> int:
+    if isinstance(text, str):
+        return text.count("[") + text.count("{")
+    return text.count(b"[") + text.count(b"{")
 
 
 def _too_deep() -> ValueError:

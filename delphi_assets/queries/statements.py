@@ -5,11 +5,11 @@ Kinds of statements that are of no use in one are refused here, with what to do 
 views, macros and variables of the session's own are welcome, and gone when it ends.
 """
 
-import re
 from typing import NamedTuple
 
 import duckdb
 
+from delphi_assets.damage import said
 from delphi_assets.errors import DataError
 
 _ROWS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -61,13 +61,13 @@ def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[Question]:
 
 
 def query_error(error: Exception) -> DataError:
-    """What DuckDB says of a query, without the place in its text or in ours, and what to do."""
-    said = re.split(r"\s*\n\s*(?:LINE \d+|At|Stack Trace):", str(error))[0]
+    """What DuckDB says of a query, and what to do."""
+    told = said(error)
     if is_refusal(error):
-        return DataError(f"{said.removeprefix('PermissionError: ')}; {_READS}")
-    if "configuration has been locked" in said:
-        return DataError(f"{said}; a query can set threads, memory_limit and variables.")
-    return DataError(said)
+        return DataError(f"{told.removeprefix('PermissionError: ')}; {_READS}")
+    if "configuration has been locked" in told:
+        return DataError(f"{told}; a query can set threads, memory_limit and variables.")
+    return DataError(told)
 
 
 def is_refusal(error: Exception) -> bool:
