@@ -210,3 +210,30 @@ def test_differences_from_floors_are_clustered_too(shared: Lake) -> None:
         assert row[f"n_{floor}"] == 6
         ends = (row[f"above_{floor}_low"] + 0.5, row[f"above_{floor}_high"] + 0.5)
         assert ends == pytest.approx((own["mean_low"], own["mean_high"])), floor
+
+
+def test_explanations_of_one_latent_count_with_their_mean(tmp_path: Path) -> None:
+    """Of those for which the metric is defined: one that never says yes has no precision."""
+    found = []
+    truths = [i % 2 == 0 for i in range(8)]
+    mixed = [(truth, truth != (i in (0, 3))) for i, truth in enumerate(truths)]
+    silent = [(truth, False) for truth in truths]
+    asked = {"mixed": mixed, "wrong": given(0), "silent": silent}
+    for names in (("mixed",), ("wrong",), ("mixed", "wrong", "silent")):
+        lake = Lake(tmp_path / "-".join(names))
+        lake.initialize()
+        write_contexts(lake, [[f"d{2 * i}", f"d{2 * i + 1}"] for i in range(4)])
+        windows = [window(0, i, "test", i * LENGTH, [0.0] * LENGTH) for i in range(8)]
+        publish(lake, "examples", windows, selection="default")
+        add(lake, "explanations", [explanation(name, 0, name) for name in names])
+        for name in names:
+            add(lake, "predictions", answers(name, 0, asked[name]))
+        found.append(influences(lake))
+    of_mixed, of_wrong, together = found
+    for metric, n_defined in (("precision", 2), ("recall", 3), ("balanced_accuracy", 3)):
+        means = {
+            document: (influence + of_wrong[metric][document]) / n_defined
+            for document, influence in of_mixed[metric].items()
+        }
+        assert together[metric] == pytest.approx(means), metric
+        assert any(abs(mean) > 0.01 for mean in means.values())

@@ -13,6 +13,9 @@
 -- Of rates, an influence is the derivative in the counts; of AUROC, the share of pairs won (DeLong
 --   1988); of AUPRC, what leaving the answer out changes, as in `scores.sql`; of the correlation, what
 --   a window adds to it (Devlin, Gnanadesikan and Kettenring 1975).
+-- What a score is of (an explanation, the latent it is judged on, the selection, scorer, judge, way to
+--   ask and control) has a number, `subject`, as seven texts to group by took most of the time. Ties
+--   are counted as in `scores.sql`.
 create or replace macro document_influences(of_run, of_hookpoint) as table
 with length as (
     select len(tokens) as n_tokens
@@ -53,126 +56,7 @@ places as (
         on contexts.run = of_run and shown.context = contexts.context
 ),
 
-answered as (
-    select
-        predictions.explanation_id,
-        predictions.latent,
-        predictions.selection,
-        predictions.scorer,
-        predictions.model,
-        predictions.judge_hash,
-        predictions.control,
-        predictions.truth,
-        predictions.prediction,
-        coalesce(predictions.probability, predictions.value) as answer,
-        predictions.simulated::double[] as xs,
-        places.activations::double[] as ys,
-        places.document
-    from predictions
-    left join places
-        on predictions.selection = places.selection
-        and predictions.latent = places.latent
-        and predictions.example = places.example
-    where
-        predictions.run = of_run
-        and predictions.hookpoint = of_hookpoint
-        and predictions.failure is null
-),
-
-verdicts as (
-    select
-        *,
-        count(*) filter (truth and prediction) over subject as true_positives,
-        count(*) filter (not truth and prediction) over subject as false_positives,
-        count(*) filter (truth and not prediction) over subject as false_negatives,
-        count(*) filter (not truth and not prediction) over subject as true_negatives,
-        count(*) filter (truth) over subject as n_true,
-        count(*) filter (not truth) over subject as n_false,
-        count(answer) over subject = count(*) over subject as is_ranked,
-        count(*) filter (truth) over above as true_above,
-        count(*) filter (not truth) over above as false_above,
-        count(*) filter (truth) over tied as true_tied,
-        count(*) filter (not truth) over tied as false_tied
-    from answered
-    where xs is null
-    window
-        subject as (
-            partition by
-                explanation_id, latent, selection, scorer, model, judge_hash, control
-        ),
-        above as (
-            partition by
-                explanation_id, latent, selection, scorer, model, judge_hash, control
-            order by answer desc nulls last
-        ),
-        tied as (
-            partition by
-                explanation_id, latent, selection, scorer, model, judge_hash, control
-            order by answer desc nulls last
-            range between current row and current row
-        )
-),
-
-ranked as (
-    select
-        *,
-        true_positives / nullif(true_positives + false_negatives, 0) as recall,
-        true_negatives / nullif(true_negatives + false_positives, 0) as specificity,
-        true_positives / nullif(true_positives + false_positives, 0) as precision,
-        2 * true_positives
-        / nullif(2 * true_positives + false_positives + false_negatives, 0) as f1,
-        (true_positives + true_negatives)
-        / nullif(true_positives + false_negatives + true_negatives + false_positives, 0) as accuracy,
-        -- Of a true answer the false ones it beats, of a false one the true ones that beat it.
-        case
-            when not is_ranked then null
-            when truth then (n_false - false_above + false_tied / 2) / nullif(n_false, 0) / n_true
-            else (true_above - true_tied / 2) / nullif(n_true, 0) / n_false
-        end as won,
-        sum(case when truth then true_above / (true_above + false_above) end) over above
-        - true_tied * true_above / (true_above + false_above) as parts_above,
-        sum(
-            case
-                when truth
-                    then coalesce((true_above - 1) / nullif(true_above + false_above - 1, 0), 0)
-            end
-        ) over above as without_true,
-        sum(
-            case
-                when truth then coalesce(true_above / nullif(true_above + false_above - 1, 0), 0)
-            end
-        ) over above as without_false
-    from verdicts
-    window
-        above as (
-            partition by
-                explanation_id, latent, selection, scorer, model, judge_hash, control
-            order by answer desc nulls last
-        )
-),
-
-left_out as (
-    select
-        *,
-        case
-            when not is_ranked or n_true = 0 or n_false = 0 then null
-            when truth
-                then -(
-                    coalesce(parts_above, 0)
-                    + (true_tied - 1)
-                    * coalesce((true_above - 1) / nullif(true_above + false_above - 1, 0), 0)
-                    - without_true
-                ) / n_true
-            else -(
-                coalesce(parts_above, 0)
-                + true_tied * coalesce(true_above / nullif(true_above + false_above - 1, 0), 0)
-                - coalesce(without_false, 0)
-            ) * (n_false - 1) / n_false / n_true
-        end as gained
-    from ranked
-),
-
-influences as (
+asked as materialized (
     select
         explanation_id,
         latent,
@@ -181,49 +65,205 @@ influences as (
         model,
         judge_hash,
         control,
+        example,
         truth,
-        document,
+        prediction,
+        coalesce(probability, value) as answer,
+        simulated
+    from predictions
+    where run = of_run and hookpoint = of_hookpoint and failure is null
+),
+
+subjects as materialized (
+    select
+        *,
+        row_number() over () as subject
+    from (
+        select distinct
+            explanation_id,
+            latent,
+            selection,
+            scorer,
+            model,
+            judge_hash,
+            control
+        from asked
+    )
+),
+
+answered as materialized (
+    select
+        subjects.subject,
+        asked.truth,
+        asked.prediction,
+        asked.answer,
+        asked.simulated::double[] as xs,
+        places.activations::double[] as ys,
+        places.document
+    from asked
+    inner join subjects
+        using (explanation_id, latent, selection, scorer, model, judge_hash, control)
+    left join places
+        on asked.selection = places.selection
+        and asked.latent = places.latent
+        and asked.example = places.example
+),
+
+rates as materialized (
+    select
+        subject,
+        count(*) filter (truth and prediction) as true_positives,
+        count(*) filter (not truth and prediction) as false_positives,
+        count(*) filter (truth and not prediction) as false_negatives,
+        count(*) filter (not truth and not prediction) as true_negatives,
+        count(*) filter (truth) as n_true,
+        count(*) filter (not truth) as n_false,
+        count(answer) = count(*) as is_ranked,
+        true_positives / nullif(true_positives + false_negatives, 0) as recall,
+        true_negatives / nullif(true_negatives + false_positives, 0) as specificity,
+        true_positives / nullif(true_positives + false_positives, 0) as precision,
+        2 * true_positives
+        / nullif(2 * true_positives + false_positives + false_negatives, 0) as f1,
+        (true_positives + true_negatives)
+        / nullif(true_positives + false_negatives + true_negatives + false_positives, 0) as accuracy
+    from answered
+    where xs is null
+    group by subject
+),
+
+ties as (
+    select
+        answered.subject,
+        answered.answer,
+        count(*) filter (answered.truth)::double as true_tied,
+        count(*) filter (not answered.truth)::double as false_tied,
+        any_value(rates.n_true) as n_true,
+        any_value(rates.n_false) as n_false
+    from answered
+    inner join rates
+        on answered.subject = rates.subject
+    where answered.xs is null and rates.is_ranked
+    group by answered.subject, answered.answer
+),
+
+descending as (
+    select
+        *,
+        sum(true_tied) over above as true_above,
+        sum(false_tied) over above as false_above
+    from ties
+    window above as (partition by subject order by answer desc)
+),
+
+jackknife as (
+    select
+        *,
+        true_above / (true_above + false_above) as part,
+        coalesce((true_above - 1) / nullif(true_above + false_above - 1, 0), 0) as part_less_true,
+        coalesce(true_above / nullif(true_above + false_above - 1, 0), 0) as part_less_false,
+        sum(true_tied * part) over above - true_tied * part as parts_above,
+        sum(true_tied * part_less_true) over above as without_true,
+        sum(true_tied * part_less_false) over above as without_false
+    from descending
+    window above as (partition by subject order by answer desc)
+),
+
+ranked as (
+    select
+        subject,
+        answer,
+        -- Of a true answer the false ones it beats, of a false one the true ones that beat it.
+        (n_false - false_above + false_tied / 2) / nullif(n_false, 0) / n_true as true_won,
+        (true_above - true_tied / 2) / nullif(n_true, 0) / n_false as false_won,
         case
-            when precision is null then null
-            when prediction then (truth::int - precision) / (true_positives + false_positives)
+            when n_true > 0 and n_false > 0
+                then -(parts_above + (true_tied - 1) * part_less_true - without_true) / n_true
+        end as true_gained,
+        case
+            when n_true > 0 and n_false > 0
+                then -(parts_above + true_tied * part_less_false - without_false)
+                * (n_false - 1) / n_false / n_true
+        end as false_gained
+    from jackknife
+),
+
+influences as materialized (
+    select
+        answered.subject,
+        answered.truth,
+        answered.document,
+        case
+            when rates.precision is null then null
+            when answered.prediction
+                then (answered.truth::int - rates.precision)
+                / (rates.true_positives + rates.false_positives)
             else 0
         end as precision,
         case
-            when truth then (prediction::int - recall) / (true_positives + false_negatives)
-            when recall is not null then 0
+            when answered.truth
+                then (answered.prediction::int - rates.recall)
+                / (rates.true_positives + rates.false_negatives)
+            when rates.recall is not null then 0
         end as recall,
         case
-            when not truth
-                then ((not prediction)::int - specificity) / (true_negatives + false_positives)
-            when specificity is not null then 0
+            when not answered.truth
+                then ((not answered.prediction)::int - rates.specificity)
+                / (rates.true_negatives + rates.false_positives)
+            when rates.specificity is not null then 0
         end as specificity,
         (
-            2 * (truth and prediction)::int
-            - f1 * ((truth and prediction)::int + (truth or prediction)::int)
-        ) / (2 * true_positives + false_positives + false_negatives) as f1,
-        ((prediction = truth)::int - accuracy)
-        / (true_positives + false_negatives + true_negatives + false_positives) as accuracy,
-        won as auroc,
-        gained as auprc
-    from left_out
+            2 * (answered.truth and answered.prediction)::int
+            - rates.f1 * (
+                (answered.truth and answered.prediction)::int
+                + (answered.truth or answered.prediction)::int
+            )
+        ) / (2 * rates.true_positives + rates.false_positives + rates.false_negatives) as f1,
+        ((answered.prediction = answered.truth)::int - rates.accuracy) / (
+            rates.true_positives
+            + rates.false_negatives
+            + rates.true_negatives
+            + rates.false_positives
+        ) as accuracy,
+        case when answered.truth then ranked.true_won else ranked.false_won end as auroc,
+        case when answered.truth then ranked.true_gained else ranked.false_gained end as auprc
+    from answered
+    inner join rates
+        on answered.subject = rates.subject
+    left join ranked
+        on answered.subject = ranked.subject
+        and answered.answer = ranked.answer
+    where answered.xs is null
+),
+
+averages as (
+    select
+        subject,
+        truth,
+        avg(precision) as precision,
+        avg(f1) as f1,
+        avg(accuracy) as accuracy,
+        avg(auroc) as auroc,
+        avg(auprc) as auprc
+    from influences
+    group by subject, truth
 ),
 
 centred as (
     select
-        * exclude (truth) replace (
-            precision - avg(precision) over of_truth as precision,
-            f1 - avg(f1) over of_truth as f1,
-            accuracy - avg(accuracy) over of_truth as accuracy,
-            auroc - avg(auroc) over of_truth as auroc,
-            auprc - avg(auprc) over of_truth as auprc
-        ),
+        influences.subject,
+        influences.document,
+        influences.precision - averages.precision as precision,
+        influences.recall,
+        influences.specificity,
+        influences.f1 - averages.f1 as f1,
+        influences.accuracy - averages.accuracy as accuracy,
+        influences.auroc - averages.auroc as auroc,
+        influences.auprc - averages.auprc as auprc,
         null::double as correlation
     from influences
-    window
-        of_truth as (
-            partition by
-                explanation_id, latent, selection, scorer, model, judge_hash, control, truth
-        )
+    inner join averages
+        on influences.subject = averages.subject
+        and influences.truth is not distinct from averages.truth
 ),
 
 windows as (
@@ -232,15 +272,11 @@ windows as (
         len(xs) as n,
         list_sum(xs) as x,
         list_sum(ys) as y,
-        sum(list_sum(xs)) over subject / sum(len(xs)) over subject as mean_x,
-        sum(list_sum(ys)) over subject / sum(len(ys)) over subject as mean_y
+        sum(list_sum(xs)) over of_subject / sum(len(xs)) over of_subject as mean_x,
+        sum(list_sum(ys)) over of_subject / sum(len(ys)) over of_subject as mean_y
     from answered
     where len(xs) = len(ys)
-    window
-        subject as (
-            partition by
-                explanation_id, latent, selection, scorer, model, judge_hash, control
-        )
+    window of_subject as (partition by subject)
 ),
 
 products as (
@@ -255,26 +291,16 @@ products as (
 sums as (
     select
         *,
-        nullif(sum(xx) over subject, 0) as sum_xx,
-        nullif(sum(yy) over subject, 0) as sum_yy,
-        sum(xy) over subject as sum_xy
+        nullif(sum(xx) over of_subject, 0) as sum_xx,
+        nullif(sum(yy) over of_subject, 0) as sum_yy,
+        sum(xy) over of_subject as sum_xy
     from products
-    window
-        subject as (
-            partition by
-                explanation_id, latent, selection, scorer, model, judge_hash, control
-        )
+    window of_subject as (partition by subject)
 ),
 
 followed as (
     select
-        explanation_id,
-        latent,
-        selection,
-        scorer,
-        model,
-        judge_hash,
-        control,
+        subject,
         document,
         (
             xy - sum_xy / 2 * (xx / sum_xx + yy / sum_yy)
@@ -284,9 +310,8 @@ followed as (
 
 by_document as (
     select
-        * exclude (
-            precision, recall, specificity, f1, accuracy, auroc, auprc, correlation
-        ),
+        subject,
+        document,
         sum(precision) as precision,
         sum(recall) as recall,
         sum(specificity) as specificity,
@@ -298,10 +323,10 @@ by_document as (
         sum(correlation) as correlation
     from (select * from centred union all by name select * from followed)
     where document is not null
-    group by all
+    group by subject, document
 ),
 
-metrics as (
+metrics as materialized (
     from by_document
     unpivot (
         influence for metric in (
@@ -319,38 +344,74 @@ metrics as (
 ),
 
 -- A latent with several explanations counts once, with their mean.
-counted as (
+scored as materialized (
     select
+        subjects.subject,
         coalesce(explanations.explainer, 'none') as explainer,
         coalesce(explanations.model, 'none') as explainer_model,
-        metrics.selection,
-        metrics.scorer,
-        metrics.model as judge,
-        metrics.judge_hash,
-        metrics.control,
-        metrics.metric,
-        metrics.latent,
-        metrics.document,
-        metrics.influence,
-        metrics.explanation_id
-    from metrics
+        subjects.selection,
+        subjects.scorer,
+        subjects.model as judge,
+        subjects.judge_hash,
+        subjects.control,
+        subjects.latent,
+        first_value(subjects.subject) over (
+            partition by
+                explanations.explainer,
+                explanations.model,
+                subjects.selection,
+                subjects.scorer,
+                subjects.model,
+                subjects.judge_hash,
+                subjects.control,
+                subjects.latent
+            order by subjects.subject
+        ) as first_subject
+    from subjects
     left join explanations
         on explanations.run = of_run
         and explanations.hookpoint = of_hookpoint
-        and metrics.explanation_id = explanations.explanation_id
+        and subjects.explanation_id = explanations.explanation_id
+),
+
+counted as (
+    select
+        scored.first_subject,
+        metrics.metric,
+        count(distinct metrics.subject) as n_explanations
+    from metrics
+    inner join scored
+        on metrics.subject = scored.subject
+    group by scored.first_subject, metrics.metric
+),
+
+summed as (
+    select
+        scored.first_subject,
+        metrics.metric,
+        metrics.document,
+        sum(metrics.influence) as influence
+    from metrics
+    inner join scored
+        on metrics.subject = scored.subject
+    group by scored.first_subject, metrics.metric, metrics.document
 )
 
 select
-    * exclude (influence, explanation_id),
-    sum(influence) / any_value(n_explanations) as influence
-from (
-    select
-        *,
-        count(distinct explanation_id) over (
-            partition by
-                explainer, explainer_model, selection, scorer, judge, judge_hash, control, metric,
-                latent
-        ) as n_explanations
-    from counted
-)
-group by all;
+    scored.explainer,
+    scored.explainer_model,
+    scored.selection,
+    scored.scorer,
+    scored.judge,
+    scored.judge_hash,
+    scored.control,
+    summed.metric,
+    scored.latent,
+    summed.document,
+    summed.influence / counted.n_explanations as influence
+from summed
+inner join counted
+    on summed.first_subject = counted.first_subject
+    and summed.metric = counted.metric
+inner join scored
+    on summed.first_subject = scored.subject;
