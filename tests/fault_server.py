@@ -84,6 +84,13 @@ class FaultServer:
         self._server.shutdown()
         self._server.server_close()
 
+    def wait_for(self, there: Callable[[], object], seconds: float = 300.0) -> None:
+        """Wait until something is so, as long as processes may take to start on a busy machine."""
+        end = time.monotonic() + seconds
+        while not there():
+            assert time.monotonic() < end, f"still not so after {len(self.asked)} requests"
+            time.sleep(0.02)
+
     def take(self, body: dict[str, Any], headers: dict[str, str]) -> Reply:
         """Count a request and decide on its reply."""
         with self._lock:

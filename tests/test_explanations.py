@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -276,9 +277,7 @@ def test_an_interrupted_run_sends_no_more_and_stores_what_was_in_flight(tmp_path
         process = subprocess.Popen(
             arguments, cwd=Path(__file__).parent.parent, stderr=subprocess.PIPE, text=True
         )
-        deadline = time.monotonic() + 60
-        while len(server.asked) < 4 + 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        server.wait_for(lambda: len(server.asked) == 4 + 3)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
@@ -293,23 +292,24 @@ def test_an_interrupted_run_sends_no_more_and_stores_what_was_in_flight(tmp_path
 
 def test_a_killed_run_repays_at_most_what_was_in_flight(tmp_path: Path) -> None:
     n_latents, in_flight = 24, 3
-    lake = make_lake(tmp_path, n_latents)
+    lake, killed = make_lake(tmp_path, n_latents), threading.Event()
 
     def answer(asked: Asked) -> Reply:
-        reply = good(asked)
         # From the tenth on, answers only come once the first process is dead.
-        reply.delay = 0.05 if asked.number < 10 or asked.number >= 10 + in_flight else 30.0
+        if asked.number >= 10:
+            killed.wait(300)
+        reply = good(asked)
+        reply.delay = 0.05
         return reply
 
     with FaultServer(answer) as server:
         arguments = [sys.executable, "-c", textwrap.dedent(KILLED), server.url, lake.root]
         process = subprocess.Popen(arguments, cwd=Path(__file__).parent.parent, env=os.environ)
-        deadline = time.monotonic() + 60
-        while len(server.asked) < 10 + in_flight and time.monotonic() < deadline:
-            time.sleep(0.02)
+        server.wait_for(lambda: len(server.asked) == 10 + in_flight)
         time.sleep(0.3)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        killed.set()
         assert len(server.asked) == 10 + in_flight
         run(lake, profile(api_base=server.url, max_concurrent=3))
         assert len(server.asked) == n_latents + in_flight

@@ -1,11 +1,12 @@
 """A run's budget holds across processes that work on it at the same time."""
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
 import textwrap
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ from tests.fault_server import Asked, FaultServer, Reply
 from tests.tiny_project import ROOT
 
 OTHER = "layers.4"
+FIRST = 1000
+"""The first latent of the other hookpoint."""
+WAIT = 300.0
+"""Seconds that a process may take to start on a busy machine."""
 CALL = Spent(0.5, 100, 1)
 
 
@@ -32,13 +37,34 @@ def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batched, "GATHERING", 0.2)
 
 
+class AfterBoth:
+    """Answers questions once some about each hookpoint have come, whoever starts first."""
+
+    def __init__(self) -> None:
+        self.of_each, self._both = {HOOKPOINT: 0, OTHER: 0}, threading.Event()
+
+    def __call__(self, asked: Asked) -> Reply:
+        self.of_each[about(asked)] += 1
+        if all(self.of_each.values()):
+            self._both.set()
+        self._both.wait(WAIT)
+        return slow(asked)
+
+
 def slow(asked: Asked) -> Reply:
     return Reply(f"[EXPLANATION]: Number {asked.number}.", delay=0.05)
 
 
+def about(asked: Asked) -> str:
+    """The hookpoint of the latent that is asked about."""
+    found = re.search(r"word(\d+)", asked.prompt)
+    assert found is not None
+    return OTHER if int(found[1]) >= FIRST else HOOKPOINT
+
+
 def two_hookpoints(root: Path, n_latents: int) -> Lake:
     lake = make_lake(root, n_latents)
-    add_hookpoint(lake, OTHER, range(1000, 1000 + n_latents))
+    add_hookpoint(lake, OTHER, range(FIRST, FIRST + n_latents))
     return lake
 
 
@@ -56,51 +82,66 @@ def rows(lake: Lake) -> int:
 def test_two_processes_keep_one_budget(
     tmp_path: Path, budget: dict[str, int], calls: range
 ) -> None:
-    lake = two_hookpoints(tmp_path, 150)
-    with FaultServer(slow) as server:
+    # Each alone has more latents than the budget has calls, and cannot set all of it aside.
+    lake, answer = two_hookpoints(tmp_path, 300), AfterBoth()
+    given = {"max_tokens": 20, "max_concurrent": 2, "timeout": WAIT, **budget}
+    with FaultServer(answer) as server:
         both = [
-            explaining.start(tmp_path, server.url, hookpoint, max_tokens=20, **budget)
+            explaining.start(tmp_path, server.url, hookpoint, **given)
             for hookpoint in (HOOKPOINT, OTHER)
         ]
-        said = [one.communicate(timeout=200) for one in both]
-    assert all(one.returncode == 1 for one in both)
+        said = [one.communicate(timeout=WAIT) for one in both]
+    assert all(one.returncode == 1 for one in both), said
     assert all("BudgetError: llm.budget_" in err for _, err in said), said
     assert not any("waiting for" in err for _, err in said), "hookpoints do not wait"
     assert len(server.asked) in calls
     assert rows(lake) == len(server.asked)
-    of_each = [
-        sum(f"word1{'0' * (hookpoint == OTHER)}" in asked.prompt for asked in server.asked)
-        for hookpoint in (HOOKPOINT, OTHER)
-    ]
-    assert all(of_each), "both were asked about"
+    assert all(answer.of_each.values()), "both were asked about"
 
 
 def test_what_a_killed_process_had_set_aside_is_free_again(tmp_path: Path) -> None:
     two_hookpoints(tmp_path, 150)
-    with FaultServer(slow) as server:
-        killed = explaining.start(tmp_path, server.url, HOOKPOINT, budget_calls=60)
-        other = explaining.start(tmp_path, server.url, OTHER, budget_calls=60)
-        end = time.monotonic() + 60
-        while len(server.asked) < 20 and time.monotonic() < end:
-            time.sleep(0.01)
+    killed_is_gone = threading.Event()
+
+    def answer(asked: Asked) -> Reply:
+        if about(asked) == HOOKPOINT:
+            killed_is_gone.wait(WAIT)
+        return slow(asked)
+
+    given = {"budget_calls": 60, "max_concurrent": 5, "timeout": WAIT}
+    with FaultServer(answer) as server:
+        killed = explaining.start(tmp_path, server.url, HOOKPOINT, **given)
+        server.wait_for(lambda: len(server.asked) == 5)
+        other = explaining.start(tmp_path, server.url, OTHER, **given)
+        server.wait_for(lambda: len(server.asked) == 60)
+        assert other.poll() is None, "it waits for what is set aside"
         killed.send_signal(signal.SIGKILL)
         killed.communicate()
-        _, err = other.communicate(timeout=120)
+        _, err = other.communicate(timeout=WAIT)
+        killed_is_gone.set()
     assert "BudgetError: llm.budget_calls = 60 is at its end" in err
     # The calls that were open may be paid for; nobody can know.
-    assert 60 <= len(server.asked) <= 60 + 10
+    assert len(server.asked) == 60 + 5
 
 
 def test_a_process_without_a_budget_tells_the_others_what_it_spends(tmp_path: Path) -> None:
     two_hookpoints(tmp_path, 100)
-    with FaultServer(slow) as server:
-        free = explaining.start(tmp_path, server.url, HOOKPOINT, max_concurrent=1)
-        end = time.monotonic() + 60
-        while len(server.asked) < 60 and time.monotonic() < end:
-            time.sleep(0.01)
+    bound_has_ended = threading.Event()
+
+    def answer(asked: Asked) -> Reply:
+        # A report is at most a second old, which is 20 of the 79 calls that have ended by then.
+        if asked.number == 79:
+            bound_has_ended.wait(WAIT)
+        return slow(asked)
+
+    with FaultServer(answer) as server:
+        free = explaining.start(tmp_path, server.url, HOOKPOINT, max_concurrent=1, timeout=WAIT)
+        server.wait_for(lambda: len(server.asked) == 80)
         bound = explaining.start(tmp_path, server.url, OTHER, budget_calls=40)
-        _, err = bound.communicate(timeout=120)
-        free.communicate(timeout=120)
+        _, err = bound.communicate(timeout=WAIT)
+        assert free.poll() is None, "it is at work all the while"
+        bound_has_ended.set()
+        free.communicate(timeout=WAIT)
     assert "BudgetError" in err
     assert len(server.asked) == 100, "the run was beyond the other's budget when it came"
 
