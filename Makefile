@@ -18,7 +18,7 @@ test: $(STAMP) .dagster/dagster.yaml
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	$(DG) check defs
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 ui: $(STAMP) .dagster/dagster.yaml
 	$(DG) dev
