@@ -144,7 +144,7 @@ def statements(begun: Path, finished: Path) -> dict[str, dict[str, int]]:
 def _note_answers(answers: dict[str, Counter[str]]) -> None:
     """Have the library's one way to each statement note its answer."""
     rows, execute, stream = database._rows, database.execute, database.stream
-    append = database.append_rows
+    keep = database.keep_rows
 
     def noted_rows(
         con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Parameter]
@@ -164,17 +164,17 @@ def _note_answers(answers: dict[str, Counter[str]]) -> None:
         answers[name][_digest(pa.concat_tables(parts)) if parts else "none"] += 1
         yield from parts
 
-    def noted_append(
+    def noted_keep(
         con: duckdb.DuckDBPyConnection, table: str, name: str, **parameters: Parameter
     ) -> None:
-        append(con, table, name, **parameters)
+        keep(con, table, name, **parameters)
         answers[name]["ran"] += 1
 
     patched = {
         "_rows": noted_rows,
         "execute": noted_execute,
         "stream": noted_stream,
-        "append_rows": noted_append,
+        "keep_rows": noted_keep,
     }
     for module in list(sys.modules.values()):
         if getattr(module, "__name__", "").startswith("delphi_assets"):

@@ -157,16 +157,11 @@ def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) 
         con.execute(statement(name), _bound(parameters))
 
 
-def append_rows(
+def keep_rows(
     con: duckdb.DuckDBPyConnection, table: str, name: str, **parameters: Parameter
 ) -> None:
-    """Add the rows of `sql/<name>.sql` to a table of the connection, made with the first ones."""
-    relation = con.from_arrow(_rows(con, name, parameters))
-    held = con.execute("select table_name from duckdb_tables()").fetchall()
-    if (table,) in held:
-        relation.insert_into(table)
-    else:
-        relation.create(table)
+    """Make a table of the connection from the rows of `sql/<name>.sql`."""
+    con.from_arrow(_rows(con, name, parameters)).create(table)
 
 
 def stream(

@@ -1,5 +1,6 @@
 """What each document adds to the scores of latents, and the intervals of means made of it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from scipy import stats
 
 from delphi_assets import connect
 from delphi_assets.database import query
+from delphi_assets.kept_scores import keep_influences, keep_scores
 from delphi_assets.lake import File, Lake, Unit
 from delphi_assets.schema import CONTEXTS
 from tests.hand_built import PLACE, RUN, Row, add, answers, explanation, latent, publish, window
@@ -237,3 +239,25 @@ def test_explanations_of_one_latent_count_with_their_mean(tmp_path: Path) -> Non
         }
         assert together[metric] == pytest.approx(means), metric
         assert any(abs(mean) > 0.01 for mean in means.values())
+
+
+def test_statements_read_no_answer_again_that_is_kept(shared: Lake) -> None:
+    """They say what they said, though the answers are gone; nothing of another hookpoint."""
+    with connect(shared) as con:
+
+        def said(**place: str) -> list[Row]:
+            found = query(con, "analysis/own_against_floors", **place, most_tokens=None)
+            return [
+                *query(con, "analysis/hookpoint_scores", **place).to_pylist(),
+                *found.to_pylist(),
+            ]
+
+        expected = said(**PLACE)
+        keep_scores(con, **PLACE)
+        keep_influences(con, **PLACE)
+        shutil.rmtree(shared.location("predictions"))
+        assert len(expected) > 20
+        # The last digits of a sum depend on the order of its parts.
+        for row, before in zip(said(**PLACE), expected, strict=True):
+            assert row == pytest.approx(before)
+        assert said(run=RUN, hookpoint="elsewhere") == []

@@ -11,6 +11,7 @@ from dagster_project.metadata import OWNERS, columns_of, materialized
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.database import connect, query, sql_folder
+from delphi_assets.kept_scores import keep_influences, keep_scores
 from delphi_assets.schema import SCORES
 from delphi_assets.stage import StageReport
 
@@ -43,6 +44,8 @@ def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     place = {"run": PROFILE.run.name, "hookpoint": context.partition_key}
     selection = PROFILE.selection.name
     with connect(open_lake()) as con:
+        keep_scores(con, **place)
+        keep_influences(con, **place)
         bins = query(con, "ui/score_distributions", **place, selection=selection)
         by_density = query(con, "ui/f1_by_density", **place, selection=selection)
         calibrated = query(con, "ui/calibration", **place, selection=selection)

@@ -9,7 +9,7 @@ files per hookpoint:
     latents/<page>     everything about `PAGE` latents (`pages`)
     calls/<page>       the LLM calls behind it (`calls`)
 
-1. Scores are computed once, a range of latents at a time, and kept for the rest (`judged`).
+1. Scores are computed once, a range of latents at a time, and kept for the rest (`kept_scores`).
 2. Range by range, the tables are read and the files of its latents written. What grows with the
    coder are the kept scores, which DuckDB spills.
 3. The overview comes last; then the site shows what was written, at once.
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 import duckdb
 from tqdm import tqdm
 
-from delphi_assets.database import append_rows, connect, execute, query
+from delphi_assets.database import connect, keep_rows, query
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explorer.calls import calls_of
 from delphi_assets.explorer.described import describe
@@ -32,6 +32,7 @@ from delphi_assets.explorer.pages import pages_of
 from delphi_assets.explorer.ranges import PIECE, Range, ranges
 from delphi_assets.explorer.site_folder import Edition, Place, SiteFolder
 from delphi_assets.interrupts import terminable
+from delphi_assets.kept_scores import keep_scores
 from delphi_assets.lake import Lake
 from delphi_assets.settings import ALL, Latents
 from delphi_assets.stage import StageReport
@@ -129,16 +130,11 @@ def _write_place(lake: Lake, edition: Edition, latents: Latents) -> int:
 
 
 def _judge(con: duckdb.DuckDBPyConnection, place: Place, n_latents: int, latents: Latents) -> None:
-    """Leave in `con` the tables judged and latent_scores, of the latents that are asked for."""
-    keys = place._asdict()
-    append_rows(con, "judged", "explorer/judged", **keys, latents=[], first=0, last=0)
+    """Keep scores and latent_scores of the latents that are asked for on `con`."""
     parts = list(ranges(n_latents, latents, PIECE))
-    for part in tqdm(parts, desc=f"scores {place.hookpoint}", unit="range"):
-        asked = latents.among(*part)
-        ends = Range(asked[0], asked[-1] + 1)
-        append_rows(con, "judged", "explorer/judged", **keys, latents=asked, **ends._asdict())
-    execute(con, "explorer/scores")
-    append_rows(con, "latent_scores", "analysis/latent_scores", **keys)
+    shown = tqdm(parts, desc=f"scores {place.hookpoint}", unit="range")
+    keep_scores(con, *place, (latents.among(*part) for part in shown))
+    keep_rows(con, "latent_scores", "analysis/latent_scores", **place._asdict())
 
 
 def _by_piece(place: Place, asked: list[Range]) -> Iterator[tuple[int, list[Range]]]:
