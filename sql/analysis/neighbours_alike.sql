@@ -21,7 +21,7 @@ with texts as (
         and coalesce(chosen, true)
     qualify lag(written_at) over (
         partition by latent, selection, explainer, model
-        order by written_at desc, explanation_id
+        order by coalesce(generation, 0) desc, written_at desc, explanation_id
     ) is null
 ),
 

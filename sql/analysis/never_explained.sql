@@ -17,7 +17,7 @@ with explained as (
 failed as (
     select
         latent,
-        max_by(failure, (written_at, explanation_id)) as failure
+        max_by(failure, (coalesce(generation, 0), written_at, explanation_id)) as failure
     from explanations
     where run = $run and hookpoint = $hookpoint and failure is not null
     group by latent

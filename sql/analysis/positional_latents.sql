@@ -10,7 +10,7 @@
 with texts as (
     select
         latent,
-        max_by(explanation, (written_at, explanation_id)) as explanation
+        max_by(explanation, (coalesce(generation, 0), written_at, explanation_id)) as explanation
     from explanations
     where
         run = $run

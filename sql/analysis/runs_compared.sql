@@ -23,7 +23,7 @@ with texts as (
         and coalesce(chosen, true)
     qualify lag(written_at) over (
         partition by run, latent, explainer, model, selection
-        order by written_at desc, explanation_id
+        order by coalesce(generation, 0) desc, written_at desc, explanation_id
     ) is null
 ),
 
@@ -34,7 +34,7 @@ asked_last as (
         latent,
         selection,
         model,
-        max_by(judge_hash, (written_at, judge_hash)) as judge_hash
+        max_by(judge_hash, (coalesce(generation, 0), written_at, judge_hash)) as judge_hash
     from predictions
     where
         run in ($run, $other_run)

@@ -24,6 +24,6 @@ where
     and ($model::varchar is null or model = $model::varchar)
 qualify lag(written_at) over (
     partition by latent, selection, explainer, model
-    order by written_at desc, explanation_id
+    order by coalesce(generation, 0) desc, written_at desc, explanation_id
 ) is null
 order by latent, selection, explainer, model;

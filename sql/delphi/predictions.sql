@@ -17,7 +17,7 @@ with asked_last as (
         and ($model::varchar is null or model = $model::varchar)
     qualify judge_hash = first_value(judge_hash) over (
         partition by latent, scorer, explanation_id, model
-        order by written_at desc, judge_hash
+        order by coalesce(generation, 0) desc, written_at desc, judge_hash
     )
 )
 

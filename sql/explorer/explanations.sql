@@ -9,8 +9,13 @@ select
     coalesce(chosen, true)
     and lag(written_at) over (
         partition by latent, selection, explainer, model
-        order by coalesce(chosen, true) desc, (failure is null) desc, written_at desc, explanation_id
+        order by
+            coalesce(chosen, true) desc,
+            (failure is null) desc,
+            coalesce(generation, 0) desc,
+            written_at desc,
+            explanation_id
     ) is null as shown
 from explanations
 where run = $run and hookpoint = $hookpoint and latent >= $first and latent < $last
-order by latent, written_at desc, explanation_id;
+order by latent, coalesce(generation, 0) desc, written_at desc, explanation_id;

@@ -13,4 +13,4 @@ select
     written_at
 from explanations
 where run = $run and hookpoint = $hookpoint and latent = $latent
-order by written_at desc, explanation_id;
+order by coalesce(generation, 0) desc, written_at desc, explanation_id;

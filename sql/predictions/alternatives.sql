@@ -11,7 +11,7 @@ with judged as (
         explainer,
         model,
         prompt_hash,
-        written_at
+        (coalesce(generation, 0), written_at, explanation_id) as written
     from explanations
     where
         run = $run
@@ -25,7 +25,7 @@ near as (
     select
         own.explanation_id,
         neighbours.rank,
-        arg_max(other.explanation_id, (other.written_at, other.explanation_id)) as alternative
+        arg_max(other.explanation_id, other.written) as alternative
     from judged as own
     inner join neighbours
         on own.latent = neighbours.latent

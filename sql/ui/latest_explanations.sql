@@ -12,7 +12,7 @@ with latest as (
         and explanation is not null
         and coalesce(chosen, true)
     group by latent
-    order by max(written_at) desc, latent
+    order by max((coalesce(generation, 0), written_at)) desc, latent
     limit $n_latents
 )
 
