@@ -128,12 +128,16 @@ class _Work(NamedTuple):
     explainable: list[int]
     pending: set[int]
     """Latents without a text."""
+    has_texts: bool
+    """Whether others that were asked for have one: with `failed`, those that did not fail."""
 
 
 def _work(explainer: Explainer, terms: Terms, latents: Latents, outcomes: Outcomes) -> _Work:
-    explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
+    asked = _explainable(explainer, terms, latents)
+    explainable = outcomes.wanted(asked, latents)
     pending = {latent for latent in explainable if not outcomes.has_text(latent)}
-    return _Work(outcomes, explainable, pending)
+    has_texts = any(map(outcomes.has_text, asked if latents.failed else explainable))
+    return _Work(outcomes, explainable, pending, has_texts)
 
 
 def requests_to_explain(  # noqa: PLR0917 - as `explain`
@@ -255,7 +259,7 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
     outcomes = work.outcomes
     model, seed, written = terms.settings.explainer_model, terms.profile.run.seed, 0
     owner = f"explanations {terms.hookpoint}"
-    tally = Tally(model, f"{terms.hookpoint!r}")
+    tally = Tally(model, f"{terms.hookpoint!r}", work.has_texts)
     with _progress(terms, pending) as bar:
 
         def left() -> str:

@@ -68,9 +68,9 @@ def score(  # noqa: PLR0917 - the stages' contract
         with locks.asking(lake, "predictions", scoring.keys) as waited:
             if waited:
                 work = _work(scoring, latents, explainer)
-            done = judge(scoring, work.wanted, work.settled)
+            done = judge(scoring, work.wanted, work.settled, work.has_answers)
     else:
-        done = judge(scoring, work.wanted, work.settled)
+        done = judge(scoring, work.wanted, work.settled, work.has_answers)
     stored, tasks = work.stored, work.tasks
     judges = [scorer.judge for scorer in work.scorers if scorer.needs_explanation]
     unread = [one for one in stored if not all(each.reads(one) for each in judges)]
@@ -114,6 +114,8 @@ class _Work(NamedTuple):
     """Tasks that may have work left and are asked for."""
     n_unwanted: int
     """Tasks that may have work left and are not asked for."""
+    has_answers: bool
+    """Whether an LLM has answered about what was asked for: with `failed`, of all its tasks."""
 
 
 def _work(scoring: Scoring, latents: Latents, explainer: str) -> _Work:
@@ -128,7 +130,10 @@ def _work(scoring: Scoring, latents: Latents, explainer: str) -> _Work:
     pending = settled.pending(tasks, windows)
     wanted = settled.wanted(pending, latents)
     unwanted = len(pending) - len(wanted)
-    return _Work(scorers, windows, stored, planned, tasks, settled, wanted, unwanted)
+    of_llm = [task for task in tasks if isinstance(task.scorer.judge, Asked)]
+    # The next latents are some that nobody has asked about.
+    answered = latents.next is None and settled.has_answers(of_llm)
+    return _Work(scorers, windows, stored, planned, tasks, settled, wanted, unwanted, answered)
 
 
 def _scorer(name: str, scoring: Scoring) -> Scorer[Any]:

@@ -18,7 +18,7 @@ from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake
 from delphi_assets.llm import attempts
 from delphi_assets.schema import EXPLANATIONS
-from delphi_assets.settings import ExplainSettings, Latents, Profile, parse_latents
+from delphi_assets.settings import ExplainSettings, Latents, Profile, parse_latents, parse_wanted
 from delphi_assets.stage import StageReport
 from tests.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.fault_server import Asked, FaultServer, Reply
@@ -168,6 +168,24 @@ def test_a_rejected_request_is_open_again_on_the_next_run(tmp_path: Path) -> Non
         assert len(server.asked) == 1
         assert run(lake, given).facts["explained"] == 1
         assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("again", ["", "failed"])
+def test_one_that_fails_again_fails_no_stage_whose_others_have_texts(
+    tmp_path: Path, again: str
+) -> None:
+    lake = make_lake(tmp_path, 3)
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(status=400) if word(asked) == "word1" else good(asked)
+
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url)
+        assert run(lake, given, parse_latents("0-1")).facts["failed"] == 1
+        report = run(lake, given, parse_wanted(again or "0-1"))
+        assert (report.facts["failed"], report.facts["requests_sent"]) == (1, 1)
+        with pytest.raises(NoAnswerError, match="rejected 1"):
+            run(lake, given, parse_latents("1"))
 
 
 def test_a_later_failure_does_not_hide_an_explanation(tmp_path: Path) -> None:

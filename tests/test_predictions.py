@@ -25,6 +25,7 @@ from delphi_assets.settings import (
     Profile,
     ScoreSettings,
     parse_latents,
+    parse_wanted,
 )
 from delphi_assets.stage import StageReport
 from tests.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile
@@ -297,6 +298,25 @@ def test_a_failed_batch_fails_its_items_and_only_some_are_asked_again(lake: Lake
         assert again.new_rows == lost
         assert run(lake, given, parse_latents("0"), LLM).new_rows == 0
     assert rows(lake, "select count(*) from predictions where failure = 'server_error'") == [(0,)]
+
+
+@pytest.mark.parametrize("again", ["", "failed"])
+def test_one_that_fails_again_fails_no_stage_whose_others_have_answers(
+    lake: Lake, again: str
+) -> None:
+    settings = LLM.model_copy(update={"scorers": ("detection",), "controls": ()})
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(status=400) if "word1" in asked.prompt else judge(asked)
+
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url)
+        failed = run(lake, given, parse_latents("0-1"), settings).facts["failed_predictions"]
+        assert failed
+        report = run(lake, given, parse_wanted(again or "0-1"), settings)
+        assert (report.facts["failed_predictions"], report.facts["tasks_done_now"]) == (failed, 1)
+        with pytest.raises(NoAnswerError, match="rejected"):
+            run(lake, given, parse_latents("1"), settings)
 
 
 def test_more_tokens_repair_truncated_answers(lake: Lake) -> None:

@@ -1,7 +1,8 @@
 """Whether an LLM gave a stage anything that it can use.
 
-In: what became of each question that was asked. Out: nothing, or a `NoAnswerError` when there were
-questions and every one of them failed: such a stage has failed, though its rows are stored.
+In: what became of each question that was asked, and whether the stage has results of earlier ones.
+Out: nothing, or a `NoAnswerError` when there were questions, every one of them failed, and nothing
+else was there that can be used: such a stage has failed, though its rows are stored.
 """
 
 from collections import Counter
@@ -12,11 +13,15 @@ from delphi_assets.llm.completions import Completion
 
 
 class Tally:
-    """Questions to one model, by how they ended."""
+    """Questions to one model, by how they ended.
 
-    def __init__(self, model: str, place: str) -> None:
+    `has_results` says that something was stored before which can be used: the last questions of a
+    stage, asked again, do not make it one that failed.
+    """
+
+    def __init__(self, model: str, place: str, has_results: bool) -> None:
         self._model, self._place = model, place
-        self._usable = 0
+        self._usable = int(has_results)
         self._failed: Counter[str] = Counter()
         self._last = ""
 
@@ -29,7 +34,7 @@ class Tally:
         self._last = completion.error or f"{failure}: {(completion.answer or '')[:200]!r}"
 
     def check(self) -> None:
-        """Raise `NoAnswerError` when every answer failed."""
+        """Raise `NoAnswerError` when every answer failed, and none was there before."""
         if self._usable or not self._failed:
             return
         counts = ", ".join(f"{code} {n}" for code, n in self._failed.most_common())

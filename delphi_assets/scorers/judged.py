@@ -43,12 +43,16 @@ class Done(NamedTuple):
     """What the calls of an LLM came to."""
 
 
-def judge(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> Done:
-    """Put every task to its judge; raises `SettingError` when an LLM's key or name is refused."""
+def judge(scoring: Scoring, pending: Sequence[Task], settled: Settled, has_answers: bool) -> Done:
+    """Put every task to its judge; `has_answers` says that an LLM's are stored to others.
+
+    Raises `SettingError` when an LLM's key or name is refused, `NoAnswerError` when there is no
+    answer of one that can be used.
+    """
     asked = [task for task in pending if isinstance(task.scorer.judge, Asked)]
     here = [task for task in pending if isinstance(task.scorer.judge, Computed)]
     computed = _compute(scoring, here, settled)
-    answered = loop.run(_ask(scoring, asked, settled))
+    answered = loop.run(_ask(scoring, asked, settled, has_answers))
     return Done(
         computed.new_rows + answered.new_rows, computed.tasks + answered.tasks, answered.usage
     )
@@ -103,13 +107,15 @@ def _computed(scoring: Scoring, question: Question) -> list[Row]:
     return rows_of(question, answers, scoring.selection)
 
 
-async def _ask(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> Done:
+async def _ask(
+    scoring: Scoring, pending: Sequence[Task], settled: Settled, has_answers: bool
+) -> Done:
     if not pending:
         return Done(0, 0, Usage().facts() if scoring.settings.asks_llm else {})
     llm, written, worked, grouped = scoring.profile.llm, 0, set[TaskKey](), by_latent(pending)
     model, seed = scoring.settings.scorer_model, scoring.profile.run.seed
     owner = f"predictions {scoring.hookpoint}"
-    tally = Tally(model, f"{scoring.hookpoint!r}")
+    tally = Tally(model, f"{scoring.hookpoint!r}", has_answers)
     with _progress(scoring, grouped, "ask about") as bar:
 
         def left() -> str:

@@ -74,6 +74,10 @@ class Settled:
         self._begun = [latent for latent in self._begun if latent in left]
         return found
 
+    def has_answers(self, tasks: Iterable[Task]) -> bool:
+        """Whether there is an answer to any of the tasks."""
+        return any(self._counts.get(key_of(task)) for task in tasks)
+
     def begun_before(
         self, planned: Sequence[Task], stored: Iterable[Explained], latents: Collection[int]
     ) -> Iterator[Task]:
