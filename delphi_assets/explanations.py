@@ -77,9 +77,9 @@ def explain(  # noqa: PLR0917 - the stages' contract
     if isinstance(explainer, Asked) and work.pending:
         if not all(map(work.outcomes.is_settled, work.pending)):
             check_model(terms.llm, "explain.explainer_model", settings.explainer_model)
-        with locks.asking(lake, "explanations", terms.keys) as waited:
-            if waited:
-                work = _work(explainer, terms, latents, Outcomes(explainer, terms))
+        with locks.asking(lake, "explanations", terms.keys):
+            # Another process may have asked meanwhile, whether it had to be waited for or not.
+            work = _work(explainer, terms, latents, Outcomes(explainer, terms))
             written = loop.run(_ask(explainer, terms, work))
     else:
         written = _compute(explainer, terms, work)

@@ -65,9 +65,9 @@ def score(  # noqa: PLR0917 - the stages' contract
     work = _work(scoring, latents, explainer)
     if any(isinstance(task.scorer.judge, Asked) for task in work.wanted):
         check_model(profile.llm, "score.scorer_model", settings.scorer_model)
-        with locks.asking(lake, "predictions", scoring.keys) as waited:
-            if waited:
-                work = _work(scoring, latents, explainer)
+        with locks.asking(lake, "predictions", scoring.keys):
+            # Another process may have asked meanwhile, whether it had to be waited for or not.
+            work = _work(scoring, latents, explainer)
             done = judge(scoring, work.wanted, work.settled, work.has_answers)
     else:
         done = judge(scoring, work.wanted, work.settled, work.has_answers)

@@ -9,12 +9,13 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from delphi_assets import connect
+from delphi_assets import connect, explanations, predictions
 from delphi_assets.explanations import explain
 from delphi_assets.lake import Lake
 from delphi_assets.llm import locks
@@ -126,6 +127,41 @@ def test_what_is_finished_is_read_beside_a_process_that_asks(tmp_path: Path) -> 
         assert explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).new_rows == 2
         with locks.asking(lake, "explanations", KEYS):
             assert explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).facts["explained"] == 2
+
+
+def test_what_ends_before_the_claim_is_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between looking for work and claiming it, with nobody to wait for."""
+    lake = make_lake(tmp_path, 2)
+    judge = ScoreSettings(scorer_model=explaining.MODEL, scorers=("detection",), controls=())
+    there = []
+
+    def explained() -> int:
+        return explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).new_rows
+
+    def scored() -> int:
+        return score(given, lake, HOOKPOINT, ALL, judge, SELECTION, "default").new_rows
+
+    def answer(asked: Asked) -> Reply:
+        return Reply("[EXPLANATION]: A word. [1, 1, 1, 1, 1]")
+
+    with FaultServer(answer) as server:
+        given = profile(api_base=server.url, repair=False)
+        for module, stage in ((explanations, explained), (predictions, scored)):
+
+            def first(*given: object, stage: Callable[[], int] = stage) -> None:
+                monkeypatch.undo()
+                there.append(stage())
+
+            monkeypatch.setattr(module, "check_model", first)
+            assert stage() == 0
+    assert min(there) > 0
+    for table, rows in zip(("explanations", "predictions"), there, strict=True):
+        files = str(Path(lake.root, table, "**", "*.parquet"))
+        found = connect(lake).execute("select count(*) from read_parquet($files)", {"files": files})
+        assert found.fetchall() == [(rows,)]
+    assert len(server.asked) == 2 + 2 * 3
 
 
 def test_where_there_are_no_locks_a_stage_goes_on_and_says_so(
