@@ -1,7 +1,10 @@
 """The views of a lake over rows given in memory."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
@@ -15,12 +18,26 @@ from tests.hand_built import Row, add, publish
 def computed(
     predictions: Sequence[Row], examples: Sequence[Row] = ()
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to a lake of these rows; missing columns are null."""
-    with TemporaryDirectory() as folder:
-        lake = Lake(folder)
-        lake.initialize()
-        add(lake, "predictions", [{"selection": "default", **row} for row in predictions])
-        if examples:
-            publish(lake, "examples", examples, selection="default")
-        with connect(lake) as con:
-            yield con
+    """A connection to a lake of these rows; missing columns are null.
+
+    Views look for files when they are asked, so one connection serves the lakes of all callers, of
+    which the last one's is there.
+    """
+    folder = Path(_folder().name, "lake")
+    shutil.rmtree(folder, ignore_errors=True)
+    lake = Lake(folder)
+    lake.initialize()
+    add(lake, "predictions", [{"selection": "default", **row} for row in predictions])
+    if examples:
+        publish(lake, "examples", examples, selection="default")
+    yield _connected(lake.location(""))
+
+
+@cache
+def _folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory()
+
+
+@cache
+def _connected(place: str) -> duckdb.DuckDBPyConnection:
+    return connect(place)

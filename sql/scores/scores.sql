@@ -154,59 +154,58 @@ rates as (
     from counted
 ),
 
+-- Apart from the intervals, as a macro repeats what it is given wherever it uses it.
+sizes as (
+    select
+        *,
+        least(
+            n_judged_true + n_judged_false,
+            (true_positives + false_positives) ** 2
+            / nullif(false_positives * (1 - recall) + true_positives * specificity, 0)
+        ) as n_precision,
+        least(
+            n_judged_true + n_judged_false,
+            coalesce(
+                nullif(jaccard * (1 - jaccard), 0) * (n_judged_true + false_positives) ** 2
+                / nullif(
+                    true_positives * (1 - recall)
+                    + jaccard ** 2 * false_positives * specificity,
+                    0
+                ),
+                n_judged_true + false_positives
+            )
+        ) as n_jaccard,
+        case
+            when auroc_variance is not null
+                then least(
+                    n_true + n_false,
+                    auroc * (1 - auroc) / nullif(greatest(auroc_variance, 0), 0)
+                )
+        end as n_auroc,
+        case
+            when auprc_variance is not null
+                then least(
+                    3 * n_true,
+                    1.5 * (n_true + n_false),
+                    nullif(auprc * (1 - auprc), 0) / nullif(greatest(auprc_variance, 0), 0)
+                )
+                -- Wilson's with Student's quantile.
+                * (normal95() / student95(greatest(2, least(n_true, n_false) - 1))) ** 2
+        end as n_auprc
+    from rates
+),
+
 intervals as (
     select
         *,
-        wilson(
-            precision,
-            least(
-                n_judged_true + n_judged_false,
-                (true_positives + false_positives) ** 2
-                / nullif(false_positives * (1 - recall) + true_positives * specificity, 0)
-            )
-        ) as of_precision,
+        wilson(precision, n_precision) as of_precision,
         wilson(recall, n_judged_true) as of_recall,
         wilson(specificity, n_judged_false) as of_specificity,
         wilson(accuracy, n_judged_true + n_judged_false) as of_accuracy,
-        wilson(
-            jaccard,
-            least(
-                n_judged_true + n_judged_false,
-                coalesce(
-                    nullif(jaccard * (1 - jaccard), 0) * (n_judged_true + false_positives) ** 2
-                    / nullif(
-                        true_positives * (1 - recall)
-                        + jaccard ** 2 * false_positives * specificity,
-                        0
-                    ),
-                    n_judged_true + false_positives
-                )
-            )
-        ) as of_jaccard,
-        case
-            when auroc_variance is not null
-                then wilson(
-                    auroc,
-                    least(
-                        n_true + n_false,
-                        auroc * (1 - auroc) / nullif(greatest(auroc_variance, 0), 0)
-                    )
-                )
-        end as of_auroc,
-        case
-            when auprc_variance is not null
-                then wilson(
-                    auprc,
-                    least(
-                        3 * n_true,
-                        1.5 * (n_true + n_false),
-                        nullif(auprc * (1 - auprc), 0) / nullif(greatest(auprc_variance, 0), 0)
-                    )
-                    -- Wilson's with Student's quantile.
-                    * (normal95() / student95(greatest(2, least(n_true, n_false) - 1))) ** 2
-                )
-        end as of_auprc
-    from rates
+        wilson(jaccard, n_jaccard) as of_jaccard,
+        wilson(auroc, n_auroc) as of_auroc,
+        wilson(auprc, n_auprc) as of_auprc
+    from sizes
 )
 
 select
