@@ -5,6 +5,8 @@
 --   their mean rank) with a 95% interval (Fisher's z with the variance of Bonett and Wright 2000;
 --   null with fewer than four and for 1 and -1). The correlation is null where either scorer gives
 --   one score to all. A scorer that judges without an explanation is compared on the same latent.
+-- The interval is of explanations drawn at random, and takes the corpus as fixed: that they are judged
+--   on windows of the same documents is not counted.
 -- The metric of a scorer is the first of balanced accuracy, correlation, AUROC and accuracy that is
 --   defined for any of its rows.
 with judged as (

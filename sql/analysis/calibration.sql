@@ -6,7 +6,8 @@
 --   judge, the mean distance of the two weighted by answers (expected calibration error: Naeini,
 --   Cooper and Hauskrecht 2015). Only the own explanation, and no scorers that pick one of several.
 -- The interval is Wilson's with an effective sample size, as in right_answers_by_quantile: answers
---   about one latent are alike. Null with one latent.
+--   about one latent are alike. Null with one latent. It takes the corpus as fixed: that latents are
+--   judged on windows of the same documents is not counted.
 -- A judge sees as many true as false windows, so the share of true ones is about a half whatever it
 --   answers; on the corpus it would be lower.
 with of_latents as (

@@ -7,6 +7,8 @@
 --   fewer than three); US dollars a latent for the explanations of each, candidates and failed calls
 --   included; of their calls those whose price is unknown, which the dollars leave out; and dollars
 --   more for each hundredth gained (null where the other model gains nothing).
+-- The interval is of latents drawn at random, and takes the corpus as fixed: that latents are judged
+--   on windows of the same documents is not counted, as it is in hookpoint_scores.
 with judged as (
     select
         scores.selection,

@@ -5,7 +5,8 @@
 --   share of right answers with a 95% interval, mean probability of true.
 -- The interval is Wilson's with an effective sample size: answers about one latent are alike, so
 --   the variance is that of a ratio summed by latent (Cochran 1977, 9A; Korn and Graubard 1998).
---   Null with one latent.
+--   Null with one latent. It takes the corpus as fixed: that latents are judged on windows of the same
+--   documents is not counted.
 with of_latents as (
     select
         coalesce(explanations.explainer, 'none') as explainer,

@@ -6,6 +6,8 @@
 --   mean is above that of $selection (gained), with a 95% interval (Student's, of the differences
 --   paired by latent; null with fewer than three).
 -- Of scorers that pick one of several, the metric to look at is accuracy.
+-- The interval is of latents drawn at random, and takes the corpus as fixed: that latents are judged
+--   on windows of the same documents is not counted, as it is in hookpoint_scores.
 with defined as (
     select *
     from scores_of_latents($run, $hookpoint)

@@ -4,6 +4,8 @@
 --   explanations; answers that failed; own, the mean, and its quartiles; means of the floors; chance
 --   (where one of several is picked); above_shuffled, the mean of own minus shuffled where both are
 --   there, with a 95% interval (Student's; null with fewer than three). In order of the first six.
+-- The interval is of latents drawn at random, and takes the corpus as fixed: for one of other
+--   documents too see own_against_floors.
 with compared as (
     select
         *,

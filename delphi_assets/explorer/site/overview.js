@@ -113,6 +113,7 @@ explorer.overview = (() => {
         key("line shuffled", "floor: another latent's explanation"),
         key("line empty", "floor: no explanation")),
       table(rows),
+      quiet("The 95% interval is of latents drawn at random; it takes the corpus as fixed."),
     ];
   };
 
