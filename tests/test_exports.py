@@ -393,7 +393,7 @@ asked = ExportedHookpoint.scores
 
 def slow(self, of):
     # In the middle of a statement, where the signal finds the program most of the time.
-    threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     self.con.sql("select sum(a.range % 7) from range(10000000) a, range(1000000) b").fetchall()
     return asked(self, of)
 

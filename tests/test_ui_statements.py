@@ -47,10 +47,10 @@ def completion(request: str, second: int, **columns: object) -> Row:
     }
 
 
-@pytest.fixture
-def con(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+@pytest.fixture(scope="module")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the lake of the module's docstring."""
-    lake = Lake(tmp_path)
+    lake = Lake(tmp_path_factory.mktemp("ui"))
     lake.initialize()
     live = [
         latent(one, {" def": 0.9}, token_density=density, n_activations=9, max_activation=1.0 + one)
