@@ -28,7 +28,6 @@ Readers of the pipeline take files from manifests (`files`), so neither a half-p
 damaged file is ever data.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -39,7 +38,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -48,6 +46,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delphi_assets.errors import DataError, NotReadyError, StorageError
+from delphi_assets.locks import claimed
 from delphi_assets.manifests import (
     Manifest,
     StoredFile,
@@ -91,6 +90,9 @@ every table has a file with today's columns, and a table that gets its first row
 
 GENERATION = "generation"
 """Column of the growing tables that says which of two rows was written later."""
+
+PATIENCE = 10.0
+"""Seconds of waiting for another process that publishes before the log tells of it."""
 
 VERSION = "manifests/lake.json"
 """Where a lake's version is noted; a lake without it is of `FIRST_VERSION`."""
@@ -166,20 +168,12 @@ class Lake(Storage):
 
     @contextmanager
     def alone_at(self, path: str) -> Iterator[None]:
-        """Keep everybody else from publishing the unit of this manifest; not for a lake at a URL.
-
-        The system frees the lock of a process that is killed.
-        """
+        """Keep others from publishing the unit of this manifest; not for a lake at a URL."""
         if not self.local:
             yield
             return
         few = hashlib.sha256(path.encode()).hexdigest()[:2]
-        with self._writing(path):
-            place = Path(self.root, "manifests", "locks", few)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            lock = place.open("w", encoding="ascii")
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with claimed(self, f"manifests/locks/{few}", "publish to it", PATIENCE):
             yield
 
     def put_in_place(self, path: str) -> Manifest | None:

@@ -109,7 +109,7 @@ class Storage:
         """
         stage = f"staging/{uuid.uuid4().hex}"
         try:
-            with self._writing(relative):
+            with self.writing(relative):
                 for file in sorted(path for path in source.rglob("*") if path.is_file()):
                     path = f"{stage}/{file.relative_to(source).as_posix()}"
                     self._make_parent(path)
@@ -157,7 +157,7 @@ class Storage:
             self.move(stage, path)
             return True
         try:
-            with self._writing(path):
+            with self.writing(path):
                 self._make_parent(path)
                 with suppress(FileExistsError):
                     os.link(f"{self.root}/{stage}", f"{self.root}/{path}")
@@ -177,7 +177,7 @@ class Storage:
 
     def move(self, source: str, target: str) -> None:
         """Put a staged file or folder in place, over what is there."""
-        with self._writing(target):
+        with self.writing(target):
             self._make_parent(target)
             if self.local:
                 os.replace(f"{self.root}/{source}", f"{self.root}/{target}")
@@ -203,7 +203,7 @@ class Storage:
     def staged(self, path: str) -> Iterator[Any]:
         """A file to write; durable when it is closed, gone when that fails."""
         try:
-            with self._writing(path):
+            with self.writing(path):
                 self._make_parent(path)
                 with self.fs.open(f"{self.root}/{path}", "wb") as sink:
                     yield sink
@@ -215,7 +215,7 @@ class Storage:
             raise
 
     @contextmanager
-    def _writing(self, path: str) -> Iterator[None]:
+    def writing(self, path: str) -> Iterator[None]:
         """Turn what goes wrong while `path` is written into a `StorageError` that names it."""
         try:
             yield

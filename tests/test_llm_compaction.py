@@ -21,8 +21,8 @@ from delphi_assets.lake import Lake
 from delphi_assets.llm import Client, compaction, loop
 from delphi_assets.llm.compaction import compact
 from delphi_assets.llm.completions import CompletionLog, failed
-from delphi_assets.llm.locks import alone
 from delphi_assets.llm.rows import RowWriter
+from delphi_assets.locks import alone
 from delphi_assets.schema import COMPLETIONS
 from delphi_assets.storage import Storage
 from tests.asking import MODEL, ask, complete, made, settings_of, stored

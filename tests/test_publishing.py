@@ -1,16 +1,20 @@
 """Publishing, killed at every step: what a table's folders show is published, and whole."""
 
+import errno
+import fcntl
 import itertools
 import os
+import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.errors import NotReadyError
+from delphi_assets.errors import NotReadyError, StorageError
 from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.storage import Storage
 from tests.test_lake import rows
@@ -138,6 +142,48 @@ def test_what_is_staged_and_published_outlives_sweeping(
     lake.sweep()
     assert list((tmp_path / "staging").iterdir()) == []
     assert shown(lake) == [1]
+
+
+def test_where_there_are_no_locks_it_is_published_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unknown(*given: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    lake = Lake(tmp_path)
+    publish(lake, 1, 2)
+    publish(lake, 3, versioned=True)
+    assert held(lake) == viewed(lake) == [3]
+    told = f"{lake!r} has no locks: let one process at a time publish to it ("
+    assert [told in line and "No locks available" in line for line in caplog.messages] == [True]
+
+
+def test_another_error_of_a_lock_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(StorageError, match=r"locks/.. cannot be locked \(.*Input/output"):
+        publish(Lake(tmp_path), 1)
+
+
+def test_who_publishes_waits_for_who_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("delphi_assets.lake.PATIENCE", 0.0)
+    lake = Lake(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        with lake.alone_at(UNIT.path):
+            waiting = pool.submit(publish, lake, 1)
+            while not caplog.messages:
+                time.sleep(0.02)
+            assert lake.manifest(UNIT) is None
+        assert waiting.result().rows == 1
+    named = f"waiting for process {os.getpid()} on {socket.gethostname()}, before this one can pub"
+    assert [named in line for line in caplog.messages] == [True]
 
 
 def test_what_cannot_be_put_in_place_is_said(

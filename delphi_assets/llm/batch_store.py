@@ -17,8 +17,8 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from delphi_assets.lake import Lake
-from delphi_assets.llm.locks import alone
 from delphi_assets.llm.requests import Message, Request
+from delphi_assets.locks import alone
 from delphi_assets.manifests import folder_of
 
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delphi_assets.lake import File, Lake, generation_of, reading
-from delphi_assets.llm.locks import alone
+from delphi_assets.locks import alone
 from delphi_assets.manifests import Manifest, Unit, folder_of
 from delphi_assets.schema import Table
 

@@ -10,7 +10,7 @@ In: what each process sets aside before a call, and what the call came to. Out: 
 2. What a member has set aside when it is killed is set free by the next one that misses it; but
    its batches are on their way, and stay set aside until somebody collects them.
 
-Members are clients, so there may be several in a process. Where there are no locks (`llm.locks`),
+Members are clients, so there may be several in a process. Where there are no locks (`locks`),
 each client has sums of its own, and sees the others' calls when it starts.
 """
 
@@ -28,7 +28,7 @@ from typing import BinaryIO, Self
 from delphi_assets.errors import DataError
 from delphi_assets.lake import Lake
 from delphi_assets.llm.completions import Spent
-from delphi_assets.llm.locks import has_locks
+from delphi_assets.locks import has_locks
 from delphi_assets.manifests import folder_of
 
 
