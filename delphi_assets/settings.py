@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, Self, TypeVar, get_args, get_origin
+from typing import Literal, NamedTuple, Self, TypeGuard, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -282,16 +282,16 @@ class SelectionSettings(_Section):
     @classmethod
     def _sources_have_shares(cls, given: object) -> object:
         shares = {given: 1.0} if isinstance(given, str) else given
-        if not isinstance(shares, dict) or not shares or not all(map(_is_share, shares.items())):
+        if not isinstance(shares, dict) or not shares or not _are_shares(shares):
             raise ValueError(
                 f"selection.non_activating_source = {_shown(given)}; expected one of "
                 f"{list(get_args(NonActivatingSource))}, or a table of some of them with shares "
                 f"from {_LEAST_SHARE} to {_LARGEST_SHARE}, such as "
                 "{ random = 0.5, co-occurrence = 0.5 }"
             )
-        total = sum(shares.values())
         # What is normalized already stays as it is, to the last bit.
-        return shares if abs(total - 1) < 1e-9 else {k: v / total for k, v in shares.items()}
+        total = sum(shares.values())
+        return shares if _is_whole(total) else {k: v / total for k, v in shares.items()}
 
     split_documents: bool = Field(
         True,
@@ -902,11 +902,26 @@ def check_selection(selection: SelectionSettings, cache_ctx_len: int) -> None:
         raise SettingError(f"{problem}.")
 
 
-def _is_share(item: tuple[object, object]) -> bool:
-    source, share = item
-    if not isinstance(share, int | float) or isinstance(share, bool):
+def _are_shares(given: dict[object, object]) -> bool:
+    """Whether they are shares of sources, as they are given or as they are normalized."""
+    if not all(source in get_args(NonActivatingSource) for source in given):
         return False
-    return source in get_args(NonActivatingSource) and _LEAST_SHARE <= share <= _LARGEST_SHARE
+    shares = [share for share in given.values() if _is_number(share)]
+    if len(shares) < len(given):
+        return False
+    if all(_LEAST_SHARE <= share <= _LARGEST_SHARE for share in shares):
+        return True
+    # A millionth beside a million.
+    least = _LEAST_SHARE / (_LARGEST_SHARE * len(shares))
+    return all(least <= share <= 1 for share in shares) and _is_whole(sum(shares))
+
+
+def _is_number(given: object) -> TypeGuard[int | float]:
+    return isinstance(given, int | float) and not isinstance(given, bool)
+
+
+def _is_whole(total: float) -> bool:
+    return abs(total - 1) < 1e-9
 
 
 def _window_problem(selection: SelectionSettings, cache_ctx_len: int) -> str | None:

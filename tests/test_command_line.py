@@ -350,7 +350,7 @@ BREAKING = [
     "from enable_logging(storage = 'file', storage_path = '{file}')",
     "from enable_profiling(format = 'json', save_location = '{file}.json')",
 ]
-"""They write no file either, but end the session: DuckDB sees it when it writes."""
+"""They would write no file either, but end the session: DuckDB sees it when it writes."""
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -404,10 +404,31 @@ def test_duckdb_itself_lets_no_query_write(attacked: Path, target: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["of the lake", "as a URL"], indirect=True)
-@pytest.mark.parametrize("query", BREAKING)
-def test_no_log_is_written(attacked: Path, target: str, query: str) -> None:
+def test_no_log_is_written(attacked: Path, target: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(attacked)
-    command = [*COMMAND, "sql", attacked / "lake", f"{query.format(file=target)}; select 1"]
+    for query in [one.format(file=target) for one in BREAKING]:
+        for written in (query, f"select 'ä'; {query.upper()}", query.replace("(", "/*(*/ (", 1)):
+            said = refused(capsys, attacked / "lake", written)
+            assert "enable_" in said
+            assert "is refused" in said
+    assert contents(attacked) == before
+
+
+def test_a_function_that_is_refused_may_be_spoken_of(
+    lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sql", str(lake), "select 'enable_logging()' as enable -- enable_logging()"]) == 0
+    assert capsys.readouterr().out == "enable\nenable_logging()\n"
+
+
+@pytest.mark.parametrize("target", ["of the lake", "as a URL"], indirect=True)
+@pytest.mark.parametrize("query", BREAKING)
+def test_no_log_is_written_where_the_function_is_hidden(
+    attacked: Path, target: str, query: str
+) -> None:
+    before = contents(attacked)
+    hidden = "from query('{}')".format(query.format(file=target).replace("'", "''"))
+    command = [*COMMAND, "sql", attacked / "lake", f"{hidden}; select 1"]
     assert subprocess.run(command, capture_output=True, check=False).returncode
     assert contents(attacked) == before
 
@@ -597,6 +618,8 @@ def test_shell_asks_and_goes_on_after_errors(terminal: Terminal, tmp_path: Path)
     assert "     0              7\r\n     1              0\r\n2 rows" in terminal.until("lake> ")
     terminal.type("from nowhere;\n")
     assert "nowhere does not exist" in terminal.until("lake> ")
+    terminal.type("from enable_logging(storage = 'file');\n")
+    assert "enable_logging is refused" in terminal.until("lake> ")
     terminal.type("create temp table mine as select 41 + 1 as answer;\n")
     terminal.until("lake> ")
     terminal.type("from mine; from mine;\n")

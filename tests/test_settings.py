@@ -281,6 +281,16 @@ def test_shares_are_numbers_that_can_be_added() -> None:
             parse_profile(raw(selection={"non_activating_source": shares}))
 
 
+@pytest.mark.parametrize("shares", [(1e-6, 1e6), (1e6, 1e-6), (1e-6, 1), (0.25, 0.75)])
+def test_shares_that_are_normalized_stay_as_they_are(shares: tuple[float, float]) -> None:
+    """Also those that are as far apart as shares may be."""
+    given = dict(zip(("random", "co-occurrence"), shares, strict=True))
+    section = parse_profile(raw(selection={"non_activating_source": given})).selection
+    assert override(section, "profile", name="other").non_activating_source == (
+        section.non_activating_source
+    )
+
+
 def test_negative_zero_is_zero() -> None:
     """Hashes of questions are over the settings as text."""
     temperature = parse_profile(raw(llm={"temperature": -0.0})).llm.temperature

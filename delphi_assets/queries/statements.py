@@ -5,6 +5,7 @@ Kinds of statements that are of no use in one are refused here, with what to do 
 views, macros and variables of the session's own are welcome, and gone when it ends.
 """
 
+import re
 from typing import NamedTuple
 
 import duckdb
@@ -22,6 +23,8 @@ _WITHOUT_ROWS = {
     duckdb.StatementType.UPDATE,
     duckdb.StatementType.DELETE,
 }
+_BREAKS = re.compile(rb'"?(enable_logging|enable_profiling)\b', re.IGNORECASE)
+"""Functions that open a file when they run: that is refused, and DuckDB takes it for its end."""
 _READS = (
     "a query reads the tables of its lake, and writes nothing outside of its session. To write a "
     "result to a file, use --format csv or json, or export-table; to read or write other files, "
@@ -49,6 +52,8 @@ def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[Question]:
         found = con.extract_statements(text)
     except duckdb.Error as error:
         raise query_error(error) from error
+    if (broken := _breaks(text)) is not None:
+        raise DataError(f"{broken} is refused: {_READS}")
     if not found:
         raise DataError("the query is empty; expected a statement, such as 'from scores limit 5'.")
     for statement in found:
@@ -58,6 +63,15 @@ def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[Question]:
         Question(statement, frozenset(statement.named_parameters), statement.type in _ROWS)
         for statement in found
     ]
+
+
+def _breaks(text: str) -> str | None:
+    """The function in it that would end the session, if there is one."""
+    written = text.encode()
+    for start, kind in duckdb.tokenize(text):
+        if kind == duckdb.token_type.identifier and (named := _BREAKS.match(written, start)):
+            return named[1].decode().lower()
+    return None
 
 
 def query_error(error: Exception) -> DataError:
