@@ -16,7 +16,7 @@ from typing import NamedTuple
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
 from delphi_assets.llm.requests import Message
-from delphi_assets.llm.statements import objects_with, without_thoughts
+from delphi_assets.llm.statements import objects_with, within, without_thoughts
 from delphi_assets.prompts import ExplainerCase, Prompts
 
 MARKER = "[EXPLANATION]:"
@@ -104,11 +104,7 @@ def _explanation(answer: str) -> str | None:
         for span in objects_with("explanation", answer)
         if isinstance(_field(answer, span), str)
     ]
-    found = [
-        match
-        for match in _MARKER.finditer(answer)
-        if not any(match.end() - 1 in span for span in objects)
-    ]
+    found = [match for match in _MARKER.finditer(answer) if not within(objects, match.end() - 1)]
     marker = max(found, key=lambda match: (match["begins"] is not None, match.end()), default=None)
     if marker is not None and not (objects and objects[-1].start > marker.end()):
         return " ".join(answer[marker.end() :].replace("```", " ").split()).strip("*_ ")

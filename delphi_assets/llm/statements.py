@@ -6,13 +6,14 @@ so that log-probabilities of the text's tokens can be found.
 
 import json
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from delphi_assets.llm.json_places import whole_json
 
 _THOUGHTS = re.compile(r"\A.*</think(?:ing)?>", re.IGNORECASE | re.DOTALL)
 _THINKING = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _JOINED = re.compile(r"[\W_]*(?:(?:and|or|also|alternatively|json)[\W_]*)*", re.IGNORECASE)
-_OBJECT = re.compile(r"\{(?=\s*\")")
-_DECODER = json.JSONDecoder()
 
 
 def without_thoughts(text: str) -> str:
@@ -30,19 +31,17 @@ def are_joined(text: str, end: int, start: int) -> bool:
     return _JOINED.fullmatch(text, end, start) is not None
 
 
-def objects_with(name: str, text: str) -> Iterator[range]:
+def objects_with(name: str, text: str) -> list[range]:
     """Where JSON objects stand that hold an asked-for field; the rest of them is no answer."""
-    end = 0
-    for opening in _OBJECT.finditer(text):
-        if opening.start() < end:
-            continue
-        try:
-            value, stop = _DECODER.raw_decode(text, opening.start())
-        except ValueError:
-            continue
-        except RecursionError:
-            # No answer is nested that deep, and each bracket inside would be tried again.
-            return
-        if name in value:
-            end = stop
-            yield range(opening.start(), stop)
+    found: list[range] = []
+    for start, stop in whole_json(text).items():
+        inside = bool(found) and start < found[-1].stop
+        if text[start] == "{" and not inside and name in json.loads(text[start:stop]):
+            found.append(range(start, stop))
+    return found
+
+
+def within(objects: Sequence[range], place: int) -> bool:
+    """Whether a place is in one of these, which stand in the order of the text."""
+    before = bisect_right(objects, place, key=lambda span: span.start)
+    return before > 0 and place in objects[before - 1]
