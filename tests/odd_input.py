@@ -464,6 +464,8 @@ _ANSWERS = (
     '{"answer": 2}',
     '[["a", 3], ["b", 0]]',
     '{"activations": [{"token": "a", "activation": 3}]}',
+    "('a', 3), ('b', 0)",
+    "a\t3\nb\t0",
 )
 _PIECES = (
     "[", "]", "{", "}", '"', "'", ",", ":", "0", "1", "10", "9" * 5_000, "\n", " " * 3_000, "```",
@@ -471,6 +473,7 @@ _PIECES = (
     "Answer:", "answer is", "Final:", "\ud83d", "１", "٣", "²", "-", "1.", "yes", "no", "true",
     "[1," * 500, "{" * 3_000, "[" * 3_000, '{"a":' * 3_000, "* " * 2_000, "\\", "\\u0000", "NaN",
     "1e999", "* _ #" * 800, "and " * 1_000,
+    "\\x", "\t", "Confidence:", '("', "no, wait", "if ", "\n" * 3_000, "\n1" * 1_000,
 )  # fmt: skip
 
 
@@ -498,6 +501,7 @@ def _read_answer(folder: Path, rng: random.Random) -> None:
         place = rng.randrange(len(text or "") + 1)
         text = (text or "")[:place] + rng.choice(_PIECES) + (text or "")[place:]
     tokens = [{"token": part, "top": [[part, -0.1]]} for part in (text or "").split(" ")]
+    tokens += [{"token": "", "top": [["9" * 5_000, -3.0]]}]
     logprobs = json.dumps(tokens) if rng.random() < 0.3 else None
     answer = completion(text, rng.choice(("stop", "length", None, "odd")), logprobs)
     explainer_answers.parse(answer)

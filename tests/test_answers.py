@@ -2,9 +2,10 @@
 
 import json
 import math
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from delphi_assets.llm.completions import Completion
@@ -129,6 +130,22 @@ SHAPES: dict[str, tuple[bool, ...] | str] = {
     '{"answers": [1, 0, 1]} Final: [1, 0]': "wrong_count",
     '[1, 0, 1]\n\nThat was too long: {"answers": [1, 0]}': "wrong_count",
     "1. no\n2. no\n3. yes\n\nOn second thought:\n1. yes": "wrong_count",
+    # Another case, an example or a quotation, and what is called the answer.
+    "[1, 0, 1]. If the label were broader it would be [1, 1, 1].": "contradictory",
+    "[1, 0, 1]\n\nUnder a broader label, the answer would be [1, 1, 1].": "contradictory",
+    "[1, 0, 1]\n\nActually, were the label broader: [1, 1, 1]": "contradictory",
+    '{"answers": [1, 0, 1]}\n\nIf it were broader: {"answers": [1, 1, 1]}': "contradictory",
+    '{"answers": [1, 0, 1]}\n\nThe answer with more context: [1, 1, 1]': "contradictory",
+    'A list such as {"answers": [1, 1, 1]} is asked for.\n\n[1, 0, 1]': "contradictory",
+    "Excerpt 2 is [1, 1, 1] to some, but I say [1, 0, 1].": "contradictory",
+    "1. yes\n2. no\n3. yes\n\nWith a broader label: [1, 1, 1]": "contradictory",
+    "1. yes\n2. no\n3. yes\n\nWith a broader label:\n1. yes\n2. yes\n3. yes": "contradictory",
+    '1. yes\n2. yes\n3. yes\n\n{"answers": [1, 0, 1]}': THREE,
+    "[1, 1, 1] might do.\n\n**Final answer:**\n\n```json\n[1, 0, 1]\n```": THREE,
+    '{"answers": [1, 1, 1]}\n\nCorrected: {"answers": [1, 0, 1]}': THREE,
+    "[1, 1, 1]\n\nSorry, I meant [1, 0, 1].": THREE,
+    "If I had to choose, the answer would be [1, 0, 1].": THREE,
+    f"{'9' * 5_000}: yes\n[1, 0, 1]": THREE,
     # No answer, or not one for each.
     "101": "unparseable",
     "[0.4,0,2]": "unparseable",
@@ -227,6 +244,45 @@ def test_a_draft_is_never_the_answer(final: list[bool], data: st.DataObject) -> 
         assert parsed.failure == "contradictory", text
     else:
         assert parsed.predictions == tuple(final), text
+
+
+WORDS = ("The", "excerpt", "fits", "the", "label", "metres", "I", "think", "is", "so", "because",
+         "them", "clear", "broader", "if", "would", "here", "and", "Yes", "units")  # fmt: skip
+PROSE = st.lists(
+    st.sampled_from([*WORDS, ".", ",", ":", "\n", "\n\n", "**", "`"])
+    | st.text(st.characters(categories=("L", "Po", "Zs")), max_size=8),
+    max_size=12,
+).map(" ".join)
+DENYING = re.compile(
+    r"\b(?:not|maybe|perhaps|draft|earlier|instead|rather|answers?|final|wait|sorry|hmm|yes|no)\b"
+    r"|n['’]t|initial|original|previous|first|</?think",
+    re.IGNORECASE,
+)
+"""What may take a statement back or call it the answer, or is one."""
+
+
+@given(PROSE, LISTS, PROSE, st.data())
+def test_one_list_is_read_whatever_words_stand_around_it(
+    before: str, answers: list[bool], behind: str, data: st.DataObject
+) -> None:
+    assume(not DENYING.search(before))
+    written = data.draw(st.sampled_from(WRITTEN))(answers)
+    parsed = parse(completion(f"{before} {written}\n{behind}"), len(answers))
+    assert parsed.predictions == tuple(answers)
+
+
+@given(PROSE, PROSE, PROSE, LISTS, st.data())
+def test_two_lists_that_differ_are_none(
+    before: str, between: str, behind: str, first: list[bool], data: st.DataObject
+) -> None:
+    """Where neither is called the answer, and no words take one back."""
+    assume(not any(map(DENYING.search, (before, between, behind))))
+    last = data.draw(st.lists(st.booleans(), min_size=len(first), max_size=len(first)))
+    assume(first != last)
+    unnamed = [WRITTEN[place] for place in (0, 2, 4)]
+    one, other = (data.draw(st.sampled_from(unnamed)) for _ in range(2))
+    text = f"{before} {one(first)} {between} {other(last)} {behind}"
+    assert parse(completion(text), len(first)).failure == "contradictory"
 
 
 @given(st.text("[]{}01,:\"' \nyesno.answer", max_size=60), st.integers(1, 4))

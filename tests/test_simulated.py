@@ -107,6 +107,26 @@ def test_answers_that_cannot_be_read(answer: str, failure: str) -> None:
     assert simulated.parse(completion(answer), TOKENS) == Simulated(failure=failure)
 
 
+def test_a_token_that_python_cannot_spell_is_read_as_it_stands() -> None:
+    answer = '("\\x", 1), (\'a\nb\', 2), ("\0", 3)'
+    assert simulated.parse(completion(answer), ["\\x", "a b", "\0"]).activations == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        (f"{dumped([1] * 5)}\n\nAnswer: {dumped(NUMBERS)}", RIGHT),
+        (f"{AS_ASKED}\n\nNo, wait. One more look: {dumped(NUMBERS)}", RIGHT),
+        (f"{AS_ASKED}\n\nIf it were broader: {dumped([1] * 5)}", None),
+        (f"{AS_ASKED}\n\nIf it were broader: {dumped({'activations': [1] * 5})}", None),
+        (f"{dumped([1] * 5)} is the form. {dumped(NUMBERS)}", None),
+    ],
+)
+def test_of_two_that_differ_one_is_the_answer_or_none(answer: str, read: Simulated | None) -> None:
+    contradictory = Simulated(failure="contradictory")
+    assert simulated.parse(completion(answer), TOKENS) == (read or contradictory)
+
+
 def test_what_ended_the_answer_is_the_reason() -> None:
     cut = completion(AS_ASKED[:40], finish_reason="length")
     assert simulated.parse(cut, TOKENS).failure == "truncated"

@@ -5,15 +5,16 @@ In: a completion and the number of items. Out: answers, or the reason why there 
 1. Lists of answers are looked for anywhere in the text, in brackets: `{"answers": [1, 0]}`,
    `[true, false]`, behind reasoning, in a code fence, over several lines. A text or last line that
    is nothing but `1, 0, 1` counts as well. What a model thinks before `</think>` does not, nor
-   what it calls a draft, nor the number of an excerpt (`Excerpt [1]`).
-2. A list is *stated* when it has the asked-for name "answers", a line of its own, or words before
-   it that announce it (`Final: [1, 0]`); else it is mentioned. The last one stated with as many
-   answers as items counts; where none is stated, the last one mentioned.
-3. Without such a list, answers may be numbered from 1 on: `1. yes`, `Excerpt 2: 0`, `{"3": true}`.
-   The last such run counts. An answer that goes on in words is none: "2: no doubt" is no "no".
-4. A text that says two things is a failure: when another list, or an answer to a single item,
-   follows the one that counts and differs from it; or when two that differ stand side by side
-   (`[1, 0] or [0, 1]`).
+   what it calls a draft or denies, nor the number of an excerpt (`Excerpt [1]`).
+2. Answers may also be numbered from 1 on: `1. yes`, `Excerpt 2: 0`, `{"3": true}`. An answer that
+   goes on in words is none: "2: no doubt" is no "no". They count where no list fits.
+3. The last statement with as many answers as items is what the text means. Another one that fits
+   and differs makes it a failure, unless the last one is the only one called the answer (under the
+   asked-for name "answers", or in words before it) or the only one called final, or words between
+   the two take the earlier one back (see `llm.contradictions`). So a list for another case ("were
+   the label broader, it would be [1, 1]"), an example or a quotation is never read as the answer.
+4. An answer to a single item that follows and differs makes it a failure, too, and so does a list
+   of another length that follows and is called the answer, or that stands side by side with it.
 5. With log-probabilities, the token that holds each answer gives P(1) / (P(0) + P(1)), summed over
    the spellings of 0 and 1 among its alternatives (" 1", "true").
 """
@@ -26,23 +27,34 @@ from typing import NamedTuple
 
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
-from delphi_assets.llm.statements import are_joined, is_thinking, objects_with, without_thoughts
+from delphi_assets.llm.contradictions import Mark, Statement, holds, mark
+from delphi_assets.llm.statements import (
+    are_joined,
+    is_thinking,
+    objects_with,
+    within,
+    without_thoughts,
+)
 
 _WORD = r"(?:[01](?!\.?\d)|true\b|false\b|yes\b|no\b)"
 _ANSWER = rf"(?:{_WORD}|\"{_WORD}\"|'{_WORD}')"
-_SEQUENCE = rf"\s*{_ANSWER}\s*(?:,\s*{_ANSWER}\s*)*,?\s*"
-_SPACED = rf"\s*{_ANSWER}(?:(?:\s*,\s*|\s+){_ANSWER})*[\s,.]*"
-_LIST = re.compile(rf"(?P<name>[\"']answers[\"']\s*:\s*)?\[({_SEQUENCE})\]", re.IGNORECASE)
-_BARE = re.compile(rf"\A\s*(?:(?:final )?answers?\s*:)?({_SPACED})\Z", re.IGNORECASE)
+# `++` and `*+` give nothing back: white space is read once, however long it is.
+_SEQUENCE = rf"\s*+{_ANSWER}\s*+(?:,\s*+{_ANSWER}\s*+)*(?:,\s*+)?"
+_SPACED = rf"\s*+{_ANSWER}(?:\s*+(?:,\s*+|(?<=\s)){_ANSWER})*[\s,.]*+"
+_LIST = re.compile(
+    rf"(?P<name>[\"']answers[\"']\s*+:\s*+)?\[(?P<answers>{_SEQUENCE})\]", re.IGNORECASE
+)
+_BARE = re.compile(
+    rf"\s*+(?P<name>(?:final )?answers?\s*+:)?(?P<answers>{_SPACED})\Z", re.IGNORECASE
+)
 _NUMBERED = re.compile(
-    rf"(?<![\w.])(\d+)[\"'*\])]*(?:\s*(?::|=|->|→|[–—-])\s*|[.)]\s+|\s+)[\"'*\[(]*\s*({_WORD})"
-    r"(?=[\"'*\])]*[ \t]*(?:$|[,.;:)}\](*\n–—-]))",
+    r"(?<![\w.])(\d{1,9})(?!\d)[\"'*\])]*(?:\s*+(?::|=|->|→|[–—-])\s*+|[.)]\s++|\s++)"
+    rf"[\"'*\[(]*+\s*+({_WORD})(?=[\"'*\])]*+[ \t]*+(?:$|[,.;:)}}\](*\n–—-]))",
     re.IGNORECASE,
 )
 _ONE = re.compile(_ANSWER, re.IGNORECASE)
-_DECORATION = r"[\s*_`\"'{(\[\\$>]*"
-_FINAL = re.compile(rf"\b(?:final\w*|answers?)\b[^\n\[\]]{{0,20}}?{_DECORATION}\Z", re.IGNORECASE)
-_ANNOUNCED = re.compile(rf"(?:[:=]|->|→|\b(?:is|are|be|so|thus)\b){_DECORATION}\Z", re.IGNORECASE)
+_DECORATION = " \t\r\n*_`\"'{([\\$>"
+_ANNOUNCED = re.compile(r"(?:[:=]|->|→|\b(?:is|are|be|so|thus))\Z", re.IGNORECASE)
 _DRAFT = re.compile(
     r"\b(?:draft|initial\w*|original\w*|earlier|previous\w*"
     r"|first (?:thought|guess|idea|answer|attempt|try|pass|impression))\b[^\n\[\].!?;]{0,25}\Z"
@@ -52,7 +64,10 @@ _DRAFT = re.compile(
 _REFERENCE = re.compile(
     r"(?:\b(?:excerpt|example|item|window|text|number|no\.?)s?|#)[\s*_`]*\Z", re.IGNORECASE
 )
-_ALONE = re.compile(r"[\s*_`>#.$-]*")
+_BEFORE = 60
+"""Characters before a list that tell what it is."""
+_LINE_BEFORE = re.compile(r"(?:\A|\n)[ \t\r*_`>#.$-]*\Z")
+_LINE_BEHIND = re.compile(r"[ \t\r*_`>#.$-]*+(?:\n|\Z)")
 _FENCE = re.compile(r"```[a-z]*", re.IGNORECASE)
 _SPELLINGS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
@@ -70,12 +85,19 @@ class _Found(NamedTuple):
 
     predictions: tuple[bool, ...]
     places: tuple[int, ...]
-    start: int
-    end: int
+    statement: Statement
     stated: bool = True
     """Given as the answer, not just mentioned."""
-    final: bool = False
-    """Called the answer: what follows it is no other one."""
+
+    @property
+    def start(self) -> int:
+        """Where in the text it begins."""
+        return self.statement.start
+
+    @property
+    def end(self) -> int:
+        """Where in the text it ends."""
+        return self.statement.end
 
 
 def parse(completion: Completion, count: int) -> Answers:
@@ -105,27 +127,38 @@ def no_text(completion: Completion) -> str | None:
 def _find(text: str, count: int) -> _Found | str:
     """The answers in `text`, or the code of a failure."""
     text = without_thoughts(text)
-    lists = _lists(text)
+    lists, numbered = _lists(text), _numbered(text)
     fitting = [found for found in lists if len(found.predictions) == count]
-    stated = [found for found in fitting if found.stated]
-    numbered = [] if fitting else _numbered(text)
-    chosen = stated or fitting or [one for one in numbered if len(one.predictions) == count]
-    if chosen:
-        return _uncontradicted(text, chosen[-1], lists)
+    runs = [found for found in numbered if len(found.predictions) == count]
+    if fitting:
+        return _uncontradicted(text, _plainest(fitting), lists, runs)
+    if numbered and runs and runs[-1] is numbered[-1]:
+        return _uncontradicted(text, runs[-1], lists, runs)
     if lists or numbered:
         return failures.WRONG_COUNT
     return failures.REFUSAL if failures.is_refusal(text) else failures.UNPARSEABLE
 
 
-def _uncontradicted(text: str, found: _Found, lists: Sequence[_Found]) -> _Found | str:
+def _plainest(found: Sequence[_Found]) -> _Found:
+    """Of those that say the same as the last one, what is called the answer most plainly."""
+    meant = [one for one in found if one.predictions == found[-1].predictions]
+    return max(meant, key=lambda one: (one.statement.mark, one.stated, one.start))
+
+
+def _uncontradicted(
+    text: str, found: _Found, lists: Sequence[_Found], runs: Sequence[_Found]
+) -> _Found | str:
     """`found`, or the code of a failure where the text says something else as well."""
     count = len(found.predictions)
+    differing = [other for other in (*lists, *runs) if other.predictions != found.predictions]
+    same_count = [other.statement for other in differing if len(other.predictions) == count]
+    if not holds(text, found.statement, (one for one in same_count if not _overlaps(one, found))):
+        return failures.CONTRADICTORY
     for other in lists:
         if other.predictions == found.predictions:
             continue
-        if other.start >= found.end and (len(other.predictions) == count or other.final):
-            fits = len(other.predictions) == count
-            return failures.CONTRADICTORY if fits else failures.WRONG_COUNT
+        if other.start >= found.end and other.statement.mark is not Mark.NONE:
+            return failures.WRONG_COUNT
         if other.end <= found.start and are_joined(text, other.end, found.start):
             return failures.CONTRADICTORY
     for single in _NUMBERED.finditer(text, found.end):
@@ -133,6 +166,10 @@ def _uncontradicted(text: str, found: _Found, lists: Sequence[_Found]) -> _Found
         if 1 <= item <= count and found.predictions[item - 1] != _SPELLINGS[single[2].lower()]:
             return failures.CONTRADICTORY
     return found
+
+
+def _overlaps(other: Statement, found: _Found) -> bool:
+    return other.start < found.end and found.start < other.end
 
 
 def _is_cut(text: str, found: _Found) -> bool:
@@ -143,39 +180,38 @@ def _is_cut(text: str, found: _Found) -> bool:
 
 def _lists(text: str) -> list[_Found]:
     """Lists in brackets, and the answers that the text or its last line holds alone, in order."""
-    objects = list(objects_with("answers", text))
+    objects = objects_with("answers", text)
     found = []
     for match in _LIST.finditer(text):
-        before, named = text[max(0, match.start() - 200) : match.start()], bool(match["name"])
-        is_single = _ONE.fullmatch(match[2].strip()) is not None
-        is_reference = is_single and _REFERENCE.search(before) is not None
-        within = any(match.start() in span for span in objects)
-        if not named and (within or is_reference or _DRAFT.search(before)):
+        before = text[max(0, match.start() - _BEFORE) : match.start()]
+        if match["name"] is None and (
+            within(objects, match.start())
+            or (_ONE.fullmatch(match["answers"].strip()) and _REFERENCE.search(before))
+            or _DRAFT.search(before)
+        ):
             continue
-        final = named or _FINAL.search(before) is not None
-        stated = final or _ANNOUNCED.search(before) is not None or _is_alone(text, match)
-        found.append(_found(match, match.start(2), match[2], stated, final))
+        announced = _ANNOUNCED.search(before.rstrip(_DECORATION)) is not None
+        called = max(mark(text, match.start()), Mark.ANSWER if match["name"] else Mark.NONE)
+        stated = called is not Mark.NONE or announced or _is_alone(text, match, before)
+        found.append(_found(match, called, stated))
     return [*found, *(one for one in _bare(text) if not found or one.start >= found[-1].end)]
 
 
-def _is_alone(text: str, match: re.Match[str]) -> bool:
+def _is_alone(text: str, match: re.Match[str], before: str) -> bool:
     """Whether the lines that hold the list hold nothing else."""
-    start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
-    rest = text[start : match.start()] + text[match.end() : end if end >= 0 else len(text)]
-    return _ALONE.fullmatch(rest) is not None
+    is_first = match.start() <= _BEFORE
+    begins = _LINE_BEFORE.search(before if is_first else f".{before}") is not None
+    return begins and _LINE_BEHIND.match(text, match.end()) is not None
 
 
-def _found(
-    match: re.Match[str], start: int, part: str, stated: bool = True, final: bool = False
-) -> _Found:
+def _found(match: re.Match[str], called: Mark, stated: bool = True) -> _Found:
+    start, part = match.start("answers"), match["answers"]
     answers = list(_ONE.finditer(part))
     return _Found(
         tuple(_SPELLINGS[answer[0].strip("\"'").lower()] for answer in answers),
         tuple(start + answer.start() + (answer[0][0] in "\"'") for answer in answers),
-        match.start(),
-        match.end(),
+        Statement(match.start(), match.end(), called),
         stated,
-        final,
     )
 
 
@@ -184,25 +220,28 @@ def _bare(text: str) -> list[_Found]:
     plain = _FENCE.sub(lambda fence: " " * len(fence[0]), text)
     line_start = plain.rstrip().rfind("\n") + 1
     for start in dict.fromkeys((0, line_start)):
-        blank = " " * start + plain[start:]
-        if match := _BARE.match(blank):
-            return [_found(match, match.start(1), match[1])._replace(start=start)]
+        if match := _BARE.match(plain, start):
+            named = Mark.ANSWER if match["name"] else Mark.NONE
+            return [_found(match, max(mark(text, match.start("answers")), named))]
     return []
 
 
 def _numbered(text: str) -> list[_Found]:
-    """The last run of answers numbered from 1 on."""
-    run: list[re.Match[str]] = []
+    """Runs of answers numbered from 1 on."""
+    runs: list[list[re.Match[str]]] = []
     for match in _NUMBERED.finditer(text):
         if int(match[1]) == 1:
-            run = []
-        if int(match[1]) == len(run) + 1:
-            run.append(match)
-    if not run:
-        return []
-    answers = tuple(_SPELLINGS[match[2].lower()] for match in run)
-    places = tuple(match.start(2) for match in run)
-    return [_Found(answers, places, run[0].start(), run[-1].end())]
+            runs.append([])
+        if runs and int(match[1]) == len(runs[-1]) + 1:
+            runs[-1].append(match)
+    return [
+        _Found(
+            tuple(_SPELLINGS[match[2].lower()] for match in run),
+            tuple(match.start(2) for match in run),
+            Statement(run[0].start(), run[-1].end(), Mark.NONE),
+        )
+        for run in runs
+    ]
 
 
 def _probabilities(logprobs: str | None, found: _Found) -> tuple[float | None, ...] | None:

@@ -7,8 +7,10 @@ there are none.
    behind reasoning, in a code fence; of pairs, of objects `{"token": "the", "activation": 0}`, or
    of numbers. Else the text is searched for tuples `("the", 0)`, or lines `the<tab>0`.
 2. The last list with an entry for each token counts. With none of that length, or another one
-   under the asked-for name "activations" behind it, the count is wrong. Two that differ side by
-   side are a contradiction. What a model thinks before `</think>` does not count.
+   under the asked-for name "activations" behind it, the count is wrong. Two that differ are a
+   contradiction, unless words part them and only the last one is called the answer, or final, or
+   the words take the earlier one back (see `llm.contradictions`). What a model thinks before
+   `</think>` does not count.
 3. Where tokens are given, they have to be those asked about, in order, but for case, white space
    and how a line break is shown: a token that is left out or repeated shifts all that follow.
 4. Every activation has to be a number from 0 to 10. Nothing is cut to size or made up.
@@ -24,6 +26,8 @@ from typing import Any, NamedTuple
 from delphi_assets.highlighting import LINE_BREAK
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
+from delphi_assets.llm.contradictions import Mark, Statement, holds, mark
+from delphi_assets.llm.json_places import whole_json
 from delphi_assets.llm.statements import are_joined, without_thoughts
 from delphi_assets.scorers.answers import no_text
 
@@ -32,7 +36,6 @@ _TUPLE = re.compile(rf"\(\s*({_QUOTED})\s*,\s*(-?\d+(?:\.\d+)?)\s*\)")
 _LINE = re.compile(r"^(.*)\t(-?\d+(?:\.\d+)?)[ \r]*$", re.MULTILINE)
 _OPENING = re.compile(r"[\[{]")
 _LOOSE_COMMA = re.compile(r",(\s*[\]}])")
-_DECODER = json.JSONDecoder()
 
 
 class Simulated(NamedTuple):
@@ -54,8 +57,7 @@ class _Found(NamedTuple):
     """A list of entries, and where it stands."""
 
     entries: list[_Entry]
-    start: int
-    end: int
+    statement: Statement
     named: bool = False
     """Under the asked-for name."""
 
@@ -75,16 +77,21 @@ def parse(completion: Completion, tokens: Sequence[str]) -> Simulated:
         return Simulated(failure=failures.REFUSAL if refused else failures.UNPARSEABLE)
     if not whole or (found[-1].named and found[-1] is not whole[-1]):
         return Simulated(failure=failures.WRONG_COUNT)
-    last = whole[-1]
-    for other in whole[:-1]:
-        if other.entries != last.entries and are_joined(text, other.end, last.start):
-            return Simulated(failure=failures.CONTRADICTORY)
+    last = max(
+        (one for one in whole if one.entries == whole[-1].entries),
+        key=lambda one: (one.statement.mark, one.statement.start),
+    )
+    others = [one.statement for one in whole if one.entries != last.entries]
+    side_by_side = any(are_joined(text, one.end, last.statement.start) for one in others)
+    if side_by_side or not holds(text, last.statement, others):
+        return Simulated(failure=failures.CONTRADICTORY)
     return _checked(last.entries, tokens)
 
 
 def _is_closed(text: str, found: _Found) -> bool:
     """Whether a text that ends too early holds no other list behind this one, nor part of one."""
-    return text[found.end - 1] in "]}" and _OPENING.search(text, found.end) is None
+    end = found.statement.end
+    return text[end - 1] in "]}" and _OPENING.search(text, end) is None
 
 
 def schema(count: int) -> str:
@@ -124,48 +131,47 @@ def _plain(token: str) -> str:
     return "".join(shown.split()).casefold()
 
 
-def _lists(text: str) -> Iterator[_Found]:
+def _lists(text: str) -> list[_Found]:
     """Lists of entries, in the order of the text; tuples and lines only where there is no other."""
-    found = False
-    for value, start, end in _json_values(text):
-        if entries := _entries(value):
-            found = True
-            yield _Found(entries, start, end, isinstance(value, dict))
-    if found:
-        return
+    if found := list(_json_lists(text)):
+        return found
     if tuples := list(_TUPLE.finditer(text)):
-        entries = [_Entry(str(ast.literal_eval(one[1])), float(one[2])) for one in tuples]
-        yield _Found(entries, tuples[0].start(), tuples[-1].end())
-    elif lines := list(_LINE.finditer(text)):
-        entries = [_Entry(one[1], float(one[2])) for one in lines]
-        yield _Found(entries, lines[0].start(), lines[-1].end())
+        entries = [_Entry(_unquoted(one[1]), float(one[2])) for one in tuples]
+    elif tuples := list(_LINE.finditer(text)):
+        entries = [_Entry(one[1], float(one[2])) for one in tuples]
+    else:
+        return []
+    return [_Found(entries, Statement(tuples[0].start(), tuples[-1].end(), Mark.NONE))]
 
 
-class _Value(NamedTuple):
-    """A decoded JSON value, and where it stands."""
+def _unquoted(quoted: str) -> str:
+    """A token as Python spells it, or else as it stands there."""
+    try:
+        return str(ast.literal_eval(quoted))
+    except (SyntaxError, ValueError):
+        return quoted[1:-1]
 
-    value: Any
-    start: int
-    end: int
+
+def _json_lists(text: str) -> Iterator[_Found]:
+    """Lists of entries in JSON, outermost ones only."""
+    end = 0
+    for start, stop in whole_json(text, loose_commas=True).items():
+        if start < end:
+            continue
+        end = stop
+        value = _decoded(text[start:stop])
+        if entries := _entries(value):
+            named = isinstance(value, dict)
+            called = max(mark(text, start), Mark.ANSWER if named else Mark.NONE)
+            yield _Found(entries, Statement(start, stop, called), named)
 
 
-def _json_values(text: str) -> Iterator[_Value]:
-    """JSON objects and lists in a text, outermost ones only."""
-    # Of the same length, so that places in it are places in the text.
-    place, mended = 0, _LOOSE_COMMA.sub(r" \1", text)
-    while (opening := _OPENING.search(text, place)) is not None:
-        for candidate in (text, mended):
-            try:
-                value, place = _DECODER.raw_decode(candidate, opening.start())
-            except ValueError:
-                continue
-            except RecursionError:
-                # No answer is nested that deep, and each bracket inside would be tried again.
-                return
-            yield _Value(value, opening.start(), place)
-            break
-        else:
-            place = opening.end()
+def _decoded(part: str) -> Any:
+    """A whole object or list, without the commas that are too many."""
+    try:
+        return json.loads(part)
+    except ValueError:
+        return json.loads(_LOOSE_COMMA.sub(r" \1", part))
 
 
 def _entries(value: Any) -> list[_Entry] | None:
