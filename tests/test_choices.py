@@ -4,11 +4,11 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from delphi_assets.scorers.choices import parse
-from tests.test_answers import completion, tops
+from tests.test_answers import DENYING, PROSE, completion, tops
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,20 @@ from tests.test_answers import completion, tops
         "Answer: 3. Excerpt 2 was close.",
         "1.\nfood\n2.\nfood\n\nExcerpt 3 is about metres.",
         "$\\boxed{3}$",
+        # A number that is no option.
+        "Answer: 3\nConfidence: 4",
+        "**Answer: 3**\n\n**Confidence: 4**",
+        "Answer: 3\n\nConfidence:\n4",
+        "Answer: 3\nConfidence: 4/5",
+        "Answer: 3\nMy confidence in this is 4.",
+        "Answer: 3\nI am 80% sure; 4 of 5 are about food.",
+        "Answer: 3\nThe other 4 are about food.",
+        "Answer: 3\n4 excerpts are about food.",
+        '{"answer": 3}\n{"confidence": 4}',
+        "Excerpt 3 does not belong.\nConfidence: 4",
+        # What is called the answer or final, or stands behind words that take the other one back.
+        "**Excerpt 1**\nfood\n\n**Excerpt 3**\nmetres\n\nAnswer: 3",
+        "Answer: 2\n\nFinal answer: 3",
     ],
 )
 def test_picks_are_found(answer: str) -> None:
@@ -69,6 +83,19 @@ def test_picks_are_found(answer: str) -> None:
         ("Answer: 2. But on reflection, excerpt 4.", "stop", "contradictory"),
         ("My answer is 2.\n\nNo, excerpt 4.", "stop", "contradictory"),
         ("Answer: 2\n\nExcerpt 4 does not belong.", "stop", "contradictory"),
+        ("Answer: 3\n4", "stop", "contradictory"),
+        ("Answer: 3\nCorrection: 4", "stop", "contradictory"),
+        ("Answer: 3\nNow I am sure that it is excerpt 4.", "stop", "contradictory"),
+        ("Answer: 3\n\nOn a scale of oddness, excerpt 4.", "stop", "contradictory"),
+        ("Answer: 3\n\nAnswer: 4", "stop", "contradictory"),
+        ("Answer: 3. Read another way, the answer is 4.", "stop", "contradictory"),
+        ('{"answer": 3}\n\nIf it were about food: {"answer": 4}', "stop", "contradictory"),
+        ("Excerpt 3\n\nExcerpt 4", "stop", "contradictory"),
+        ("Excerpt 1 is about food.\nExcerpt 2 is about food.", "stop", "contradictory"),
+        ("Excerpt 1\n\n2\n%", "stop", "unparseable"),
+        ("4/5", "stop", "unparseable"),
+        ("In 3 excerpts, 2 of them short, food is meant.", "stop", "unparseable"),
+        ("The strength is 2 in 1 excerpt.", "stop", "unparseable"),
         ("My answer is 2? Let me see", "length", "truncated"),
         ('{"answer": 1', "length", "truncated"),
         ("1" * 5_000, "stop", "unparseable"),
@@ -94,6 +121,27 @@ def test_a_draft_is_never_the_pick(draft: int, final: int, data: st.DataObject) 
     assert pick.option == final - 1 or pick.failure is not None
     if draft == final:
         assert pick.option == final - 1
+
+
+@given(PROSE, st.integers(1, 5), PROSE, st.data())
+def test_one_pick_is_read_whatever_words_stand_around_it(
+    before: str, picked: int, behind: str, data: st.DataObject
+) -> None:
+    assume(not DENYING.search(before))
+    written = data.draw(st.sampled_from(("Answer: {}", '{{"answer": {}}}', "Excerpt {}", "{}")))
+    text = f"{before}\n{written.format(picked)}\n{behind}"
+    assert parse(completion(text), 5) == (picked - 1, None, None)
+
+
+@given(PROSE, PROSE, PROSE, st.permutations(range(1, 6)), st.data())
+def test_two_picks_that_differ_are_none(
+    before: str, between: str, behind: str, picks: list[int], data: st.DataObject
+) -> None:
+    """Where no words call one of them the answer, or take one back."""
+    assume(not any(map(DENYING.search, (before, between, behind))))
+    one, other = (data.draw(st.sampled_from(("Excerpt {}", "{}", "option {}"))) for _ in range(2))
+    text = f"{before}\n{one.format(picks[0])}\n{between}\n{other.format(picks[1])}\n{behind}"
+    assert parse(completion(text), 5).option is None
 
 
 @given(st.text('answer is13.:{}"\n orExcpt', max_size=60))
@@ -122,5 +170,7 @@ def test_the_token_with_the_number_gives_each_options_share() -> None:
 def test_without_an_option_among_the_alternatives_there_is_no_probability() -> None:
     logprobs = json.dumps([{"token": "3}", "top": [["3}", math.log(0.9)], ["x", -3.0]]}])
     assert parse(completion("3}", logprobs=logprobs), 3).probabilities == (0.0, 0.0, 1.0)
+    long = json.dumps([{"token": "3", "top": [["3", -0.1], ["9" * 5_000, -3.0]]}])
+    assert parse(completion("3", logprobs=long), 3).probabilities == (0.0, 0.0, 1.0)
     odd = json.dumps([{"token": "it is 3", "top": [["it is 3", -0.1]]}])
     assert parse(completion("it is 3", logprobs=odd), 3) == (2, None, None)

@@ -3,13 +3,18 @@
 In: a completion and the number of options. Out: the pick, or the reason why there is none.
 
 1. A number is *stated* behind "answer": `{"answer": 3}`, `Answer: excerpt 3`, behind reasoning, in
-   a code fence; or on a last line that holds nothing else: `3`, `[3]`, `Excerpt 3.` The last one
-   stated counts. What a model thinks before `</think>` does not.
-2. Without one, the text, or its last line, has to hold a single number: `Excerpt 3 is about food.`
-3. A text that says two things is a failure: `Answer: 2 or 3`, or one that ends otherwise, by words
-   that take the answer back (`Answer: 2. But on reflection, excerpt 4.`) or by a last line that
-   names another option only.
-4. With log-probabilities, the token that holds the number gives the probability of each option
+   a code fence; or on a last line that holds nothing else: `3`, `[3]`, `Excerpt 3.` What a model
+   thinks before `</think>` does not count, nor a number that is no option: how sure a model is
+   (`Confidence: 4`), a share (`4/5`, `4 of 5`, `80%`), or how many (`the other 4`, `4 excerpts`).
+2. The last one stated is what the text means. Another one that was stated and differs makes it a
+   failure, unless only the last one is called the answer, or final, or words between the two take
+   the earlier one back (see `llm.contradictions`).
+3. Without one stated, the text has to hold a single number, `Excerpt 3 is about food.`, or its last
+   line; beside numbers that are no options, one that is called an option. Where another is named
+   before the last line (`Excerpt 2 ...`), that is a failure.
+4. A text that ends otherwise is a failure: `Answer: 2 or 3`; or by words that take the answer back
+   (`Answer: 2. But on reflection, excerpt 4.`); or by a last line that names another option only.
+5. With log-probabilities, the token that holds the number gives the probability of each option
    among the options that the server tells about.
 """
 
@@ -20,23 +25,47 @@ from typing import NamedTuple
 
 from delphi_assets.llm import failures
 from delphi_assets.llm.completions import Completion
-from delphi_assets.llm.statements import objects_with, without_thoughts
+from delphi_assets.llm.contradictions import Statement, holds, mark
+from delphi_assets.llm.statements import objects_with, within, without_thoughts
 from delphi_assets.scorers.answers import no_text
 
-_OPTION = r"(?:(?:excerpt|description|number|option)\W{1,6})?"
+_NAMED = r"(?:excerpt|description|number|option)\W{1,6}"
+_OPTION = rf"(?:{_NAMED})?"
 _STATED = re.compile(
-    rf"answer\W{{0,6}}(?:is\W{{1,6}})?{_OPTION}(\d+)(?![\d.]*\d)"
-    rf"|^[\s>*_`#\[({{]*(?:so|thus|final(?:ly)?)?\W{{0,6}}{_OPTION}(\d+)[\s*_`\])}}.!]*\Z",
+    rf"answer\W{{0,6}}(?:is\W{{1,6}})?{_OPTION}(?P<number>\d++)(?![\d.]*\d)", re.IGNORECASE
+)
+_ALONE = re.compile(
+    rf"^[ \t>*_`#\[({{$\\]*+(?:boxed\{{|(?:so|thus|final(?:ly)?)\b)?[^\w\n]{{0,6}}{_OPTION}"
+    r"(?P<number>\d++)[ \t\r*_`\])}.!$]*+$",
     re.IGNORECASE | re.MULTILINE,
 )
 _FIELD = re.compile(r"[\"']answer[\"']\s*:", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![\d.])\d+(?!\.?\d)")
-_OTHER = re.compile(rf"[\"'*_`\s}}\]).]*(?:,|/|&|\bor\b|\band\b)\s*{_OPTION}(\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![\d.])(?P<number>\d++)(?!\.?\d)")
+_NAMED_OPTION = re.compile(rf"\b{_NAMED}(?P<number>\d++)(?!\.?\d)", re.IGNORECASE)
+_OTHER = re.compile(
+    rf"[\"'*_`\s}}\]).]*+(?:,|/|&|\bor\b|\band\b)\s*+{_OPTION}(?P<number>\d++)", re.IGNORECASE
+)
 _TAKEN_BACK = re.compile(
     r"\b(?:actually|wait|no,|on reflection|second thought|correction|instead(?! of)|sorry"
-    rf"|changed? my|reconsider).{{0,120}}?(?<![\d.]){_OPTION}(\d+)(?!\.?\d)",
+    rf"|changed? my|reconsider).{{0,120}}?(?<![\d.]){_OPTION}(?P<number>\d++)(?!\.?\d)",
     re.IGNORECASE | re.DOTALL,
 )
+_MEASURED = re.compile(
+    r"\b(?:confidence|certainty|probability|likelihood|score|rating|strength|difficulty|scale)\b"
+    r"(?:\W{1,4}(?:level|score|rating|is|of|at|about|around|in|this)\b)*[\s*_`\"':=~-]{0,6}\Z"
+    r"|\b(?:others?|remaining|all)[ *_]{1,3}\Z|\d ?(?:/|(?:out )?of) ?\Z",
+    re.IGNORECASE,
+)
+"""Before a number that says how much or how many."""
+_OF_THEM = re.compile(
+    r"[ *_]{0,3}(?:%|percent\b|/ ?\d|(?:out )?of \d"
+    r"|(?:other|excerpt|description|option|time)s\b)",
+    re.IGNORECASE,
+)
+"""Behind one."""
+_NAME = re.compile(rf"\b{_NAMED}\Z", re.IGNORECASE)
+_BEFORE = 50
+"""Characters before a number that tell what it is."""
 _CLOSED = re.compile(r"\d+[\"']?\s*\}")
 _DENIED = re.compile(r"(?:\bnot|n['’]t)\W{0,6}(?:\w+\W{1,6})?\Z", re.IGNORECASE)
 
@@ -77,47 +106,112 @@ class _Found(NamedTuple):
 def _find(text: str, count: int) -> _Found | str:
     """The pick in `text`, or the code of a failure."""
     text = without_thoughts(text)
-    objects = list(objects_with("answer", text))
-    stated = [
-        match
-        for match in _STATED.finditer(text)
-        if _FIELD.match(text, match.start() - 1)
-        or not any(match.start() in span for span in objects)
-    ]
+    stated = _stated(text)
     if not stated:
         return _only_number(text, count)
-    last = stated[-1]
-    group = 1 if last[1] is not None else 2
-    found = _of(last[group], last.start(group), count)
-    if isinstance(found, str):
-        return found
-    ending = text.rstrip().rfind("\n") + 1
-    others = [_OTHER.match(text, last.end()), _TAKEN_BACK.search(text, last.end())]
-    said = [other[1] for other in others if other is not None]
-    if ending >= last.end() and len(numbers := _NUMBER.findall(text, ending)) == 1:
-        said += numbers
-    if any(
-        isinstance(_of(number, 0, count), _Found) and int(number) - 1 != found.option
-        for number in said
-    ):
+    picked = _option(stated[-1], count)
+    if picked is None:
+        return failures.UNPARSEABLE
+    same = [one for one in stated if _option(one, count) == picked]
+    last = max(same, key=lambda one: (mark(text, one.start("number")), one.start()))
+    others = [_statement(text, one) for one in stated if _option(one, count) != picked]
+    if not holds(text, _statement(text, last), others) or _ends_otherwise(text, last, count):
         return failures.CONTRADICTORY
-    return found
+    return _Found(picked, last.start("number"))
+
+
+def _stated(text: str) -> list[re.Match[str]]:
+    """Numbers that are stated to be the answer, in the order of the text."""
+    objects = objects_with("answer", text)
+    called = [
+        match
+        for match in _STATED.finditer(text)
+        if _FIELD.match(text, match.start() - 1) or not within(objects, match.start())
+    ]
+    alone = [one for one in _ALONE.finditer(text) if _is_option(text, one)]
+    if not alone or alone[-1].start() < _last_line(text):
+        return called
+    if not called:
+        return alone
+    return called if called[-1].end() >= alone[-1].end("number") else [*called, alone[-1]]
+
+
+def _last_line(text: str) -> int:
+    """Where the last line begins that is not blank."""
+    return text.rstrip().rfind("\n") + 1
+
+
+def _statement(text: str, match: re.Match[str]) -> Statement:
+    return Statement(match.start(), match.end(), mark(text, match.start("number")))
+
+
+def _is_option(text: str, number: re.Match[str]) -> bool:
+    """Whether a number may be that of an option; else it says how much or how many."""
+    if _is_named(text, number):
+        return True
+    measured = _MEASURED.search(_before(text, number)) is not None
+    return not measured and _OF_THEM.match(text, number.end("number")) is None
+
+
+def _is_named(text: str, number: re.Match[str]) -> bool:
+    """Whether a number is called that of an option: `excerpt 3`."""
+    return _NAME.search(_before(text, number)) is not None
+
+
+def _ends_otherwise(text: str, stated: re.Match[str], count: int) -> bool:
+    """Whether another option than the one stated is named behind it, as the pick."""
+    end, ending = stated.end(), _last_line(text)
+    said = [other] if (other := _OTHER.match(text, end)) is not None else []
+    taken_back = _TAKEN_BACK.search(text, end)
+    if taken_back is not None and _is_option(text, taken_back):
+        said.append(taken_back)
+    options = [one for one in _NUMBER.finditer(text, ending) if _is_option(text, one)]
+    if ending >= end and len(options) == 1:
+        said += options
+    return any(_option(one, count) not in (None, _option(stated, count)) for one in said)
 
 
 def _only_number(text: str, count: int) -> _Found | str:
     """The single number of a text, or of its last line."""
-    for start in dict.fromkeys((0, text.rstrip().rfind("\n") + 1)):
+    for start in dict.fromkeys((0, _last_line(text))):
         numbers = list(_NUMBER.finditer(text, start))
-        if len(numbers) == 1 and not _DENIED.search(text[: numbers[0].start()]):
-            return _of(numbers[0][0], numbers[0].start(), count)
+        options = [one for one in numbers if _is_option(text, one)]
+        # Beside other numbers, one has to be called an option.
+        if len(options) != 1 or not (len(numbers) == 1 or _is_named(text, options[0])):
+            continue
+        if not _DENIED.search(_before(text, options[0])):
+            return _unless_another_is_named(text, start, options[0], count)
     return failures.REFUSAL if failures.is_refusal(text) else failures.UNPARSEABLE
 
 
-def _of(number: str, place: int, count: int) -> _Found | str:
+def _unless_another_is_named(
+    text: str, end: int, number: re.Match[str], count: int
+) -> _Found | str:
+    """The option of `number`; a failure where the text before `end` names another one."""
+    picked = _option(number, count)
+    if picked is None:
+        return failures.UNPARSEABLE
+    named = [_option(one, count) for one in _NAMED_OPTION.finditer(text, 0, end)]
+    if any(option not in (None, picked) for option in named):
+        return failures.CONTRADICTORY
+    return _Found(picked, number.start())
+
+
+def _before(text: str, number: re.Match[str]) -> str:
+    start = number.start("number")
+    return text[max(0, start - _BEFORE) : start]
+
+
+def _option(stated: re.Match[str], count: int) -> int | None:
+    """The option that a number names, from 0; None where there is none of that number."""
+    return _place(stated["number"], count)
+
+
+def _place(number: str, count: int) -> int | None:
     # Of more digits than any option has, a number may be too long to read.
     if len(number) > len(str(count)) or not 1 <= int(number) <= count:
-        return failures.UNPARSEABLE
-    return _Found(int(number) - 1, place)
+        return None
+    return int(number) - 1
 
 
 def _probabilities(logprobs: str | None, picked: int, count: int) -> tuple[float, ...] | None:
@@ -140,7 +234,7 @@ def _shares(top: list[tuple[str, float]], count: int) -> tuple[float, ...] | Non
     mass = [0.0] * count
     for token, logprob in top:
         spelled = token.strip(" \t\r\n[],:\"'{}*")
-        if spelled.isdecimal() and 1 <= int(spelled) <= count:
-            mass[int(spelled) - 1] += math.exp(logprob)
+        if spelled.isdecimal() and (option := _place(spelled, count)) is not None:
+            mass[option] += math.exp(logprob)
     whole = sum(mass)
     return tuple(part / whole for part in mass) if whole else None
