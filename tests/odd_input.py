@@ -63,7 +63,9 @@ from tests.dense_coders import Trap
 from tests.tiny_parts import make_coder, make_model
 
 SECONDS = 60
-"""After which a mutant hangs."""
+"""Of work after which a mutant hangs; the machine may be busy with something else."""
+WAITED = 600
+"""Seconds after which one hangs that does not work at all."""
 TRAP = "trapped"
 """File, beside the mutants, that a pickle makes when it is loaded."""
 
@@ -163,13 +165,16 @@ def _limited() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise _Hangs
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
+    before = [(sign, signal.signal(sign, stop)) for sign in (signal.SIGPROF, signal.SIGALRM)]
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.alarm(WAITED)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for sign, handler in before:
+            signal.signal(sign, handler)
 
 
 def _mutate(folder: Path, rng: random.Random, trap: Path) -> str:
