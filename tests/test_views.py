@@ -143,3 +143,29 @@ def test_threads_share_the_folder_of_files_without_rows(monkeypatch: pytest.Monk
         folders = set(pool.map(lambda _: database.own_folder(), range(4)))
     assert len(folders) == 1
     assert all(map(os.path.isdir, folders))
+
+
+def test_threads_share_the_macros_and_views_of_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are copied from a file, whatever its folder is called; made anew where it is gone."""
+    lake = Lake(tmp_path / "lake")
+    lake.initialize()
+    add(lake, "explanations", [explanation("e", 0, "text")])
+    odd = tmp_path / "it's; a ''temporary'' $folder"
+    odd.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(odd))
+    monkeypatch.setattr(database, "_folder", cache(database._folder.__wrapped__))
+
+    def found(_: int) -> list[tuple[object, ...]]:
+        with connect(lake) as con:
+            assert con.sql("select count(*) from scores").fetchall() == [(0,)]
+            return con.sql("select explanation from explanations").fetchall()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(found, range(8))) == [[("text",)]] * 8
+    made = Path(database.own_folder(), "definitions.duckdb")
+    assert made.is_relative_to(odd)
+    made.unlink()
+    assert found(0) == [("text",)]
+    assert made.exists()
