@@ -21,6 +21,7 @@ In: a completion and the number of options. Out: the pick, or the reason why the
 import json
 import math
 import re
+from itertools import islice
 from typing import NamedTuple
 
 from delphi_assets.llm import failures
@@ -165,19 +166,27 @@ def _ends_otherwise(text: str, stated: re.Match[str], count: int) -> bool:
     taken_back = _TAKEN_BACK.search(text, end)
     if taken_back is not None and _is_option(text, taken_back):
         said.append(taken_back)
-    options = [one for one in _NUMBER.finditer(text, ending) if _is_option(text, one)]
-    if ending >= end and len(options) == 1:
+    options = _first_options(text, ending) if ending >= end else []
+    if len(options) == 1:
         said += options
     return any(_option(one, count) not in (None, _option(stated, count)) for one in said)
+
+
+def _first_options(text: str, start: int) -> list[re.Match[str]]:
+    """The first two numbers from `start` on that may be those of options; more tell no more."""
+    options = (one for one in _NUMBER.finditer(text, start) if _is_option(text, one))
+    return list(islice(options, 2))
 
 
 def _only_number(text: str, count: int) -> _Found | str:
     """The single number of a text, or of its last line."""
     for start in dict.fromkeys((0, _last_line(text))):
-        numbers = list(_NUMBER.finditer(text, start))
-        options = [one for one in numbers if _is_option(text, one)]
+        options = _first_options(text, start)
+        if len(options) != 1:
+            continue
         # Beside other numbers, one has to be called an option.
-        if len(options) != 1 or not (len(numbers) == 1 or _is_named(text, options[0])):
+        alone = len(list(islice(_NUMBER.finditer(text, start), 2))) == 1
+        if not alone and not _is_named(text, options[0]):
             continue
         if not _DENIED.search(_before(text, options[0])):
             return _unless_another_is_named(text, start, options[0], count)
