@@ -200,6 +200,12 @@ def test_bytes_that_are_no_utf8_cost_no_answer(tmp_path: Path) -> None:
     assert one.answer == f"a{REPLACEMENT}b"
 
 
+BROKEN = {
+    "nested": b"[" * 100_000,
+    "long number": b'{"custom_id": ' + b"9" * 5_000 + b"}",
+}
+
+
 class OddBatchServer(BatchServer):
     """Whose answers' file is changed, and whose batches began at an odd time."""
 
@@ -217,8 +223,8 @@ class OddBatchServer(BatchServer):
 
     def _changed(self, line: dict[str, Any]) -> bytes:
         answer = line["response"]["body"]["choices"][0]["message"]["content"]
-        if answer == "nested":
-            return b"[" * 100_000
+        if answer in BROKEN:
+            return BROKEN[answer]
         if answer == "body":
             line |= {"response": {"status_code": 200, "body": [1]}}
         return json.dumps(self.changes.get(answer, line)).encode()
@@ -228,10 +234,10 @@ def test_one_line_of_a_batch_does_not_keep_back_the_others(tmp_path: Path) -> No
     odd = {"a list": [1], "a number": 7, "no name": {"response": {}}, "null": None}
     with OddBatchServer(lambda asked: Reply(asked.prompt)) as server:
         server.changes = odd
-        prompts = ["first", *odd, "nested", "body", "last"]
+        prompts = ["first", *odd, *BROKEN, "body", "last"]
         found = complete(tmp_path, server.url, prompts, **MODES["batch"])
-    assert [one.answer for one in found] == ["first", *[None] * 6, "last"]
-    assert [one.failure for one in found[1:-1]] == [*["lost"] * 5, "unreadable"]
+    assert [one.answer for one in found] == ["first", *[None] * 7, "last"]
+    assert [one.failure for one in found[1:-1]] == [*["lost"] * 6, "unreadable"]
     assert len(stored(tmp_path)) == len(prompts)
 
 

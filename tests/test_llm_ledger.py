@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,43 @@ def test_batches_of_another_stage_count_and_are_not_followed(tmp_path: Path) -> 
         loop.run(stage(server.url, "explanations a", asked))
         assert {str(row["answer"]) for row in stored(tmp_path)} > set(asked)
         assert sum(server.answered.values()) == 10
+
+
+@pytest.mark.parametrize(
+    ("first", "model"), [(None, MODEL), ("without a budget", MODEL), (None, "openai/other")]
+)
+def test_batches_under_way_count_whoever_joins_first(
+    tmp_path: Path, first: str | None, model: str
+) -> None:
+    """Also for who sends no batches, when who joined before has no budget, and of other models."""
+
+    async def submitted(url: str) -> None:
+        given = settings_of(url, batch=True, batch_size=4, batch_poll=0.05)
+        async with Client(given, MODEL, made(tmp_path), "run", owner="explanations a") as client:
+            calls = [asyncio.create_task(client.complete(ask(str(one)))) for one in range(4)]
+            while not list(tmp_path.rglob("*.submitted.json")):
+                await asyncio.sleep(0.02)
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    def client(url: str, owner: str, model: str = MODEL, **given: object) -> Client:
+        return Client(settings_of(url, **given), model, made(tmp_path), "run", owner=owner)
+
+    async def asked(url: str) -> None:
+        async with AsyncExitStack() as joined:
+            if first is not None:
+                await joined.enter_async_context(client(url, "explanations b"))
+            bound = client(url, "explanations c", model, budget_calls=10)
+            await joined.enter_async_context(bound)
+            questions = [ask(str(one), model=model) for one in range(10, 20)]
+            done = await asyncio.gather(*map(bound.complete, questions), return_exceptions=True)
+        errors = {str(one): one for one in done if isinstance(one, BaseException)}
+        assert len(errors) == 1
+        raise next(iter(errors.values()))
+
+    with BatchServer(lambda asked: Reply(asked.prompt)) as server:
+        server.hanging = True
+        loop.run(submitted(server.url))
+    with FaultServer(lambda asked: Reply(asked.prompt)) as server:
+        with pytest.raises(BudgetError, match="6 calls"):
+            loop.run(asked(server.url))
+        assert len(server.asked) == 6

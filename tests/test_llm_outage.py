@@ -5,6 +5,7 @@ import logging
 import random
 import socket
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import aiohttp
@@ -15,6 +16,7 @@ from delphi_assets import database
 from delphi_assets.errors import DelphiAssetsError, ServerError, SettingError
 from delphi_assets.llm import Client, attempts, batched, loop
 from delphi_assets.llm.attempts import Attempted, Attempts
+from delphi_assets.llm.failures import Diagnosis, diagnose
 from delphi_assets.llm.secrets import ScrubbedLogs, Scrubber
 from delphi_assets.llm.stopping import Stop
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
@@ -114,6 +116,23 @@ def test_what_litellm_cannot_call_is_told_at_the_first_call(tmp_path: Path, mode
     with pytest.raises(SettingError, match=f"'{model}'"):
         complete(tmp_path, f"http://{nobody()}/v1", PROMPTS, model=model, max_retries=5)
     assert not stored(tmp_path)
+
+
+def test_a_missing_package_that_was_done_without_stops_nothing() -> None:
+    """It stands among the causes of whatever is raised meanwhile."""
+
+    def ask_without_it(wrapped: Callable[[ImportError], Exception]) -> None:
+        try:
+            import_module("no_package_of_this_name")
+        except ImportError as error:
+            raise wrapped(error) from None
+
+    with pytest.raises(TimeoutError) as raised:
+        ask_without_it(lambda _: TimeoutError("the server did not answer"))
+    assert diagnose(raised.value) == Diagnosis("timeout", True, False, None)
+    with pytest.raises(RuntimeError) as raised_by_it:
+        ask_without_it(lambda error: RuntimeError(f"APIConnectionError: {error}"))
+    assert diagnose(raised_by_it.value).fatal
 
 
 @pytest.mark.parametrize("between", [Reply(), Reply(status=400)])

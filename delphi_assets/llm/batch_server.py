@@ -15,10 +15,10 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from typing import Any
 
 from delphi_assets.errors import ServerError, SettingError
+from delphi_assets.foreign_json import parse_json
 from delphi_assets.llm import failures
 from delphi_assets.llm.attempts import Attempts
 from delphi_assets.llm.batch_store import Pending
@@ -278,6 +278,11 @@ def _completed(ended: Any, asked: int, lines: int) -> int:
 def _objects(content: bytes) -> Iterator[dict[str, Any]]:
     for line in content.splitlines():
         if line.strip():
-            # One line that is nested too deep must not keep back the others.
-            with suppress(RecursionError):
-                yield json.loads(line.decode(errors="replace"))
+            try:
+                yield parse_json(line.decode(errors="replace"))
+            except json.JSONDecodeError:
+                # The file may have been cut on its way: the next run reads it again.
+                raise
+            except ValueError:
+                # Nested too deep, or a number too long: such a line must not keep back the others.
+                continue

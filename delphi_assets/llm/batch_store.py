@@ -39,15 +39,19 @@ class BatchStore:
         self._folder = folder_of("batches", {"run": run})
 
     def read(self, of_others: bool = False) -> list[Pending]:
-        """Batches of this owner that are on their way, by name; those `of_others` too if asked."""
+        """Batches of this owner and model that are on their way, by name.
+
+        `of_others`: all of the run.
+        """
         found = []
         for name in sorted(self._lake.names(self._folder)):
             if not name.endswith(".json") or name.endswith(".submitted.json"):
                 continue
             stored = self._lake.read_json(f"{self._folder}/{name}")
-            if stored is None or stored["model"] != self._model:
+            if stored is None:
                 continue
-            if of_others or self._is_own(stored.get("owner")):
+            own = stored["model"] == self._model and self._is_own(stored.get("owner"))
+            if of_others or own:
                 requests = tuple(_request(one) for one in stored["requests"])
                 found.append(self.with_id(Pending(name.removesuffix(".json"), requests, None)))
         return found

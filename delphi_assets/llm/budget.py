@@ -36,6 +36,8 @@ LOOK = 0.2
 """Seconds between two looks at what other processes have set aside."""
 REPORTING = 1.0
 """Seconds between two reports of a process without a budget."""
+FREE = Price(0.0, 0.0)
+"""Taken for a price that nobody knows, where no budget is in dollars."""
 
 
 class _Refused(NamedTuple):
@@ -61,15 +63,11 @@ class Budget:
             "llm.budget_calls": settings.budget_calls,
         }
         self._any = any(limit is not None for limit in self._limits.values())
-        self._price = price_of(settings, model)
+        check_price(settings, model)
+        self._price = price(model, settings.batch) or FREE
         self._ledger, self._stop = ledger, stop
         self._untold, self._told = Spent(), time.monotonic()
         self._settled = asyncio.Condition()
-
-    @property
-    def is_limited(self) -> bool:
-        """Whether there is any budget."""
-        return self._any
 
     async def reserve(self, request: Request) -> Spent:
         """Set aside what the call can take at most; raises `BudgetError` when that is not left.
@@ -78,7 +76,7 @@ class Budget:
         """
         if not self._any:
             return Spent()
-        call = self.most(request)
+        call = most(request, self._price)
         async with self._settled:
             while (refused := self._take(call)) is not None:
                 if not refused.others_open:
@@ -90,10 +88,8 @@ class Budget:
         return call
 
     def paid(self, request: Request) -> Spent:
-        """Set aside what a call takes that an earlier process made."""
-        if not self._any:
-            return Spent()
-        call = self.most(request)
+        """Set aside what a call takes that an earlier process made, for those who have budgets."""
+        call = most(request, self._price)
         self._ledger.follow(call)
         return call
 
@@ -118,11 +114,6 @@ class Budget:
         """Tell those who wait that the stage has stopped."""
         async with self._settled:
             self._settled.notify_all()
-
-    def most(self, request: Request) -> Spent:
-        """What a call can take at most."""
-        prompt, answer = guess(request), request.max_tokens
-        return Spent(self._price.of(prompt, answer), prompt + answer, calls=1)
 
     def _take(self, call: Spent) -> _Refused | None:
         """Set the call aside unless it exceeds a budget."""
@@ -152,17 +143,16 @@ class Budget:
         )
 
 
-def price_of(settings: LLMSettings, model: str) -> Price:
-    """The price that a budget in dollars is kept with; nothing without one.
+def most(request: Request, of_model: Price) -> Spent:
+    """What a call can take at most, at the price of its model."""
+    prompt, answer = guess(request), request.max_tokens
+    return Spent(of_model.of(prompt, answer), prompt + answer, calls=1)
 
-    Raises `SettingError` when it is unknown.
-    """
-    if settings.budget_dollars is None:
-        return Price(0.0, 0.0)
-    known = price(model, settings.batch)
-    if known is None:
+
+def check_price(settings: LLMSettings, model: str) -> None:
+    """Raise `SettingError` where a budget in dollars cannot be kept."""
+    if settings.budget_dollars is not None and price(model, settings.batch) is None:
         raise SettingError(
             f"llm.budget_dollars = {settings.budget_dollars} cannot be kept: LiteLLM knows no "
             f"price of model = {model!r}; expected llm.budget_tokens or llm.budget_calls instead."
         )
-    return known

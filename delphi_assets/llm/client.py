@@ -24,7 +24,7 @@ from delphi_assets.llm.attempts import Attempts
 from delphi_assets.llm.batch_server import BatchServer
 from delphi_assets.llm.batch_store import BatchStore
 from delphi_assets.llm.batched import Batched
-from delphi_assets.llm.budget import Budget
+from delphi_assets.llm.budget import FREE, Budget, most
 from delphi_assets.llm.calls import Calls, Sender
 from delphi_assets.llm.completions import Completion, CompletionLog, Spent
 from delphi_assets.llm.direct import Direct
@@ -35,6 +35,7 @@ from delphi_assets.llm.processes import Processes
 from delphi_assets.llm.requests import Request
 from delphi_assets.llm.secrets import Endpoint, ScrubbedLogs, Scrubber, endpoint
 from delphi_assets.llm.stopping import Outage, Stop
+from delphi_assets.llm.tokens import Price, price
 from delphi_assets.settings import LLMSettings
 from delphi_assets.stage import Fact
 
@@ -135,8 +136,7 @@ class Client:
             await stack.enter_async_context(self._log)
             self._budget = Budget(self._settings, self._model, ledger, self._stop)
             stack.callback(self._budget.tell)
-            under_way = self._budget.is_limited and self._settings.batch
-            ledger.begin(self._log.spent, self._under_way() if under_way else Spent())
+            ledger.begin(self._log.spent, self._under_way())
             if self._settings.batch:
                 self._asking = await self._batched(stack, place, scrub)
             else:
@@ -145,12 +145,17 @@ class Client:
         return self
 
     def _under_way(self) -> Spent:
-        """What batches that are on their way may come to."""
-        total = Spent()
+        """What batches of the run that are on their way may come to.
+
+        Others that join later have budgets that these count for, though this client may have none.
+        """
+        total, prices = Spent(), dict[str, Price]()
         for pending in self._batches.read(of_others=True):
             for request in pending.requests:
                 if pending.batch is not None or not self._log.answered(request.hash):
-                    total = total.plus(self._budget.most(request))
+                    if (model := request.model) not in prices:
+                        prices[model] = price(model, batch=True) or FREE
+                    total = total.plus(most(request, prices[model]))
         return total
 
     async def _batched(self, stack: AsyncExitStack, place: Endpoint, scrub: Scrubber) -> Batched:

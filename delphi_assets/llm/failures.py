@@ -139,8 +139,11 @@ def _on_the_way(error: BaseException) -> bool:
 
 def _cannot_call(error: BaseException) -> bool:
     """Whether LiteLLM has no way to call the model's provider, or lacks a package for it."""
-    unmapped = type(error).__name__ == "LiteLLMUnknownProvider"
-    return unmapped or any(isinstance(cause, ImportError) for cause in _causes(error))
+    if type(error).__name__ == "LiteLLMUnknownProvider":
+        return True
+    # Others may have been dealt with before the error came, and are among its causes all the same.
+    lacking = [str(cause) for cause in _causes(error) if isinstance(cause, ImportError)]
+    return any(told and told in str(error) for told in lacking)
 
 
 def _unreachable(error: BaseException) -> str | None:

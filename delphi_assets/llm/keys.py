@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from delphi_assets.errors import SettingError
 from delphi_assets.llm.batch_server import check_provider
-from delphi_assets.llm.budget import price_of
+from delphi_assets.llm.budget import check_price
 from delphi_assets.llm.litellm_calls import served
 from delphi_assets.settings import LLMSettings, Profile
 
@@ -91,7 +91,7 @@ def check_model(llm: LLMSettings, setting: str, model: str) -> None:
     """Refuse the model of a setting when it cannot be asked as `llm` says."""
     settings = llm.of(model)
     check_address(settings, setting, model)
-    price_of(settings, model)
+    check_price(settings, model)
     if settings.batch:
         check_provider(model)
 
