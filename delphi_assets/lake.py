@@ -7,7 +7,7 @@ Layout, under a local folder or an fsspec URL:
     manifests/lake.json                               the version of the lake
     manifests/runs/<run>.json                         the configuration a run name stands for
     <table with _ for its last letter>/.../*.parquet  a file of the table without rows, see `EMPTY`
-    origins/run=<run>/contexts.json                   what contexts were read from (`origins`)
+    origins/run=<run>/                                what contexts and judges are from (`origins`)
     coders/run=<run>/<hookpoint>/                     coders trained here, in sparsify's layout
     batches/run=<run>/                                batches on their way (`llm.batch_store`)
     claims/run=<run>/                                 locks of those who ask (`llm.locks`)

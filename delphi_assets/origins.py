@@ -1,4 +1,4 @@
-"""What a run was made from, and whether it still is the same: coders, model, corpus, tokenizer.
+"""What a run was made from, and whether it still is the same: coders, models, corpus, tokenizer.
 
 In: facts of manifests, and files on this machine. Out: nothing, or a `ConflictError` that names
 what was replaced, both fingerprints and the way out.
@@ -10,6 +10,8 @@ so every stage looks, also one that has nothing left to do:
    reading them again while their sizes and times are the same (`check_coder`, `check_model`).
 2. Corpus and tokenizer are compared by size and time (`contexts_origin`). Where these differ,
    `contexts` reads them again, and the same tokens are the same corpus.
+3. A judge that is a model in a folder is compared with what was there when the run first used it
+   (`replaced_judge`): another one's answers are others, and no data have to be made again.
 
 What is not on this machine cannot be compared, and a manifest of an earlier version may lack a
 fact: neither is a reason to refuse. A dataset of the hub is not asked for.
@@ -41,6 +43,9 @@ _FOLDER, _FILES = "coder_folder", "coder_files"
 
 _WEIGHTS = (("model*.safetensors", "adapter_model*.safetensors"), ("pytorch_model*.bin",))
 """Files of a model's weights; later ones count where there are no earlier ones."""
+
+_JUDGE = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
+"""Files of a model that judges, in its folder and those of its modules."""
 
 _SHARDS_LOOKED_AT = 8
 """There may be a million, and each is a file to read."""
@@ -154,6 +159,22 @@ def check_same_origin(made: Iterable[Manifest]) -> None:
                     f"with {value}: a file was replaced between them. Give the run (run.name) "
                     "another name, and materialize it from 'contexts' on."
                 )
+
+
+def replaced_judge(lake: Lake, run: str, name: str) -> str | None:
+    """Fingerprint of a judge's folder when it is not what the run first used under this name.
+
+    The first look is noted, also for rows of earlier versions: what they were judged by, nobody
+    knows. None where nothing has changed, and for a model that is not in a folder here.
+    """
+    folder = local_path(name)
+    if not is_folder(folder):
+        return None
+    now = fingerprint(sorted({path for kind in _JUDGE for path in folder.rglob(kind)}))
+    path = f"origins/run={run}/judge-{hashlib.sha256(name.encode()).hexdigest()[:12]}.json"
+    lake.create_text(path, json.dumps({"judge": name, "fingerprint": now}, indent=1))
+    first = lake.read_json(path) or {}
+    return now if first.get("fingerprint") != now else None
 
 
 def contexts_origin(profile: Profile) -> ContextsOrigin:

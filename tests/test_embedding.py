@@ -1,5 +1,6 @@
 """The scorers embedding and example_embedding, with the real embedded encoder."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from delphi_assets.scorers.scorer import Answer, Computed
 from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
 from tests.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile, record
 from tests.judged_windows import BOS, explained, in_memory, items_of
+from tests.sentence_encoders import make_encoder
 
 COOKING = [" stir", " the", " soup", " and", " add", " salt"]
 LAW = [" the", " court", " dismissed", " the", " appeal", "."]
@@ -58,6 +60,40 @@ def test_examples_are_compared_with_the_train_windows(tmp_path: Path) -> None:
     ]
     cooking, law = scorer.judge.answer(explained(""), matching)
     assert cooking.value > law.value + 0.1
+
+
+@pytest.mark.parametrize("scorer", ["embedding", "surprisal"])
+def test_a_judge_that_is_replaced_judges_again(
+    tmp_path: Path, tiny_model: Path, scorer: str
+) -> None:
+    """Under the name of the old one, whose rows stay, and count again when it is back."""
+    lake, place = make_lake(tmp_path, 1), tmp_path / "judge"
+    lexical = ExplainSettings(explainer="lexical")
+    explain(profile(), lake, HOOKPOINT, parse_latents("all"), lexical, SELECTION)
+    judged = ScoreSettings(
+        scorers=(scorer,), controls=(), embedding_model=str(place), causal_model=str(place)
+    )
+
+    def new_rows() -> int:
+        report = score(profile(), lake, HOOKPOINT, parse_latents("all"), judged, SELECTION)
+        return report.new_rows
+
+    if scorer == "embedding":
+        make_encoder(place)
+    else:
+        shutil.copytree(tiny_model, place)
+    assert (new_rows(), new_rows()) == (12, 0)
+    # A lake of an earlier version: nothing says what judged its rows, and they stand.
+    for note in Path(lake.root, "origins").rglob("judge-*.json"):
+        note.unlink()
+    assert new_rows() == 0
+    config = (place / "config.json").read_text(encoding="utf-8")
+    (place / "config.json").write_text(f"{config}\n", encoding="utf-8")
+    assert (new_rows(), new_rows()) == (12, 0)
+    hashes = connect(lake).sql("select count(distinct judge_hash), count(*) from predictions")
+    assert hashes.fetchall() == [(2, 24)]
+    (place / "config.json").write_text(config, encoding="utf-8")
+    assert new_rows() == 0
 
 
 def test_both_run_as_a_stage(tmp_path: Path) -> None:

@@ -51,8 +51,13 @@ class CausalJudge(Computed[Item]):
 
     @property
     def judge_hash(self) -> str:
-        """Hash of the texts around explanation and window, and of the model's precision."""
+        """Hash of the texts around explanation and window, and of the model's precision.
+
+        Of its files too, once they were replaced.
+        """
+        other = self._scoring.other_causal_model
         return hash_of(
+            **({} if other is None else {"weights": other}),
             format=FORMAT,
             prompt=self._prompt,
             legend=self._legend,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from delphi_assets import database
 from delphi_assets.lake import Lake
+from delphi_assets.origins import replaced_judge
 from delphi_assets.prompts import Prompts
 from delphi_assets.settings import Profile, ScoreSettings
 
@@ -104,6 +105,16 @@ class Scoring:
     def text(self, str_tokens: Sequence[str]) -> str:
         """The text of a window, without `special_tokens`."""
         return "".join(token for token in str_tokens if token not in self.special_tokens)
+
+    @cached_property
+    def other_causal_model(self) -> str | None:
+        """Fingerprint of `score.causal_model` if it was replaced since the run first used it."""
+        return replaced_judge(self.lake, self.run, self.settings.causal_model)
+
+    @cached_property
+    def other_sentence_encoder(self) -> str | None:
+        """Fingerprint of `score.embedding_model` if it was replaced since the run first used it."""
+        return replaced_judge(self.lake, self.run, self.settings.embedding_model)
 
     @cached_property
     def causal_model(self) -> "CausalModel":

@@ -37,8 +37,9 @@ class Likeness(Computed[AnItem]):
 
     @property
     def judge_hash(self) -> str:
-        """Nothing but the encoder can be changed."""
-        return "cosine"
+        """Nothing but the encoder can be changed: its fingerprint, once it was replaced."""
+        other = self._scoring.other_sentence_encoder
+        return "cosine" if other is None else f"cosine by {other[:12]}"
 
     @abstractmethod
     def likened(self, explained: Explained, items: Sequence[AnItem]) -> Vectors:
