@@ -189,7 +189,10 @@ def _ask_alone(lake: Path, answers: dict[str, Counter[str]]) -> None:
     """Statements that need no table of the connection's own, at every place."""
     for path in sorted(sql_folder().glob("*/*.sql")):
         name = f"{path.parent.name}/{path.stem}"
-        if path.parent.name in ("macros", "views", "scores") or "$files" in path.read_text():
+        if (
+            path.parent.name in ("kept", "macros", "views", "scores")
+            or "$files" in path.read_text()
+        ):
             continue
         with connect(lake) as con:
             for run, hookpoint, selection in product(RUNS, HOOKPOINTS, SELECTIONS):

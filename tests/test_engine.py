@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.engine_lake import begin_lake, finish_lake, leave_one_run
-from benchmarks.engine_queries import as_rows, draw, read_tables
+from benchmarks.engine_queries import HOOKPOINTS, RUNS, as_rows, draw, read_tables
 from delphi_assets import connect
+from delphi_assets.database import query
+from delphi_assets.lake import Lake
 from delphi_assets.storage import Storage
 
 
@@ -32,11 +34,24 @@ def test_no_row_is_lost_of_generated_queries(finished: Path, threads: int, name:
     tables = read_tables(lake)
     answers = []
     with connect(lake, threads=threads) as con:
-        for query in draw(seed=0, n=21):
-            rows = as_rows(pl.DataFrame(pl.from_arrow(con.execute(query.sql).to_arrow_table())))
-            assert rows == as_rows(query.rows(tables)), query.sql
+        for drawn in draw(seed=0, n=21):
+            rows = as_rows(pl.DataFrame(pl.from_arrow(con.execute(drawn.sql).to_arrow_table())))
+            assert rows == as_rows(drawn.rows(tables)), drawn.sql
             answers.append(rows)
     assert sum(map(bool, answers)) > 8
+
+
+@pytest.mark.parametrize("name", ["analysis/hookpoint_scores", "analysis/own_against_floors"])
+def test_no_interval_hangs_on_the_order_in_which_threads_end(finished: Path, name: str) -> None:
+    """What documents share decides the degrees of freedom; here it is 0 but for rounding."""
+    answers = set()
+    for threads in (1, 2, 4, 4, 4):
+        with connect(Lake(finished), threads=threads) as con:
+            parameters = {"most_tokens": None} if name.endswith("floors") else {}
+            place = {"run": RUNS[0], "hookpoint": HOOKPOINTS[0]}
+            found = query(con, name, **place, **parameters)
+        answers.add(repr(as_rows(pl.DataFrame(pl.from_arrow(found)))))
+    assert len(answers) == 1
 
 
 def test_a_file_that_is_written_again_is_read_anew_at_once(tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ documents as (
     select
         * exclude (document, moved, moved_alone, weighted, weighted_alone),
         count(*) as n_documents,
-        greatest(0, sum(moved ** 2 - moved_alone)) as shared,
-        greatest(0, sum(weighted ** 2 - weighted_alone)) as weighted_shared
+        beyond_rounding(sum(moved ** 2 - moved_alone), sum(moved_alone)) as shared,
+        beyond_rounding(sum(weighted ** 2 - weighted_alone), sum(weighted_alone))
+            as weighted_shared
     from by_document
     group by all
 ),

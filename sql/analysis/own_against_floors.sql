@@ -121,9 +121,15 @@ documents as (
     select
         * exclude (floor, document, moved, moved_alone),
         count(*) filter (floor = 'shuffled') as n_shuffled_documents,
-        greatest(0, sum(moved ** 2 - moved_alone) filter (floor = 'shuffled')) as shared_shuffled,
+        beyond_rounding(
+            sum(moved ** 2 - moved_alone) filter (floor = 'shuffled'),
+            sum(moved_alone) filter (floor = 'shuffled')
+        ) as shared_shuffled,
         count(*) filter (floor = 'empty') as n_empty_documents,
-        greatest(0, sum(moved ** 2 - moved_alone) filter (floor = 'empty')) as shared_empty
+        beyond_rounding(
+            sum(moved ** 2 - moved_alone) filter (floor = 'empty'),
+            sum(moved_alone) filter (floor = 'empty')
+        ) as shared_empty
     from by_document
     group by all
 ),

@@ -408,7 +408,8 @@ select
     summed.metric,
     scored.latent,
     summed.document,
-    summed.influence / counted.n_explanations as influence
+    -- What is left of a difference by rounding is none: whether latents move together hangs on it.
+    round(summed.influence / counted.n_explanations, 12) as influence
 from summed
 inner join counted
     on summed.first_subject = counted.first_subject
