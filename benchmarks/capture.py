@@ -29,17 +29,17 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from delphi_assets.activations import merge_shards
-from delphi_assets.batches import read_batches
-from delphi_assets.capture import capture
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.batches import read_batches
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.coders import load_coder
 from delphi_assets.coders.activation_functions import Threshold
 from delphi_assets.coders.linear import LinearEncoder
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
+from delphi_assets.models.subject import Hook, forward_to, load_subject
 from delphi_assets.settings import ModelSettings, Profile, parse_profile
-from delphi_assets.subject import Hook, forward_to, load_subject
 
 LAYERS, VOCABULARY, CONTEXT = 6, 32_768, 256
 BLOCK = 512

@@ -199,9 +199,9 @@ def _windows(variant: Variant, record: Any, size: int) -> Iterator[dict[str, obj
 def compare(cache: Path, folder: Path) -> dict[str, Any]:
     """Select here what Delphi selected, and compare; see `benchmarks.windows_compared`."""
     from benchmarks.windows_compared import differences, equalities, open_windows
-    from delphi_assets.delphi_runs.importing import import_run
-    from delphi_assets.examples import select_examples
-    from delphi_assets.lake import Lake
+    from delphi_assets.delphi_runs.run_import import import_run
+    from delphi_assets.lake.lake import Lake
+    from delphi_assets.selection.examples import select_examples
     from delphi_assets.settings import SelectionSettings, load_profile
 
     said = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))

@@ -39,8 +39,9 @@ from benchmarks.engine_queries import (
     draw,
     read_tables,
 )
-from delphi_assets import connect, database
-from delphi_assets.database import Parameter, sql_folder, statement
+from delphi_assets import connect
+from delphi_assets.lake import database
+from delphi_assets.lake.database import Parameter, sql_folder, statement
 
 _VALUES: dict[str, Parameter] = {
     "scorer": "detection", "other_scorer": "fuzz", "n_rows": 20, "most_tokens": 3, "latent": 12,

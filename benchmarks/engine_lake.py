@@ -15,16 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.engine_queries import HOOKPOINTS, NOWHERE, RUNS, SELECTIONS
-from delphi_assets.examples import select_examples
-from delphi_assets.explanations import explain
+from delphi_assets.explainers.explanations import explain
 from delphi_assets.explorer.writing import write_explorer
 from delphi_assets.exports.hookpoint import ExportedHookpoint
 from delphi_assets.exports.table import export_table
-from delphi_assets.lake import Lake
-from delphi_assets.latents import describe_latents
-from delphi_assets.neighbours import find_neighbours
-from delphi_assets.predictions import score
-from delphi_assets.schema import TABLES
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import TABLES
+from delphi_assets.scorers.predictions import score
+from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.latents import describe_latents
+from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import ALL, ExplainSettings, NeighbourSettings, Profile, ScoreSettings
 from tests.random_lake import VOCABULARY, profile_of, write_activations, write_corpus
 

@@ -30,7 +30,7 @@ from typing import Any
 
 from benchmarks.engine_lake import begin_lake, finish_lake, leave_one_run
 from benchmarks.engine_queries import draw
-from delphi_assets.database import sql_folder
+from delphi_assets.lake.database import sql_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,9 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from delphi_assets.delphi_runs.importing import import_run
-from delphi_assets.examples import choose_examples, select_examples
-from delphi_assets.lake import Lake
+from delphi_assets.delphi_runs.run_import import import_run
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.settings import Profile, Sampler, SelectionSettings, load_profile
 
 

@@ -27,8 +27,8 @@ import duckdb
 import pyarrow as pa
 from playwright.sync_api import Browser
 
-from delphi_assets.lake import Lake
-from delphi_assets.schema import EXAMPLES, EXPLANATIONS, LATENTS, PREDICTIONS, Table
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import EXAMPLES, EXPLANATIONS, LATENTS, PREDICTIONS, Table
 from tests.chromium import open_chromium, served, watched
 
 EXPLANATION, ANSWERS, WINDOW = 25, 8, 32

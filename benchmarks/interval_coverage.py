@@ -29,9 +29,9 @@ import pyarrow as pa
 from scipy import stats  # type: ignore[import-untyped]
 
 from delphi_assets import connect
-from delphi_assets.database import query
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.schema import CONTEXTS, EXAMPLES, LATENTS, PREDICTIONS, Table
+from delphi_assets.lake.database import query
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import CONTEXTS, EXAMPLES, LATENTS, PREDICTIONS, Table
 
 Floats = npt.NDArray[np.float64]
 PLACE: dict[str, str | int] = {"run": "drawn", "hookpoint": "none"}

@@ -34,11 +34,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from delphi_assets.lake import Lake
-from delphi_assets.llm import Client, Message, Request, loop
-from delphi_assets.llm.completions import Completion, CompletionLog
-from delphi_assets.llm.litellm_calls import arguments, close_clients, import_litellm, served
-from delphi_assets.llm.secrets import endpoint
+from delphi_assets.ground.secrets import endpoint
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls.completions import Completion, CompletionLog
+from delphi_assets.llm.calls.litellm_calls import arguments, close_clients, import_litellm, served
+from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.settings import LLMSettings
 
 LATENCY, CONCURRENT, RUN = 0.2, 64, "benchmark"

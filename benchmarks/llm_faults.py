@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from delphi_assets.llm import attempts
+from delphi_assets.llm.calls import attempts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from benchmarks.capture import Size, lay
 from benchmarks.peak import peak, reset_peak
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
-from delphi_assets.delphi_runs.importing import import_run
-from delphi_assets.lake import Lake
-from delphi_assets.neighbours import find_neighbours, neighbours_unit
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.delphi_runs.run_import import import_run
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.neighbours import find_neighbours, neighbours_unit
 from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile, load_profile
 
 RUN = "benchmark"

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from delphi_assets.activations import merge_shards
-from delphi_assets.capture import capture
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import load_described
 from delphi_assets.coders import load_coder
-from delphi_assets.coders.preparation import load_described
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
+from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import Profile
-from delphi_assets.subject import load_subject
 
 
 def main(what: str, profile: Profile, array: Path | None) -> float:

@@ -21,12 +21,12 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from delphi_assets.embedded import GEMMA, gemma_folder
-from delphi_assets.examples import select_examples
-from delphi_assets.explanations import requests_to_explain
-from delphi_assets.lake import Lake
-from delphi_assets.llm.estimates import Planned
-from delphi_assets.predictions import requests_to_score
+from delphi_assets.explainers.explanations import requests_to_explain
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.money.estimates import Planned
+from delphi_assets.models.embedded import GEMMA, gemma_folder
+from delphi_assets.scorers.predictions import requests_to_score
+from delphi_assets.selection.examples import select_examples
 from delphi_assets.settings import Profile, load_profile, override, parse_latents
 
 SELECTION, ANY_MODEL = "benchmark-prompts", "openai/any"

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 
 from delphi_assets import connect
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 
 THEIRS = """
     create temp table theirs as

@@ -17,7 +17,7 @@ from dagster_project.assets.explanations import explanations
 from dagster_project.assets.latents import latents
 from dagster_project.assets.predictions import predictions
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets.database import Parameter, connect, query
+from delphi_assets.lake.database import Parameter, connect, query
 
 ROWS_SHOWN, ROWS_IN_MESSAGE = 20, 3
 MOST_FAILURES = 0.1

@@ -79,7 +79,7 @@ def _materialize_everything() -> int:
     from dagster_project.profile import PROFILE, open_lake
 
     if PROFILE.asks_llm:
-        from delphi_assets.llm.keys import check_keys
+        from delphi_assets.llm.asking.keys import check_keys
 
         check_keys(PROFILE)
     started, lake, home = time.perf_counter(), open_lake(), prepare_home()

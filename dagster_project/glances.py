@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dagster_project.markdown import sparkline
 from dagster_project.plots import short
-from delphi_assets.stage import Fact
+from delphi_assets.ground.stage import Fact
 
 _CONTROLS = {"none": "own", "shuffled": "shuffled", "empty": "empty"}
 """What the controls are called here."""

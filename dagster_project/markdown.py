@@ -15,8 +15,8 @@ from itertools import groupby
 import dagster as dg
 import pyarrow as pa
 
-from delphi_assets.highlighting import NEGATIVE
-from delphi_assets.rendering import visible
+from delphi_assets.reading.highlighting import NEGATIVE
+from delphi_assets.reading.rendering import visible
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _ADDRESSES = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", re.IGNORECASE)

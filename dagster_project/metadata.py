@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from dagster_project.lineage import COLUMNS, column_lineage
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets.manifests import folder_of
-from delphi_assets.schema import Column, Table
-from delphi_assets.stage import Fact, StageReport
+from delphi_assets.ground.stage import Fact, StageReport
+from delphi_assets.lake.manifests import folder_of
+from delphi_assets.lake.schema import Column, Table
 
 OWNERS = ["team:interpretability"]
 COST_POINTS, LATENTS_SHOWN = 100, 20

@@ -13,8 +13,8 @@ import duckdb
 
 from dagster_project import markdown
 from dagster_project.profile import PROFILE
-from delphi_assets.database import query
-from delphi_assets.highlighting import mark
+from delphi_assets.lake.database import query
+from delphi_assets.reading.highlighting import mark
 
 N_LATENTS, N_WINDOWS = 5, 3
 _TOP_TOKENS = 5

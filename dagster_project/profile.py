@@ -4,7 +4,7 @@ In: the environment (`DELPHI_ASSETS_PROFILE`, `DELPHI_ASSETS_LAKE`). A profile t
 raises its `SettingError` here, so a bad setting shows when the code location loads.
 """
 
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 from delphi_assets.settings import Profile, load_profile
 
 PROFILE: Profile = load_profile()

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from delphi_assets.database import connect, query
-from delphi_assets.lake import Lake
-from delphi_assets.manifests import FINGERPRINT
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.settings import PROFILE_VARIABLE, Profile
 
 FEW_TOKENS = 2

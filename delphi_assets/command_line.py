@@ -22,7 +22,7 @@ from delphi_assets.commands import (
     verify,
 )
 from delphi_assets.errors import DelphiAssetsError
-from delphi_assets.key_shapes import masked
+from delphi_assets.ground.key_shapes import masked
 
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(text: str) -> None:
     """Say what is wrong in one line, without the keys that somebody may have typed."""
-    from delphi_assets.llm.secrets import Scrubber
+    from delphi_assets.ground.secrets import Scrubber
 
     line = masked(Scrubber()(" ".join(text.split())))
     sys.stderr.write(f"delphi-assets: {line}\n")

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from delphi_assets.command_line import COMMANDS
+from delphi_assets.lake.schema import TABLES, VIEWS, Column, Table
 from delphi_assets.queries.analyses import analyses
-from delphi_assets.schema import TABLES, VIEWS, Column, Table
 from delphi_assets.settings import Profile, ServerSettings
 
 LIST_BEGINS = "<!-- list of tables: python -m delphi_assets.reference -->\n"
@@ -134,7 +134,7 @@ delphi-assets sql lake --analysis best_explained --param scorer=detection --para
 
 ```python
 from delphi_assets import connect
-from delphi_assets.database import query
+from delphi_assets.lake.database import query
 
 query(connect("lake"), "analysis/latent_census", run="demo", hookpoint="layers.9").to_pylist()
 ```

@@ -23,10 +23,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from delphi_assets import key_shapes
 from delphi_assets.errors import SettingError
-from delphi_assets.foreign_text import clean_text
-from delphi_assets.local_paths import is_file
+from delphi_assets.ground import key_shapes
+from delphi_assets.ground.foreign_text import clean_text
+from delphi_assets.ground.local_paths import is_file
 from delphi_assets.scorers import registry
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
@@ -977,7 +977,7 @@ def _checked(model: type[S], raw: dict[str, object], origin: str) -> S:
 
 def _scrubbed(text: str) -> str:
     """`text` without keys: those of the environment, and what looks like one."""
-    from delphi_assets.llm.secrets import Scrubber
+    from delphi_assets.ground.secrets import Scrubber
 
     return key_shapes.masked(Scrubber()(text))
 

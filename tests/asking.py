@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from delphi_assets import connect
-from delphi_assets.lake import Lake
-from delphi_assets.llm import Client, Completion, Message, Request, loop
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.settings import LLMSettings
 
 MODEL = "openai/tiny"

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from delphi_assets.database import connect
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import connect
+from delphi_assets.lake.lake import Lake
 from tests.hand_built import Row, add, publish
 
 

@@ -2,8 +2,8 @@
 
 import pyarrow as pa
 
-from delphi_assets.database import connect
-from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.lake.database import connect
+from delphi_assets.lake.lake import Lake, read_parquet
 from tests.delphi_folders import Fired
 
 TABLES = ("contexts", "vocabulary", "weights", "activations", "explanations", "predictions")

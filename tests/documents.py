@@ -11,9 +11,9 @@ from pathlib import Path
 import nbformat
 
 from delphi_assets import load_profile
-from delphi_assets.examples import select_examples
-from delphi_assets.latents import describe_latents
-from delphi_assets.neighbours import find_neighbours
+from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.latents import describe_latents
+from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import SelectionSettings
 from tests.random_lake import random_lake
 

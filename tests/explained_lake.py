@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import CONTEXTS, EXAMPLES, VOCABULARY
 from delphi_assets.prompts import Prompts
-from delphi_assets.records import Example, LatentRecord
-from delphi_assets.schema import CONTEXTS, EXAMPLES, VOCABULARY
+from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.settings import ExplainSettings, Profile, parse_profile
 
 RUN, HOOKPOINT, SELECTION = "tiny", "layers.3", "default"

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake.lake import Lake
 from delphi_assets.settings import ALL, ExplainSettings
 from tests.explained_lake import HOOKPOINT, SELECTION, profile
 from tests.tiny_project import ROOT

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from delphi_assets.lake import Lake
-from delphi_assets.schema import COMPLETIONS
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import COMPLETIONS
 from tests.hand_built import (
     HOOKPOINT,
     RUN,

@@ -23,13 +23,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from delphi_assets.errors import BudgetError
-from delphi_assets.interrupts import terminable
-from delphi_assets.llm import Client, attempts, loop, repair
-from delphi_assets.llm.litellm_calls import import_litellm
-from delphi_assets.llm.locks import asking
-from delphi_assets.llm.requests import Request
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.lake.claims import asking
+from delphi_assets.llm.asking import loop, repair
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls import attempts
+from delphi_assets.llm.calls.litellm_calls import import_litellm
+from delphi_assets.llm.calls.requests import Request
 from delphi_assets.prompts import Prompts
-from delphi_assets.scorers.answers import Answers, parse
+from delphi_assets.scorers.answers.yes_no import Answers, parse
 from tests.asking import MODEL, ask, made, settings_of, stored
 from tests.fault_server import Asked, FaultServer, Reply
 

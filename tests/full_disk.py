@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from delphi_assets.activations import merge_shards
-from delphi_assets.capture import capture
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import StorageError
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 from delphi_assets.settings import Profile
 
 PLENTY = 64 * 2**20

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.schema import TABLES
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import TABLES
 
 RUN, HOOKPOINT = "hand", "layers.0"
 PLACE = {"run": RUN, "hookpoint": HOOKPOINT}

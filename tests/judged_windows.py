@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from delphi_assets.causal_model import CausalModel
-from delphi_assets.lake import Lake
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.lake.lake import Lake
+from delphi_assets.models.causal_model import CausalModel
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import Item
+from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.settings import Profile, ScoreSettings
 from tests.explained_lake import HOOKPOINT, SELECTION, profile
 

@@ -22,18 +22,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from delphi_assets.activations import merge_shards
-from delphi_assets.capture import capture
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
-from delphi_assets.examples import select_examples
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.latents import describe_latents
-from delphi_assets.neighbours import find_neighbours
-from delphi_assets.predictions import score
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import Lake
+from delphi_assets.scorers.predictions import score
+from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.latents import describe_latents
+from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import ALL, Profile, load_profile
-from delphi_assets.stage import StageReport
 from tests.fault_server import Asked, Reply
 
 KEPT = Path(__file__).parent / "lakes"

@@ -11,7 +11,7 @@ import signal
 import sys
 
 from dagster_project import demo
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 
 
 def kill_at(table: str, number: int, moment: str) -> None:

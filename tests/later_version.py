@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field, create_model
 
 from delphi_assets import settings
-from delphi_assets.schema import INTERMEDIATE, TABLES, Column
+from delphi_assets.lake.schema import INTERMEDIATE, TABLES, Column
 from delphi_assets.settings import Profile
 
 SETTING, COLUMN = "later", "added_later"

@@ -32,19 +32,20 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 
+from delphi_assets.caching.corpus import read_documents
 from delphi_assets.coders import describe_coder, load_coder
-from delphi_assets.corpus import read_documents
-from delphi_assets.delphi_runs.importing import import_run
 from delphi_assets.delphi_runs.layout import read_layout
 from delphi_assets.delphi_runs.profiles import imported_profile
+from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.delphi_runs.source import check_source
 from delphi_assets.errors import DelphiAssetsError
 from delphi_assets.explainers import answers as explainer_answers
-from delphi_assets.lake import Lake
-from delphi_assets.llm.completions import Completion
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.models.subject import check_hookpoints, load_subject, vocabulary_size
 from delphi_assets.prompts import Prompts, known
-from delphi_assets.scorers import answers as scorer_answers
-from delphi_assets.scorers import choices, simulated
+from delphi_assets.scorers.answers import picks, token_activations
+from delphi_assets.scorers.answers import yes_no as scorer_answers
 from delphi_assets.settings import (
     CorpusSettings,
     ModelSettings,
@@ -52,7 +53,6 @@ from delphi_assets.settings import (
     parse_profile,
     parse_wanted,
 )
-from delphi_assets.subject import check_hookpoints, load_subject, vocabulary_size
 from tests import (
     delphi_folders,
     test_coders_dictionary_learning,
@@ -511,8 +511,8 @@ def _read_answer(folder: Path, rng: random.Random) -> None:
     answer = completion(text, rng.choice(("stop", "length", None, "odd")), logprobs)
     explainer_answers.parse(answer)
     scorer_answers.parse(answer, 5)
-    choices.parse(answer, 5)
-    simulated.parse(answer, ["a", "b"])
+    picks.parse(answer, 5)
+    token_activations.parse(answer, ["a", "b"])
 
 
 def _make_corpora(folder: Path) -> None:

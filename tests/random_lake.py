@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from delphi_assets.buckets import bucket_ranges
-from delphi_assets.lake import File, Lake, Unit
+from delphi_assets.lake.buckets import bucket_ranges
+from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.settings import Profile, parse_profile
 
 RUN, HOOKPOINT = "random", "layers.0"

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from delphi_assets.lake import File, Unit
+from delphi_assets.lake.lake import File, Unit
 from tests.random_lake import RandomLake
 
 MODULES = ("Transformer", "Pooling", "Normalize")

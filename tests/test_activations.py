@@ -12,16 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from delphi_assets import connect
-from delphi_assets.activations import merge_shards, published_buckets
-from delphi_assets.buckets import bucket_ranges
-from delphi_assets.capture import capture
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
-from delphi_assets.database import open_database, stream
+from delphi_assets.caching.activations import merge_shards, published_buckets
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
-from delphi_assets.lake import Draft, Lake, read_parquet
-from delphi_assets.latents import describe_latents
-from delphi_assets.schema import ACTIVATIONS
+from delphi_assets.lake.buckets import bucket_ranges
+from delphi_assets.lake.database import open_database, stream
+from delphi_assets.lake.lake import Draft, Lake, read_parquet
+from delphi_assets.lake.schema import ACTIVATIONS
+from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import Profile
 from tests.tiny_parts import LATENTS
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from delphi_assets.database import connect, query, sql_folder, statement
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import connect, query, sql_folder, statement
+from delphi_assets.lake.lake import Lake
 from tests.hand_built import (
     HOOKPOINT,
     PLACE,

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
-from delphi_assets.database import connect, query
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake
 from tests.hand_built import PLACE, Row, add, answers, explanation
 
 TRUTHS = (True, True, False, False)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from delphi_assets.database import connect, query
-from delphi_assets.lake import Lake
-from delphi_assets.schema import TABLES
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import TABLES
 from tests.hand_built import (
     HOOKPOINT,
     PLACE,

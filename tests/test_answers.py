@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delphi_assets.llm.completions import Completion
-from delphi_assets.scorers.answers import parse, probability
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.scorers.answers.yes_no import parse, probability
 
 
 def completion(

@@ -12,11 +12,11 @@ from delphi_assets.explainers.best_of_k import BEST_OF_K
 from delphi_assets.explainers.contrastive import CONTRASTIVE
 from delphi_assets.explainers.default import DEFAULT
 from delphi_assets.explainers.quick_score import hold_out
-from delphi_assets.lake import Lake
-from delphi_assets.llm import attempts
-from delphi_assets.records import LatentRecord
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.calls import attempts
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings, Profile
-from delphi_assets.stage import StageReport
 from tests.explained_lake import Sizes, make_lake, profile, record, terms
 from tests.fault_server import Asked, FaultServer, Reply
 from tests.test_explanations import rows, run

@@ -13,17 +13,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from delphi_assets import connect
-from delphi_assets.activations import merge_shards
-from delphi_assets.buckets import bucket_ranges
-from delphi_assets.capture import capture
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.caching.entries import capacity
 from delphi_assets.coders import load_coder
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
-from delphi_assets.entries import capacity
 from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
-from delphi_assets.lake import Draft, Lake, read_parquet
+from delphi_assets.lake.buckets import bucket_ranges
+from delphi_assets.lake.lake import Draft, Lake, read_parquet
+from delphi_assets.models.subject import Hook, forward_to, load_subject
 from delphi_assets.settings import Profile
-from delphi_assets.subject import Hook, forward_to, load_subject
 from tests.tiny_parts import LATENTS, make_coder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -129,7 +129,7 @@ def test_a_full_buffer_is_written_as_a_part(
     prepare(parts, lake)
     capture(profile, lake, range(profile.n_shards))
     # As if sorting took so much that 900 entries of a hookpoint fill the smallest buffer.
-    monkeypatch.setattr("delphi_assets.entries.SORTED_BYTES", 64 * 2**20 // 900)
+    monkeypatch.setattr("delphi_assets.caching.entries.SORTED_BYTES", 64 * 2**20 // 900)
     capture(parts, lake, range(parts.n_shards))
     (manifest,) = lake.manifests("captured", run="parts", hookpoint="layers.0", shard=0)
     rows = [pq.read_metadata(lake.location(file.path)).num_rows for file in manifest.files]
@@ -158,7 +158,7 @@ def test_several_coders_on_one_module_take_one_pass(
         passes.append(set(hooks))
         return forward_to(model, hooks, *batch)
 
-    monkeypatch.setattr("delphi_assets.capture.forward_to", counted)
+    monkeypatch.setattr("delphi_assets.caching.capture.forward_to", counted)
     capture(together, lake, range(together.n_shards))
     assert set(map(frozenset, passes)) == {
         frozenset({Hook("layers.1", "output"), Hook("layers.1", "input")})

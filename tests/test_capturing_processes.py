@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from delphi_assets.activations import merge_shards
-from delphi_assets.capture import capture
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
-from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.lake.lake import Lake, read_parquet
 from delphi_assets.settings import Profile
 from tests.capturing import KILLS
 

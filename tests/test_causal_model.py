@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from delphi_assets import causal_model
-from delphi_assets.causal_model import CausalModel, Query, load_causal_model
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.models import causal_model
+from delphi_assets.models.causal_model import CausalModel, Query, load_causal_model
 
 PREFIX = "the lake holds every activation of a latent: "
 TEXTS = [

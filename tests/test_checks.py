@@ -14,9 +14,9 @@ import pytest
 
 from dagster_project.checks import INVARIANTS, ROWS_IN_MESSAGE, ROWS_SHOWN, Invariant, message
 from dagster_project.profile import PROFILE
-from delphi_assets.database import Parameter, connect, query, sql_folder
 from delphi_assets.delphi_runs.texts import DELPHI
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import Parameter, connect, query, sql_folder
+from delphi_assets.lake.lake import Lake
 from tests.hand_built import PLACE, Row, add, answers, explanation, latent, publish, window
 
 MOST = {"most": 0.25}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from delphi_assets.scorers.choices import parse
+from delphi_assets.scorers.answers.picks import parse
 from tests.test_answers import DENYING, PROSE, completion, tops
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from delphi_assets.capture import capture
-from delphi_assets.lake import read_parquet
+from delphi_assets.caching.capture import capture
+from delphi_assets.lake.lake import read_parquet
 from delphi_assets.settings import Profile
 from tests.dense_coders import draw, write_json
 from tests.test_capture import brute_force, entries, prepared, stored

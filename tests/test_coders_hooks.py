@@ -22,7 +22,7 @@ from transformers import (
 from delphi_assets.coders import load_coder
 from delphi_assets.coders.hooks import layer_of, layer_read, locate, names_of, side_of
 from delphi_assets.errors import DataError
-from delphi_assets.subject import Hook, Side, forward_to
+from delphi_assets.models.subject import Hook, Side, forward_to
 from tests.dense_coders import LATENTS, dense, draw, write_json
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,7 +11,7 @@ from huggingface_hub.utils._paths import filter_repo_objects
 from delphi_assets.coders import FORMATS, describe_coder, files_at_hand, load_coder
 from delphi_assets.coders.sources import fetch
 from delphi_assets.errors import DataError, SettingError
-from delphi_assets.machine_cache import fingerprint
+from delphi_assets.ground.machine_cache import fingerprint
 from delphi_assets.settings import Profile
 from tests.tiny_parts import make_coder
 

@@ -20,8 +20,8 @@ import duckdb
 import pytest
 
 from delphi_assets.command_line import main
-from delphi_assets.database import connect, sql_folder
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import connect, sql_folder
+from delphi_assets.lake.lake import Lake
 from delphi_assets.queries import results
 from delphi_assets.queries.analyses import analyses
 from delphi_assets.queries.formats import write_table

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import ConflictError
-from delphi_assets.examples import select_examples
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.examples import select_examples
 from delphi_assets.settings import Profile, override, parse_profile
 from tests.later_version import SETTING, add_settings
 from tests.random_lake import HOOKPOINT, RandomLake, random_lake

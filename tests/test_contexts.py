@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delphi_assets import contexts as contexts_module
-from delphi_assets.contexts import (
+from delphi_assets.caching import contexts as contexts_module
+from delphi_assets.caching.contexts import (
     Context,
     Piece,
     build_contexts,
@@ -22,11 +22,11 @@ from delphi_assets.contexts import (
     token_texts,
     tokenize,
 )
-from delphi_assets.corpus import Document, read_documents
+from delphi_assets.caching.corpus import Document, read_documents
 from delphi_assets.errors import ConflictError, DataError, SettingError
-from delphi_assets.lake import Lake, read_parquet
+from delphi_assets.lake.lake import Lake, read_parquet
+from delphi_assets.models.subject import load_tokenizer
 from delphi_assets.settings import ModelSettings, Profile
-from delphi_assets.subject import load_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

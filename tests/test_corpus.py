@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delphi_assets import corpus as corpus_module
-from delphi_assets.corpus import Document, read_documents
+from delphi_assets.caching import corpus as corpus_module
+from delphi_assets.caching.corpus import Document, read_documents
+from delphi_assets.caching.shuffle import shuffled
 from delphi_assets.errors import DataError
 from delphi_assets.settings import CorpusSettings
-from delphi_assets.shuffle import shuffled
 
 
 def read(source: Path | str, seed: int = 22, **settings: Any) -> list[Document]:

@@ -10,7 +10,7 @@ from dagster_project.assets import explanations as asset
 from dagster_project.demo import _error
 from dagster_project.partitions import HOOKPOINTS
 from delphi_assets import connect
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 from tests.explained_lake import add_hookpoint, make_lake, profile
 from tests.fault_server import FaultServer, Reply
 

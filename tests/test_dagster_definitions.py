@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from dagster_project.assets.predictions import PredictionsConfig
 from dagster_project.launch import launched
 from dagster_project.lineage import COLUMNS, column_lineage
-from delphi_assets import schema
 from delphi_assets.errors import SettingError
+from delphi_assets.lake import schema
 from delphi_assets.settings import (
     ExplainSettings,
     NeighbourSettings,
@@ -263,7 +263,7 @@ def test_warnings_of_the_library_stand_among_a_runs_events() -> None:
 
     @dg.asset
     def warning() -> None:
-        logging.getLogger("delphi_assets.capture").warning("no latent fires")
+        logging.getLogger("delphi_assets.caching.capture").warning("no latent fires")
 
     with dg.instance_for_test(overrides={"python_logs": settings["python_logs"]}) as instance:
         run = dg.materialize([warning], instance=instance).run_id

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
-from delphi_assets.database import connect
+from delphi_assets.lake.database import connect
 from tests.tiny_project import HOOKPOINT, RUN, contents, environment, make_project, run_demo
 
 SECOND = "layers.1"

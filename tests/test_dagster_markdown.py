@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from dagster_project import glances, markdown, plots, previews
-from delphi_assets.database import connect, query
-from delphi_assets.lake import Lake
-from delphi_assets.rendering import visible
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.reading.rendering import visible
 from tests.hand_built import HOOKPOINT, RUN, add, answers, explanation, latent, publish, window
 
 HOSTILE = (

@@ -8,8 +8,8 @@ import pytest
 
 from delphi_assets.explainers import answers, explainer
 from delphi_assets.explainers.default import DEFAULT
-from delphi_assets.llm.requests import Message
-from delphi_assets.records import LatentRecord
+from delphi_assets.llm.calls.requests import Message
+from delphi_assets.reading.records import LatentRecord
 from tests.explained_lake import N_TRAIN, record, terms
 from tests.test_answers import completion
 

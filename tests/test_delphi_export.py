@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from delphi_assets.database import connect
-from delphi_assets.delphi_runs.exporting import export_run
+from delphi_assets.delphi_runs.run_export import export_run
 from delphi_assets.errors import DataError, NotReadyError, StorageError
-from delphi_assets.lake import Lake
-from delphi_assets.schema import EXPLANATIONS
+from delphi_assets.lake.database import connect
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import EXPLANATIONS
 from tests.random_lake import HOOKPOINT, profile_of, random_lake, write_activations, write_corpus
 
 

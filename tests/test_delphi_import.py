@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from delphi_assets.database import connect
-from delphi_assets.delphi_runs.importing import import_run
+from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.errors import ConflictError, DataError
-from delphi_assets.lake import Lake
-from delphi_assets.latents import describe_latents
+from delphi_assets.lake.database import connect
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import load_profile
 from tests.delphi_folders import (
     CTX_LEN,
@@ -285,8 +285,8 @@ def test_new_texts_are_added_and_counted_in_the_lake(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from delphi_assets.delphi_runs.importing import import_run
-from delphi_assets.lake import Lake
+from delphi_assets.delphi_runs.run_import import import_run
+from delphi_assets.lake.lake import Lake
 
 move = Lake.move
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets.activations import merge_shards
-from delphi_assets.capture import capture
-from delphi_assets.coders.preparation import prepare_coder
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.command_line import main
-from delphi_assets.contexts import build_contexts
-from delphi_assets.database import connect, query
-from delphi_assets.delphi_runs.exporting import Chosen, export_run
-from delphi_assets.delphi_runs.importing import import_run
+from delphi_assets.delphi_runs.run_export import Chosen, export_run
+from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.errors import SettingError
-from delphi_assets.examples import select_examples
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.latents import describe_latents
-from delphi_assets.predictions import score
-from delphi_assets.schema import EXPLANATIONS
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import EXPLANATIONS
+from delphi_assets.scorers.predictions import score
+from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import Latents, load_profile
 from tests.delphi_folders import WIDTH, fired, make_run, write_text
 from tests.delphi_lakes import TABLES, contents

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.database import query
 from delphi_assets.errors import NotReadyError
-from delphi_assets.explanations import explain
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.predictions import score
-from delphi_assets.schema import NEIGHBOURS
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.database import query
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import NEIGHBOURS
+from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings, parse_latents
-from delphi_assets.stage import StageReport
 from tests import hand_built
 from tests.explained_lake import HOOKPOINT, N_TEST, RUN, SELECTION, make_lake, profile
 from tests.fault_server import Asked, FaultServer, Reply
@@ -84,7 +84,7 @@ def test_latents_with_one_explanation_are_told_apart_by_chance(tmp_path: Path) -
     for row in same:
         row["explanation"] = text
     con.close()
-    from delphi_assets.schema import EXPLANATIONS
+    from delphi_assets.lake.schema import EXPLANATIONS
 
     changed = [{name: row[name] for name in EXPLANATIONS.arrow.names} for row in same]
     keys = {"run": RUN, "hookpoint": HOOKPOINT}

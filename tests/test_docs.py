@@ -9,10 +9,10 @@ import pytest
 from dagster_project.definitions import defs
 from dagster_project.jobs import JOBS
 from delphi_assets import command_line, reference
-from delphi_assets.database import sql_folder
 from delphi_assets.explainers import registry as explainers
-from delphi_assets.llm import failures
-from delphi_assets.schema import TABLES, VIEWS
+from delphi_assets.lake.database import sql_folder
+from delphi_assets.lake.schema import TABLES, VIEWS
+from delphi_assets.llm.calls import failures
 from delphi_assets.scorers import registry as scorers
 from delphi_assets.settings import Profile
 from tests.documents import (

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from delphi_assets import Lake, command_line, connect, load_profile
-from delphi_assets.database import query
-from delphi_assets.explanations import explain
-from delphi_assets.predictions import score
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake.database import query
+from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import parse_latents, parse_profile
 from tests.documents import ROOT, blocks, commands
 from tests.fault_server import Asked, FaultServer, Reply

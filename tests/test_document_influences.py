@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 from delphi_assets import connect
-from delphi_assets.database import query
-from delphi_assets.kept_scores import keep_influences, keep_scores
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.schema import CONTEXTS
+from delphi_assets.lake.database import query
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import CONTEXTS
+from delphi_assets.queries.kept_scores import keep_influences, keep_scores
 from tests.hand_built import PLACE, RUN, Row, add, answers, explanation, latent, publish, window
 
 Floats = npt.NDArray[np.float64]

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from delphi_assets import embedded
-from delphi_assets.embedded import GGUF_SHA256, gemma_folder, gemma_gguf, minilm_folder
 from delphi_assets.errors import DataError
-from delphi_assets.machine_cache import cache_folder, sha256_of
+from delphi_assets.ground.machine_cache import cache_folder, sha256_of
+from delphi_assets.models import embedded
+from delphi_assets.models.embedded import GGUF_SHA256, gemma_folder, gemma_gguf, minilm_folder
 
 
 def test_the_cache_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import DataError
-from delphi_assets.explanations import explain
-from delphi_assets.predictions import score
+from delphi_assets.explainers.explanations import explain
 from delphi_assets.scorers.embedding import embedding
 from delphi_assets.scorers.example_embedding import Compared, example_embedding
-from delphi_assets.scorers.scorer import Answer, Computed
+from delphi_assets.scorers.predictions import score
+from delphi_assets.scorers.work.scorer import Answer, Computed
 from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
 from tests.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile, record
 from tests.judged_windows import BOS, explained, in_memory, items_of

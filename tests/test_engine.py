@@ -11,9 +11,9 @@ import pytest
 from benchmarks.engine_lake import begin_lake, finish_lake, leave_one_run
 from benchmarks.engine_queries import HOOKPOINTS, RUNS, as_rows, draw, read_tables
 from delphi_assets import connect
-from delphi_assets.database import query
-from delphi_assets.lake import Lake
-from delphi_assets.storage import Storage
+from delphi_assets.lake.database import query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.storage import Storage
 
 
 @pytest.fixture(scope="module")

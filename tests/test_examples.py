@@ -9,10 +9,10 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import ConflictError, NotReadyError, SettingError
-from delphi_assets.examples import choose_examples, select_examples
-from delphi_assets.lake import File, Lake, read_parquet
-from delphi_assets.latents import describe_latents
-from delphi_assets.records import LatentRecord, read_records
+from delphi_assets.lake.lake import File, Lake, read_parquet
+from delphi_assets.reading.records import LatentRecord, read_records
+from delphi_assets.selection.examples import choose_examples, select_examples
+from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import SelectionSettings, parse_latents
 from tests.random_lake import (
     HOOKPOINT,

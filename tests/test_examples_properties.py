@@ -1,8 +1,8 @@
 """Selection on random caches, for every sampler: what was chosen follows the rules, and nothing
 else that could be otherwise (files, buckets, threads, other latents) changes it.
 
-The rules are those of `delphi_assets/examples.py` and the headers of `sql/examples/`, in plain
-Python with fractions. Draws by hash are left open here: of them the bins and the counts are
+The rules are those of `delphi_assets/selection/examples.py` and the headers of `sql/examples/`, in
+plain Python with fractions. Draws by hash are left open here: of them the bins and the counts are
 checked, and that they depend on nothing but seed, run, latent and window. `test_examples.py` has
 the hash.
 """
@@ -26,11 +26,12 @@ import pytest
 from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
-from delphi_assets import connect, parquet
-from delphi_assets.activations import captured_unit, merge_shards
-from delphi_assets.examples import select_examples
-from delphi_assets.lake import File, Lake
-from delphi_assets.manifests import FINGERPRINT
+from delphi_assets import connect
+from delphi_assets.caching.activations import captured_unit, merge_shards
+from delphi_assets.lake import parquet
+from delphi_assets.lake.lake import File, Lake
+from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.selection.examples import select_examples
 from delphi_assets.settings import Profile, SelectionSettings
 from tests.random_lake import (
     HOOKPOINT,

@@ -14,12 +14,12 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import NoAnswerError, NotReadyError, SettingError
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.llm import attempts
-from delphi_assets.schema import EXPLANATIONS
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import EXPLANATIONS
+from delphi_assets.llm.calls import attempts
 from delphi_assets.settings import ExplainSettings, Latents, Profile, parse_latents, parse_wanted
-from delphi_assets.stage import StageReport
 from tests.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.fault_server import Asked, FaultServer, Reply
 
@@ -253,8 +253,8 @@ def test_json_answers(tmp_path: Path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake.lake import Lake
 from delphi_assets.settings import ExplainSettings, Latents
 from tests.explained_lake import HOOKPOINT, SELECTION, profile
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from delphi_assets import lexical
 from delphi_assets.errors import NoAnswerError
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.predictions import score
-from delphi_assets.schema import EXPLANATIONS, NEIGHBOURS
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.prompted import described, laid_out
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import EXPLANATIONS, NEIGHBOURS
+from delphi_assets.reading import lexical
+from delphi_assets.scorers.judges.prompted import described, laid_out
+from delphi_assets.scorers.predictions import score
+from delphi_assets.scorers.work.explained import Explained
 from delphi_assets.settings import Latents, ScoreSettings
 from tests import hand_built
 from tests.explained_lake import HOOKPOINT, RUN, SELECTION, make_lake, profile

@@ -13,18 +13,18 @@ import fsspec
 import pytest
 
 from delphi_assets.command_line import main
-from delphi_assets.database import connect
 from delphi_assets.errors import NotReadyError, SettingError, StorageError
-from delphi_assets.explanations import explain
+from delphi_assets.explainers.explanations import explain
 from delphi_assets.explorer import write_explorer
 from delphi_assets.explorer.data_files import data_file
 from delphi_assets.explorer.listing import STATES
 from delphi_assets.explorer.ranges import Range, ranges
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.predictions import score
-from delphi_assets.records import read_records
-from delphi_assets.rendering import visible
-from delphi_assets.schema import WEIGHTS
+from delphi_assets.lake.database import connect
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import WEIGHTS
+from delphi_assets.reading.records import read_records
+from delphi_assets.reading.rendering import visible
+from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import ALL, ExplainSettings, Latents, ScoreSettings, parse_latents
 from tests import explained_lake
 from tests.explorer_lake import (

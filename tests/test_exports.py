@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets.command_line import main
-from delphi_assets.database import connect, query
 from delphi_assets.errors import DataError, NotReadyError, SettingError, StorageError
 from delphi_assets.exports import neuronpedia_rows
 from delphi_assets.exports.hookpoint import Best, ExportedHookpoint
 from delphi_assets.exports.neuronpedia import export_bulk
 from delphi_assets.exports.neuronpedia_names import named
 from delphi_assets.exports.table import _as_csv, _csv, export_table
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake
 from tests.hand_built import (
     HOOKPOINT,
     RUN,

@@ -8,12 +8,12 @@ import pyarrow.dataset as ds
 import pytest
 
 from delphi_assets import Lake, connect
-from delphi_assets.database import query
-from delphi_assets.examples import select_examples
-from delphi_assets.lake import File, Unit
-from delphi_assets.llm.batch_store import BatchStore
-from delphi_assets.schema import TABLES, VOCABULARY
-from delphi_assets.storage import globbed
+from delphi_assets.lake.database import query
+from delphi_assets.lake.lake import File, Unit
+from delphi_assets.lake.schema import TABLES, VOCABULARY
+from delphi_assets.lake.storage import globbed
+from delphi_assets.llm.batch.store import BatchStore
+from delphi_assets.selection.examples import select_examples
 from tests import kept_lake
 from tests.asking import MODEL, ask
 from tests.random_lake import HOOKPOINT, random_lake

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delphi_assets.foreign_text import REPLACEMENT, clean_text
+from delphi_assets.ground.foreign_text import REPLACEMENT, clean_text
 
 
 @pytest.mark.parametrize(

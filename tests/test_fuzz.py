@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from delphi_assets.records import LatentRecord
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.scorers import detection, fuzz
-from delphi_assets.scorers.items import Item
+from delphi_assets.scorers.work.items import Item
 from tests.explained_lake import N_SILENT, N_TEST, WINDOW, record
 
 

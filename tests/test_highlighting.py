@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delphi_assets.highlighting import highlight, mark
+from delphi_assets.reading.highlighting import highlight, mark
 
 TOKENS = [f" w{number}" for number in range(10, 18)]
 

@@ -8,17 +8,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from delphi_assets import Hookpoint, parquet
+from delphi_assets import Hookpoint
 from delphi_assets.errors import DataError, NotReadyError, SettingError
-from delphi_assets.examples import select_examples
-from delphi_assets.explanations import explain
-from delphi_assets.hookpoint import Latent
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.parquet import row_groups_of
-from delphi_assets.predictions import score
-from delphi_assets.records import Example, read_records
-from delphi_assets.schema import EXAMPLES, LATENTS, WEIGHTS
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake import parquet
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.parquet import row_groups_of
+from delphi_assets.lake.schema import EXAMPLES, LATENTS, WEIGHTS
+from delphi_assets.reading.hookpoint import Latent
+from delphi_assets.reading.records import Example, read_records
 from delphi_assets.scorers import detection
+from delphi_assets.scorers.predictions import score
+from delphi_assets.selection.examples import select_examples
 from delphi_assets.settings import (
     ExplainSettings,
     Latents,

@@ -9,12 +9,12 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import SettingError
-from delphi_assets.lake import Lake
-from delphi_assets.predictions import score
+from delphi_assets.lake.lake import Lake
 from delphi_assets.scorers import fuzz
-from delphi_assets.scorers.choosing import Choice
 from delphi_assets.scorers.intruder import Drawing
-from delphi_assets.scorers.scorer import Windows
+from delphi_assets.scorers.judges.options import Choice
+from delphi_assets.scorers.predictions import score
+from delphi_assets.scorers.work.scorer import Windows
 from delphi_assets.settings import Profile, ScoreSettings, parse_latents
 from tests.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile, record
 from tests.fault_server import Asked, FaultServer, Reply

@@ -5,7 +5,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from delphi_assets.llm.json_places import DEEPEST, LONGEST_NUMBER, whole_json
+from delphi_assets.llm.answers.json_places import DEEPEST, LONGEST_NUMBER, whole_json
 
 PIECES = (
     "[", "]", "{", "}", '"', "\\", ",", ":", " ", "\n", "\t", "1", "0", "-", ".", "e", "a", '"a"',

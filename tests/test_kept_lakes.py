@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from delphi_assets import connect, prompts
-from delphi_assets.lake import Lake
-from delphi_assets.llm import compaction
-from delphi_assets.schema import SCHEMA_VERSION, TABLES
+from delphi_assets.lake import compaction
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import SCHEMA_VERSION, TABLES
 from tests import kept_lake
 from tests.fault_server import FaultServer
 from tests.later_version import COLUMN, add_columns, add_settings

@@ -3,8 +3,8 @@
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.kept_scores import keep_scores
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
+from delphi_assets.queries.kept_scores import keep_scores
 from tests.explorer_lake import FAR, SCORED, write_lake
 from tests.hand_built import PLACE
 

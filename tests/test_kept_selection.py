@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from delphi_assets.examples import choose_examples, select_examples
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.settings import load_profile
 from tests.kept_lake import unpack
 

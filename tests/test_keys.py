@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import SettingError
-from delphi_assets.explanations import explain
-from delphi_assets.llm import keys
-from delphi_assets.llm.keys import check_keys, check_model
-from delphi_assets.llm.litellm_calls import import_litellm, served
-from delphi_assets.predictions import score
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.llm.asking import keys
+from delphi_assets.llm.asking.keys import check_keys, check_model
+from delphi_assets.llm.calls.litellm_calls import import_litellm, served
+from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import (
     ALL,
     ExplainSettings,
@@ -101,7 +101,7 @@ def test_litellm_names_the_same_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 HOSTS = """
     import asyncio, json, os, socket, sys
 
-    from delphi_assets.llm.litellm_calls import import_litellm
+    from delphi_assets.llm.calls.litellm_calls import import_litellm
 
     os.environ["OPENAI_API_KEY"] = "planted"
     seen = []

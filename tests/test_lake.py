@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from delphi_assets import Lake, connect
-from delphi_assets.database import query, statement
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
-from delphi_assets.lake import File, Unit, read_parquet
-from delphi_assets.schema import SCHEMA_VERSION, TABLES, VOCABULARY
+from delphi_assets.lake.database import query, statement
+from delphi_assets.lake.lake import File, Unit, read_parquet
+from delphi_assets.lake.schema import SCHEMA_VERSION, TABLES, VOCABULARY
 
 
 def rows(*tokens: int) -> pa.Table:
@@ -65,7 +65,7 @@ def test_a_run_must_be_claimed_and_is_claimed_once(tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match=r"holds no run 'r'.*'contexts'"):
         lake.check_run("r", {})
     program = (
-        "import sys; from delphi_assets.lake import Lake; lake = Lake(sys.argv[1])\n"
+        "import sys; from delphi_assets.lake.lake import Lake; lake = Lake(sys.argv[1])\n"
         "for run in range(60):\n"
         "    try: lake.claim_run(str(run), {'who': sys.argv[2]}); print(run)\n"
         "    except Exception as error: assert 'who =' in str(error), error\n"

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from delphi_assets import connect
-from delphi_assets.lake import Lake
-from delphi_assets.latents import N_BINS, describe_latents
-from delphi_assets.neighbours import find_neighbours
-from delphi_assets.schema import LATENTS
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import LATENTS
+from delphi_assets.selection.latents import N_BINS, describe_latents
+from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import NeighbourSettings
 from tests.random_lake import (
     HOOKPOINT,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import duckdb
 import pytest
 
-from delphi_assets.database import Parameter, connect, query
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import Parameter, connect, query
+from delphi_assets.lake.lake import Lake
 from tests.hand_built import HOOKPOINT, RUN, WRITTEN, add, answers, explanation, latent, publish
 
 BEFORE, AFTER = WRITTEN - timedelta(hours=2), WRITTEN + timedelta(hours=2)

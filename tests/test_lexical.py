@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delphi_assets.errors import DataError
-from delphi_assets.lexical import (
+from delphi_assets.reading.lexical import (
     CorpusCounts,
     Evidence,
     explain,
@@ -18,7 +18,7 @@ from delphi_assets.lexical import (
     parse,
     read_counts,
 )
-from delphi_assets.records import Example, LatentRecord
+from delphi_assets.reading.records import Example, LatentRecord
 from tests.random_lake import random_lake
 
 TOKENS = ["a", " b", "\n", 'say "hi"', ", after ", "e"]

@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import DelphiAssetsError, SettingError
-from delphi_assets.llm import Client, Message, attempts, failures, loop
-from delphi_assets.llm.group_commit import GroupCommit
-from delphi_assets.llm.litellm_calls import import_litellm, messages
-from delphi_assets.llm.secrets import MASK, Scrubber, endpoint
+from delphi_assets.ground.secrets import MASK, Scrubber, endpoint
+from delphi_assets.lake.group_commit import GroupCommit
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls import attempts, failures
+from delphi_assets.llm.calls.litellm_calls import import_litellm, messages
+from delphi_assets.llm.calls.requests import Message
 from delphi_assets.settings import LLMSettings
 from tests.asking import MODEL, ask, complete, made, stored
 from tests.fault_server import Asked, FaultServer, Reply

@@ -19,8 +19,11 @@ from delphi_assets.errors import (
     ServerError,
     SettingError,
 )
-from delphi_assets.llm import Client, attempts, batched, failures, loop
-from delphi_assets.llm.batch_store import BatchStore
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.batch import queue
+from delphi_assets.llm.batch.store import BatchStore
+from delphi_assets.llm.calls import attempts, failures
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.batch_server import BatchServer
 from tests.fault_server import Asked, FaultServer, Reply
@@ -33,7 +36,7 @@ BATCH = {"batch": True, "batch_size": 4, "batch_poll": 0.05}
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(batched, "GATHERING", 0.2)
+    monkeypatch.setattr(queue, "GATHERING", 0.2)
 
 
 def echo(asked: Asked) -> Reply:
@@ -378,7 +381,7 @@ def test_two_processes_do_not_submit_one_batch_twice(tmp_path: Path) -> None:
 ASKING = """
 import sys
 from pathlib import Path
-from delphi_assets.llm import batched
+from delphi_assets.llm.batch import queue as batched
 from tests.asking import complete
 batched.GATHERING = 0.2
 complete(Path(sys.argv[1]), sys.argv[2], [str(n) for n in range(10)],

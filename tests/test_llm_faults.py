@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets.llm import attempts
+from delphi_assets.llm.calls import attempts
 from tests.fault_run import KINDS, run
 
 

@@ -13,13 +13,14 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import DataError
-from delphi_assets.foreign_text import REPLACEMENT
-from delphi_assets.llm import attempts, loop
-from delphi_assets.llm.completions import Completion, CompletionLog, Spent, failed
-from delphi_assets.llm.counts import cost_of, count_of
-from delphi_assets.llm.rows import RowWriter
-from delphi_assets.llm.secrets import MASK, Scrubber
-from delphi_assets.schema import COMPLETIONS, EXPLANATIONS, PREDICTIONS
+from delphi_assets.ground.foreign_text import REPLACEMENT
+from delphi_assets.ground.secrets import MASK, Scrubber
+from delphi_assets.lake.growing_tables import RowWriter
+from delphi_assets.lake.schema import COMPLETIONS, EXPLANATIONS, PREDICTIONS
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.calls import attempts
+from delphi_assets.llm.calls.completions import Completion, CompletionLog, Spent, failed
+from delphi_assets.llm.calls.counts import cost_of, count_of
 from tests.asking import ask, complete, made, stored
 from tests.batch_server import BatchServer
 from tests.fault_server import USAGE, Asked, FaultServer, Reply
@@ -35,7 +36,7 @@ MODES: dict[str, dict[str, object]] = {
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr("delphi_assets.llm.batched.GATHERING", 0.2)
+    monkeypatch.setattr("delphi_assets.llm.batch.queue.GATHERING", 0.2)
 
 
 class Paying:

@@ -14,10 +14,12 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import BudgetError
-from delphi_assets.lake import Lake
-from delphi_assets.llm import Client, batched, loop
-from delphi_assets.llm.completions import Spent
-from delphi_assets.llm.ledger import Ledger
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.batch import queue
+from delphi_assets.llm.calls.completions import Spent
+from delphi_assets.llm.money.ledger import Ledger
 from tests import explaining
 from tests.asking import MODEL, ask, made, settings_of, stored
 from tests.batch_server import BatchServer
@@ -35,7 +37,7 @@ CALL = Spent(0.5, 100, 1)
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batched, "GATHERING", 0.2)
+    monkeypatch.setattr(queue, "GATHERING", 0.2)
 
 
 class AfterBoth:
@@ -171,9 +173,9 @@ def test_members_share_sums_until_the_last_has_left(tmp_path: Path) -> None:
 
 DIES = """
     import os, signal, sys
-    from delphi_assets.lake import Lake
-    from delphi_assets.llm.completions import Spent
-    from delphi_assets.llm.ledger import Ledger
+    from delphi_assets.lake.lake import Lake
+    from delphi_assets.llm.calls.completions import Spent
+    from delphi_assets.llm.money.ledger import Ledger
 
     member = Ledger(Lake(sys.argv[1]), "run", batch=sys.argv[2] == "batch")
     member.__enter__()

@@ -12,13 +12,16 @@ import aiohttp
 import httpx
 import pytest
 
-from delphi_assets import database
 from delphi_assets.errors import DelphiAssetsError, ServerError, SettingError
-from delphi_assets.llm import Client, attempts, batched, loop
-from delphi_assets.llm.attempts import Attempted, Attempts
-from delphi_assets.llm.failures import Diagnosis, diagnose
-from delphi_assets.llm.secrets import ScrubbedLogs, Scrubber
-from delphi_assets.llm.stopping import Stop
+from delphi_assets.ground.secrets import ScrubbedLogs, Scrubber
+from delphi_assets.lake import database
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.batch import queue
+from delphi_assets.llm.calls import attempts
+from delphi_assets.llm.calls.attempts import Attempted, Attempts
+from delphi_assets.llm.calls.failures import Diagnosis, diagnose
+from delphi_assets.llm.calls.outages import Stop
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.fault_server import Asked, FaultServer, Reply
 
@@ -70,7 +73,7 @@ def nobody() -> str:
 def test_a_server_that_is_not_there_is_told_at_the_first_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, more: dict[str, object]
 ) -> None:
-    monkeypatch.setattr(batched, "GATHERING", 0.1)
+    monkeypatch.setattr(queue, "GATHERING", 0.1)
     place = nobody()
     with pytest.raises(
         ServerError, match=rf"'{model}' cannot be reached .*llm\.api_base = .*"
@@ -219,7 +222,7 @@ def fails(*arguments: object) -> None:
 
 
 def half_entered(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(f"delphi_assets.llm.client.{name}", fails)
+    monkeypatch.setattr(f"delphi_assets.llm.asking.client.{name}", fails)
 
 
 @pytest.mark.parametrize("name", ["Budget", "Batched", "Direct", "BatchStore"])

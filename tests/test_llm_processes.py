@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import DelphiAssetsError
-from delphi_assets.llm import Client, attempts, loop, processes
-from delphi_assets.llm.calls import Calls, Sender
-from delphi_assets.llm.failures import Diagnosis, diagnose, told
-from delphi_assets.llm.processes import Processes
-from delphi_assets.llm.reading import Reading
-from delphi_assets.llm.secrets import Scrubber
+from delphi_assets.ground.secrets import Scrubber
+from delphi_assets.llm.asking import loop
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls import attempts, processes
+from delphi_assets.llm.calls.failures import Diagnosis, diagnose, told
+from delphi_assets.llm.calls.processes import Processes
+from delphi_assets.llm.calls.responses import Reading
+from delphi_assets.llm.calls.sending import Calls, Sender
 from tests.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.fault_server import Asked, FaultServer, Reply
 
@@ -213,7 +215,7 @@ def test_who_is_interrupted_waits_for_the_calls_that_are_paid_for(tmp_path: Path
 
 STARTED = """
 import asyncio
-from delphi_assets.llm.processes import Processes
+from delphi_assets.llm.calls.processes import Processes
 async def main():
     async with Processes(1, "openai/tiny", "http://127.0.0.1:9/v1", 30.0, 2**20) as processes:
         await processes.ready()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from delphi_assets.llm.rates import Bucket, Rates
+from delphi_assets.llm.calls.rates import Bucket, Rates
 from tests.asking import complete
 from tests.fault_server import FaultServer, Reply
 

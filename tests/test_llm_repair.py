@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets.llm import Client, Completion, Message, failures, loop, repair
+from delphi_assets.llm.asking import loop, repair
+from delphi_assets.llm.asking.client import Client
+from delphi_assets.llm.calls import failures
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.llm.calls.requests import Message
 from delphi_assets.prompts import Prompts
 from tests.asking import MODEL, ask, made, settings_of, stored
 from tests.fault_server import Asked, FaultServer, Reply

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from delphi_assets.errors import BudgetError, ServerError
-from delphi_assets.llm import attempts
-from delphi_assets.llm.litellm_calls import import_litellm
-from delphi_assets.llm.replies import bounded
+from delphi_assets.llm.calls import attempts
+from delphi_assets.llm.calls.litellm_calls import import_litellm
+from delphi_assets.llm.calls.replies import bounded
 from tests.asking import ask, complete, stored
 from tests.batch_server import BatchServer
 from tests.fault_server import Asked, FaultServer, Reply, body_of
@@ -25,7 +25,7 @@ BATCH: dict[str, object] = {"batch": True, "batch_poll": 0.05, "timeout": 60.0}
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr("delphi_assets.llm.batched.GATHERING", 0.2)
+    monkeypatch.setattr("delphi_assets.llm.batch.queue.GATHERING", 0.2)
 
 
 def packed(size: int) -> bytes:

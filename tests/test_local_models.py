@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import SettingError
-from delphi_assets.scorers import local_models
-from delphi_assets.scorers.local_models import check_causal_model, check_embedding_model
+from delphi_assets.scorers.judges import local_models
+from delphi_assets.scorers.judges.local_models import check_causal_model, check_embedding_model
 
 
 def test_models_that_may_be_there(tmp_path: Path) -> None:

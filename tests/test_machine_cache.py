@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets import machine_cache
-from delphi_assets.machine_cache import fingerprint, sha256_of
+from delphi_assets.ground import machine_cache
+from delphi_assets.ground.machine_cache import fingerprint, sha256_of
 
 LARGE = 2**20
 

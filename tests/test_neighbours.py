@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.coders import load_coder
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.database import connect
 from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
-from delphi_assets.lake import Lake
-from delphi_assets.neighbours import co_occurrence, find_neighbours, weight_similarity
+from delphi_assets.lake.database import connect
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.neighbours import co_occurrence, find_neighbours, weight_similarity
 from delphi_assets.settings import (
     NeighbourMethod,
     NeighbourSettings,

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from delphi_assets import connect
 from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
-from delphi_assets.examples import choose_examples, select_examples
-from delphi_assets.lake import File
-from delphi_assets.neighbours import find_neighbours, neighbours_unit
-from delphi_assets.neighbours.ranked import ranked
-from delphi_assets.non_activating import quotas
-from delphi_assets.non_activating.sources import Quota
-from delphi_assets.non_activating.window_lists import WindowLists
+from delphi_assets.lake.lake import File
+from delphi_assets.selection.examples import choose_examples, select_examples
+from delphi_assets.selection.neighbours import find_neighbours, neighbours_unit
+from delphi_assets.selection.neighbours.ranked import ranked
+from delphi_assets.selection.non_activating import quotas
+from delphi_assets.selection.non_activating.sources import Quota
+from delphi_assets.selection.non_activating.window_lists import WindowLists
 from delphi_assets.settings import NeighbourSettings, SelectionSettings, parse_profile
 from tests.random_lake import HOOKPOINT, RandomLake, random_lake
 from tests.sentence_encoders import embedded_lake, make_encoder
@@ -149,7 +149,7 @@ def test_windows_of_neighbours_by_hand(tmp_path: Path) -> None:
 
 def rewritten(data: RandomLake, folder: Path, fired: dict[int, dict[int, float]]) -> RandomLake:
     """The same corpus in a lake of its own, with other activations."""
-    from delphi_assets.lake import Lake
+    from delphi_assets.lake.lake import Lake
     from tests.random_lake import write_activations, write_corpus
 
     fresh = RandomLake(Lake(folder), data.profile, data.tokens, fired)
@@ -254,7 +254,7 @@ def test_semantic_windows_equal_the_reference(
     tmp_path: Path, centred: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compared in several blocks, with windows of equal meaning among them."""
-    from delphi_assets.non_activating import semantic
+    from delphi_assets.selection.non_activating import semantic
 
     monkeypatch.setattr(semantic, "_ROWS", 20)
     monkeypatch.setattr(semantic, "_PRODUCTS", 1_000)
@@ -548,7 +548,7 @@ def test_silent_windows_for_the_explainer(tmp_path: Path, n_train: int) -> None:
 
 def test_equally_near_windows_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many windows mean the same: the first are taken, and no more are remembered."""
-    from delphi_assets.non_activating import semantic
+    from delphi_assets.selection.non_activating import semantic
 
     monkeypatch.setattr(semantic, "_PRODUCTS", 100)
     kept: list[int] = []

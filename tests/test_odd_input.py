@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.explainers import answers as explainer_answers
-from delphi_assets.scorers import answers as scorer_answers
-from delphi_assets.scorers import choices, simulated
+from delphi_assets.scorers.answers import picks, token_activations
+from delphi_assets.scorers.answers import yes_no as scorer_answers
 from tests.odd_input import KINDS, completion, fuzz
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -37,6 +37,6 @@ def test_the_time_to_read_an_answer_grows_with_its_length(piece: str, tail: str)
     started = time.process_time()
     explainer_answers.parse(answer)
     scorer_answers.parse(answer, 5)
-    choices.parse(answer, 5)
-    simulated.parse(answer, ["a", "b"])
+    picks.parse(answer, 5)
+    token_activations.parse(answer, ["a", "b"])
     assert time.process_time() - started < 10

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from delphi_assets import contexts, origins
-from delphi_assets.activations import merge_shards
-from delphi_assets.capture import capture
-from delphi_assets.coders.preparation import coder_source, prepare_coder, weights_unit
-from delphi_assets.contexts import build_contexts
+from delphi_assets.caching import contexts, origins
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import coder_source, prepare_coder, weights_unit
+from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import ConflictError
-from delphi_assets.examples import select_examples
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.latents import describe_latents
-from delphi_assets.neighbours import find_neighbours
-from delphi_assets.predictions import score
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake.lake import Lake
+from delphi_assets.scorers.predictions import score
+from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.latents import describe_latents
+from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import ALL, TRAIN, Profile
 from tests.tiny_parts import make_coder, make_model, make_tokenizer
 

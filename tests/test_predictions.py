@@ -12,13 +12,14 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import NoAnswerError, NotReadyError, SettingError
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake, read_parquet
-from delphi_assets.llm import attempts
-from delphi_assets.predictions import score
-from delphi_assets.scorers import settled
-from delphi_assets.scorers.items import order_of
-from delphi_assets.scorers.tasks import Explained, assign_others
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import Lake, read_parquet
+from delphi_assets.llm.calls import attempts
+from delphi_assets.scorers.predictions import score
+from delphi_assets.scorers.work import settled
+from delphi_assets.scorers.work.items import order_of
+from delphi_assets.scorers.work.tasks import Explained, assign_others
 from delphi_assets.settings import (
     ExplainSettings,
     Latents,
@@ -27,7 +28,6 @@ from delphi_assets.settings import (
     parse_latents,
     parse_wanted,
 )
-from delphi_assets.stage import StageReport
 from tests.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile
 from tests.fault_server import Asked, FaultServer, Reply
 

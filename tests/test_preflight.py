@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets import preflight
+from delphi_assets.caching import preflight
 from delphi_assets.coders import CoderShape
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.models.subject import Hook
 from delphi_assets.settings import Profile
-from delphi_assets.subject import Hook
 from tests.tiny_parts import LATENTS, WIDTH, make_coder
 
 

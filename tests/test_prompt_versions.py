@@ -10,15 +10,16 @@ import pytest
 
 from delphi_assets import connect, prompts
 from delphi_assets.errors import SettingError
-from delphi_assets.explanations import explain, requests_to_explain
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.llm import failures, repair
-from delphi_assets.predictions import requests_to_score, score
+from delphi_assets.explainers.explanations import explain, requests_to_explain
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import EXAMPLES
+from delphi_assets.llm.asking import repair
+from delphi_assets.llm.calls import failures
 from delphi_assets.prompts import Prompts, known, latest
-from delphi_assets.schema import EXAMPLES
 from delphi_assets.scorers import registry
-from delphi_assets.scorers.scorer import Scorer
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.scorers.predictions import requests_to_score, score
+from delphi_assets.scorers.work.scorer import Scorer
+from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings, parse_latents
 from tests.asking import ask
 from tests.explained_lake import HOOKPOINT, KEYS, SELECTION, Sizes, make_lake, profile, record

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets.database import connect, query
 from delphi_assets.errors import SettingError
 from delphi_assets.explainers.default import DEFAULT
+from delphi_assets.lake.database import connect, query
 from delphi_assets.prompts import Prompts, known
 from delphi_assets.settings import ExplainSettings
 from tests.explained_lake import HOOKPOINT, RUN, make_lake, profile, terms

@@ -15,8 +15,8 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import NotReadyError, StorageError
-from delphi_assets.lake import File, Lake, Manifest, Unit, read_parquet
-from delphi_assets.storage import Storage
+from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
+from delphi_assets.lake.storage import Storage
 from tests.test_lake import rows
 
 UNIT = Unit("vocabulary", {"run": "r"})
@@ -173,7 +173,7 @@ def test_another_error_of_a_lock_is_not_taken_for_none(
 def test_who_publishes_waits_for_who_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("delphi_assets.lake.PATIENCE", 0.0)
+    monkeypatch.setattr("delphi_assets.lake.lake.PATIENCE", 0.0)
     lake = Lake(tmp_path)
     with ThreadPoolExecutor(1) as pool:
         with lake.alone_at(UNIT.path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delphi_assets.rendering import (
+from delphi_assets.reading.rendering import (
     Sheet,
     section,
     takes_colour,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from delphi_assets.schema import QUANTILE_SCORES, SCORES
+from delphi_assets.lake.schema import QUANTILE_SCORES, SCORES
 from tests.computed_scores import computed
 from tests.hand_built import Row, answers
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from delphi_assets.embedded import minilm_folder
 from delphi_assets.errors import DataError
-from delphi_assets.sentence_encoder import full_precision, load_sentence_encoder
+from delphi_assets.models.embedded import minilm_folder
+from delphi_assets.models.sentence_encoder import full_precision, load_sentence_encoder
 from tests.sentence_encoders import MODULES, make_encoder
 
 TEXTS = ["a cat sat on 3 mats", "", "dogs", "one more line, which is the longest of them all " * 9]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delphi_assets.shuffle import shuffled
+from delphi_assets.caching.shuffle import shuffled
 
 sizes, buffers, seeds = st.integers(0, 60), st.integers(1, 80), st.integers(0, 2**64)
 

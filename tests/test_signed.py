@@ -9,15 +9,15 @@ import pytest
 from delphi_assets.explainers import registry as explainers
 from delphi_assets.explainers.explainer import Asked
 from delphi_assets.explainers.single_token import strongest
-from delphi_assets.highlighting import highlight, mark
-from delphi_assets.lake import Lake
-from delphi_assets.llm.requests import Request
-from delphi_assets.records import Example, LatentRecord
-from delphi_assets.rendering import window_html, window_text
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.calls.requests import Request
+from delphi_assets.reading.highlighting import highlight, mark
+from delphi_assets.reading.records import Example, LatentRecord
+from delphi_assets.reading.rendering import window_html, window_text
 from delphi_assets.scorers import fuzz, registry
-from delphi_assets.scorers import scorer as scorers
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.scorers.work import scorer as scorers
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.settings import ScoreSettings
 from tests.explained_lake import HOOKPOINT, SELECTION, Sizes, profile, record, terms
 

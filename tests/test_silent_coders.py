@@ -9,17 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from delphi_assets import capture as capturing
-from delphi_assets.activations import merge_shards
-from delphi_assets.capture import capture
-from delphi_assets.coders.preparation import prepare_coder
-from delphi_assets.contexts import build_contexts
+from delphi_assets.caching import capture as capturing
+from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.capture import capture
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import DataError
-from delphi_assets.examples import select_examples
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.latents import describe_latents
-from delphi_assets.predictions import score
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake.lake import Lake
+from delphi_assets.scorers.predictions import score
+from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import ALL, Profile
 from tests.tiny_parts import make_coder
 
@@ -70,7 +70,7 @@ def test_the_first_batch_warns_and_the_first_shard_is_refused(
 
     monkeypatch.setattr(capturing, "read_batches", noted)
     with (
-        caplog.at_level(logging.WARNING, "delphi_assets.capture"),
+        caplog.at_level(logging.WARNING, "delphi_assets.caching.capture"),
         pytest.raises(DataError, match=SAYS),
     ):
         capture(profile, lake, range(profile.n_shards))

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from delphi_assets.llm.completions import Completion
-from delphi_assets.scorers import simulated
-from delphi_assets.scorers.simulated import Simulated
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.scorers.answers import token_activations
+from delphi_assets.scorers.answers.token_activations import Simulated
 
 TOKENS = ("the", " cat", " sat", "\n", " cat")
 PAIRS = [["the", 0], [" cat", 7], [" sat", 0.5], ["\n", 0], [" cat", 10]]
@@ -69,7 +69,7 @@ AS_ASKED = dumped({"activations": PAIRS})
     ],
 )
 def test_answers_that_can_be_read(answer: str) -> None:
-    assert simulated.parse(completion(answer), TOKENS) == RIGHT
+    assert token_activations.parse(completion(answer), TOKENS) == RIGHT
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,16 @@ def test_answers_that_can_be_read(answer: str) -> None:
     ],
 )
 def test_answers_that_cannot_be_read(answer: str, failure: str) -> None:
-    assert simulated.parse(completion(answer), TOKENS) == Simulated(failure=failure)
+    assert token_activations.parse(completion(answer), TOKENS) == Simulated(failure=failure)
 
 
 def test_a_token_that_python_cannot_spell_is_read_as_it_stands() -> None:
     answer = '("\\x", 1), (\'a\nb\', 2), ("\0", 3)'
-    assert simulated.parse(completion(answer), ["\\x", "a b", "\0"]).activations == (1, 2, 3)
+    assert token_activations.parse(completion(answer), ["\\x", "a b", "\0"]).activations == (
+        1,
+        2,
+        3,
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,24 +128,24 @@ def test_a_token_that_python_cannot_spell_is_read_as_it_stands() -> None:
 )
 def test_of_two_that_differ_one_is_the_answer_or_none(answer: str, read: Simulated | None) -> None:
     contradictory = Simulated(failure="contradictory")
-    assert simulated.parse(completion(answer), TOKENS) == (read or contradictory)
+    assert token_activations.parse(completion(answer), TOKENS) == (read or contradictory)
 
 
 def test_what_ended_the_answer_is_the_reason() -> None:
     cut = completion(AS_ASKED[:40], finish_reason="length")
-    assert simulated.parse(cut, TOKENS).failure == "truncated"
+    assert token_activations.parse(cut, TOKENS).failure == "truncated"
     # What is there in full counts, though the prose behind it was cut.
     whole = completion(f"{AS_ASKED} because", finish_reason="length")
-    assert simulated.parse(whole, TOKENS) == RIGHT
+    assert token_activations.parse(whole, TOKENS) == RIGHT
     draft = completion(f"{dumped(NUMBERS)} is a draft. {AS_ASKED[:40]}", finish_reason="length")
-    assert simulated.parse(draft, TOKENS).failure == "truncated"
+    assert token_activations.parse(draft, TOKENS).failure == "truncated"
     filtered = completion(AS_ASKED, finish_reason="content_filter")
-    assert simulated.parse(filtered, TOKENS).failure == "content_filter"
+    assert token_activations.parse(filtered, TOKENS).failure == "content_filter"
     failed = completion(None, error="timeout: 120 s")
-    assert simulated.parse(failed, TOKENS).failure == "timeout"
+    assert token_activations.parse(failed, TOKENS).failure == "timeout"
 
 
 def test_the_schema_asks_for_a_pair_a_token() -> None:
-    form = json.loads(simulated.schema(32))["properties"]["activations"]
+    form = json.loads(token_activations.schema(32))["properties"]["activations"]
     assert (form["minItems"], form["maxItems"]) == (32, 32)
     assert form["items"]["items"]["anyOf"][1]["enum"] == list(range(11))

@@ -10,11 +10,11 @@ import torch
 
 from delphi_assets import connect
 from delphi_assets.errors import SettingError
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.predictions import score
-from delphi_assets.scorers.scorer import Answer
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.lake.lake import Lake
+from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.simulation import ReadSimulation, simulation
+from delphi_assets.scorers.work.scorer import Answer
 from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
 from tests.explained_lake import HOOKPOINT, SELECTION, WINDOW, Sizes, make_lake, profile
 from tests.fault_server import Asked, FaultServer, Reply

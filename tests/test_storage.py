@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import StorageError
-from delphi_assets.storage import Storage
+from delphi_assets.lake.storage import Storage
 
 
 @pytest.mark.parametrize("blocked", ["staging", "coders"])

@@ -7,10 +7,9 @@ import pytest
 import torch
 from transformers import FalconConfig, FalconModel
 
-from delphi_assets import subject as subject_module
 from delphi_assets.errors import DataError, SettingError
-from delphi_assets.settings import ModelSettings, Profile
-from delphi_assets.subject import (
+from delphi_assets.models import subject as subject_module
+from delphi_assets.models.subject import (
     Hook,
     HookpointShape,
     Side,
@@ -21,6 +20,7 @@ from delphi_assets.subject import (
     resolve_hookpoint,
     special_ids,
 )
+from delphi_assets.settings import ModelSettings, Profile
 from tests.tiny_parts import WIDTH, make_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,11 +8,11 @@ import torch
 
 from delphi_assets import connect
 from delphi_assets.errors import SettingError
-from delphi_assets.explanations import explain
-from delphi_assets.predictions import score
+from delphi_assets.explainers.explanations import explain
 from delphi_assets.prompts import Prompts
-from delphi_assets.scorers.scorer import Answer
+from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.surprisal import Surprisal, surprisal
+from delphi_assets.scorers.work.scorer import Answer
 from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
 from tests.explained_lake import HOOKPOINT, SELECTION, Sizes, make_lake, profile
 from tests.judged_windows import BOS, explained, in_memory, items_of, next_token

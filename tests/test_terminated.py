@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets import connect
-from delphi_assets.interrupts import terminable
+from delphi_assets.ground.interrupts import terminable
 from tests.asking import stored
 from tests.fault_server import Asked, FaultServer, Reply
 from tests.tiny_project import HOOKPOINT, environment, make_project, run_demo

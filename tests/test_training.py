@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from delphi_assets.coders import load_coder
-from delphi_assets.coders.preparation import (
+from delphi_assets.caching.coder_preparation import (
     FINGERPRINT,
     coder_source,
     load_described,
     prepare_coder,
     weights_unit,
 )
-from delphi_assets.coders.training import (
+from delphi_assets.caching.coder_training import (
     auxk_loss,
     collect,
     fit,
@@ -24,11 +23,12 @@ from delphi_assets.coders.training import (
     standardize,
     unexplained,
 )
-from delphi_assets.contexts import build_contexts
+from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.coders import load_coder
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
-from delphi_assets.lake import Lake, Unit, read_parquet
+from delphi_assets.lake.lake import Lake, Unit, read_parquet
+from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import CoderSettings, Profile
-from delphi_assets.subject import load_subject
 from tests.tiny_parts import LATENTS, make_coder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -200,7 +200,7 @@ def test_training_is_not_repeated_when_only_the_table_is_missing(
     with pytest.raises(KeyboardInterrupt):
         prepare_coder(training, lake, "layers.1")
     monkeypatch.setattr(Lake, "publish", publish)
-    monkeypatch.setattr("delphi_assets.coders.training.train_coder", fail)
+    monkeypatch.setattr("delphi_assets.caching.coder_training.train_coder", fail)
     assert prepare_coder(training, lake, "layers.1").facts["steps"] == 30
 
 

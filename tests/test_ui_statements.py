@@ -12,9 +12,9 @@ import duckdb
 import numpy as np
 import pytest
 
-from delphi_assets.database import Parameter, connect, query, sql_folder
-from delphi_assets.lake import Lake
-from delphi_assets.schema import COMPLETIONS
+from delphi_assets.lake.database import Parameter, connect, query, sql_folder
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import COMPLETIONS
 from tests.hand_built import (
     PLACE,
     RUN,

@@ -10,12 +10,12 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.command_line import main
-from delphi_assets.database import query
 from delphi_assets.errors import ConflictError, DataError
-from delphi_assets.lake import VERSION, File, Lake, Unit
-from delphi_assets.schema import SCHEMA_VERSION, TABLES
-from delphi_assets.upgrading import apply, planned
-from delphi_assets.verifying import problems
+from delphi_assets.lake.database import query
+from delphi_assets.lake.lake import VERSION, File, Lake, Unit
+from delphi_assets.lake.schema import SCHEMA_VERSION, TABLES
+from delphi_assets.lake.upgrade import apply, planned
+from delphi_assets.lake.verification import problems
 from tests import kept_lake
 from tests.fault_server import FaultServer
 from tests.test_kept_lakes import rows

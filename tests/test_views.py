@@ -12,12 +12,11 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
-from delphi_assets import database
-from delphi_assets.database import connect, sql_folder
-from delphi_assets.lake import Lake, pattern
-from delphi_assets.llm import compaction
-from delphi_assets.llm.compaction import compact
-from delphi_assets.schema import TABLES
+from delphi_assets.lake import compaction, database
+from delphi_assets.lake.compaction import compact
+from delphi_assets.lake.database import connect, sql_folder
+from delphi_assets.lake.lake import Lake, pattern
+from delphi_assets.lake.schema import TABLES
 from tests.hand_built import WRITTEN, Row, add, answers, explanation
 
 LARGE = ("activations", "contexts", "embeddings", "windows")

@@ -6,10 +6,11 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.errors import NoAnswerError, SettingError
-from delphi_assets.explanations import explain
-from delphi_assets.lake import Lake
-from delphi_assets.llm import attempts
-from delphi_assets.predictions import score
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.calls import attempts
+from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import (
     ExplainSettings,
     Latents,
@@ -20,7 +21,6 @@ from delphi_assets.settings import (
     parse_profile,
     parse_wanted,
 )
-from delphi_assets.stage import StageReport
 from tests.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.fault_server import Asked, FaultServer, Reply
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from delphi_assets.database import connect
-from delphi_assets.schema import TABLES
+from delphi_assets.lake.database import connect
+from delphi_assets.lake.schema import TABLES
 
 ROOT = Path(__file__).parent.parent
 RUN, HOOKPOINT = "tiny", "layers.0"

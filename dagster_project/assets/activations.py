@@ -8,8 +8,8 @@ from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS, TO_HOOKPOINT, capture_key
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
-from delphi_assets.lake import Lake
+from delphi_assets.lake import schema
+from delphi_assets.lake.lake import Lake
 
 
 class ActivationsConfig(dg.Config):
@@ -41,7 +41,7 @@ def activations(
     context: dg.AssetExecutionContext, config: ActivationsConfig
 ) -> dg.MaterializeResult[None]:
     """One hookpoint a partition."""
-    from delphi_assets.activations import is_merged, merge_shards
+    from delphi_assets.caching.activations import is_merged, merge_shards
 
     lake, hookpoint = open_lake(), context.partition_key
     if config.capture_missing and not is_merged(PROFILE, lake, hookpoint):
@@ -51,7 +51,7 @@ def activations(
 
 def _capture(context: dg.AssetExecutionContext, lake: Lake, hookpoint: str) -> None:
     """Do what launching all shards of `captured` at the hookpoint does, and say so."""
-    from delphi_assets.capture import capture
+    from delphi_assets.caching.capture import capture
 
     capture(PROFILE, lake, range(PROFILE.n_shards), [hookpoint])
     for shard in range(PROFILE.n_shards):

@@ -8,10 +8,10 @@ from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import CAPTURES, TO_HOOKPOINT, capture_key, captures
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
-from delphi_assets.activations import captured_unit
-from delphi_assets.lake import Lake
-from delphi_assets.manifests import Manifest
+from delphi_assets.caching.activations import captured_unit
+from delphi_assets.lake import schema
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.manifests import Manifest
 
 
 @dg.asset(
@@ -34,7 +34,7 @@ from delphi_assets.manifests import Manifest
 )
 def captured(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """All shards and hookpoints that the run was launched for."""
-    from delphi_assets.capture import capture
+    from delphi_assets.caching.capture import capture
 
     lake = open_lake()
     hookpoints, shards = captures(context.partition_keys)

@@ -4,7 +4,7 @@ import dagster as dg
 
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
+from delphi_assets.lake import schema
 
 
 @dg.asset(
@@ -21,7 +21,7 @@ from delphi_assets import schema
 )
 def contexts() -> dg.MaterializeResult[None]:
     """One partition: packing a corpus is sequential."""
-    from delphi_assets.contexts import build_contexts
+    from delphi_assets.caching.contexts import build_contexts
 
     report = build_contexts(PROFILE, open_lake())
     return materialized("contexts", report, rows_as="dagster/row_count")

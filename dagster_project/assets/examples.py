@@ -13,8 +13,8 @@ from dagster_project.launch import config_of, launched
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
-from delphi_assets.database import connect
+from delphi_assets.lake import schema
+from delphi_assets.lake.database import connect
 from delphi_assets.settings import SelectionSettings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def examples(
 ) -> dg.MaterializeResult[None]:
     """One hookpoint a partition, one selection a launch."""
     selection = launched(PROFILE.selection, "examples", config)
-    from delphi_assets.examples import select_examples
+    from delphi_assets.selection.examples import select_examples
 
     lake, hookpoint = open_lake(), context.partition_key
     report = select_examples(PROFILE, lake, hookpoint, selection)

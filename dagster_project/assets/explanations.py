@@ -19,8 +19,8 @@ from dagster_project.metadata import (
 )
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
-from delphi_assets.database import connect, query
+from delphi_assets.lake import schema
+from delphi_assets.lake.database import connect, query
 from delphi_assets.settings import ExplainSettings, parse_wanted
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def explanations(
     own = config.model_dump(include={"selection"})
     wanted = parse_wanted(settings.latents)
     selection = own["selection"] or PROFILE.selection.name
-    from delphi_assets.explanations import explain
+    from delphi_assets.explainers.explanations import explain
 
     lake, hookpoint = open_lake(), context.partition_key
     report = explain(PROFILE, lake, hookpoint, wanted, settings, selection)

@@ -10,8 +10,8 @@ from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
-from delphi_assets.database import connect, query
+from delphi_assets.lake import schema
+from delphi_assets.lake.database import connect, query
 
 
 @dg.asset(
@@ -37,7 +37,7 @@ from delphi_assets.database import connect, query
 )
 def latents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """One hookpoint a partition."""
-    from delphi_assets.latents import describe_latents
+    from delphi_assets.selection.latents import describe_latents
 
     lake, hookpoint = open_lake(), context.partition_key
     report = describe_latents(PROFILE, lake, hookpoint)

@@ -10,9 +10,9 @@ from dagster_project.launch import config_of, launched
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake import schema
 from delphi_assets.settings import NeighbourSettings
-from delphi_assets.stage import StageReport
 
 if TYPE_CHECKING:
     NeighboursConfig = dg.Config
@@ -44,7 +44,7 @@ def neighbours(
 ) -> dg.MaterializeResult[None]:
     """One hookpoint a partition, one method after the other."""
     settings = launched(PROFILE.neighbours, "neighbours", config)
-    from delphi_assets.neighbours import find_neighbours
+    from delphi_assets.selection.neighbours import find_neighbours
 
     lake, hookpoint = open_lake(), context.partition_key
     reports = {

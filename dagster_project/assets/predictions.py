@@ -20,8 +20,8 @@ from dagster_project.metadata import (
 )
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
-from delphi_assets.database import connect, query
+from delphi_assets.lake import schema
+from delphi_assets.lake.database import connect, query
 from delphi_assets.settings import ScoreSettings, parse_wanted
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def predictions(
     own = config.model_dump(include={"selection", "explainer"})
     wanted = parse_wanted(settings.latents)
     selection, explainer = own["selection"] or PROFILE.selection.name, own["explainer"] or None
-    from delphi_assets.predictions import score
+    from delphi_assets.scorers.predictions import score
 
     lake, hookpoint = open_lake(), context.partition_key
     report = score(PROFILE, lake, hookpoint, wanted, settings, selection, explainer)

@@ -10,10 +10,10 @@ from dagster_project.assets.predictions import predictions
 from dagster_project.metadata import OWNERS, columns_of, materialized
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets.database import connect, query, sql_folder
-from delphi_assets.kept_scores import keep_influences, keep_scores
-from delphi_assets.schema import SCORES
-from delphi_assets.stage import StageReport
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.database import connect, query, sql_folder
+from delphi_assets.lake.schema import SCORES
+from delphi_assets.queries.kept_scores import keep_influences, keep_scores
 
 
 @dg.asset(

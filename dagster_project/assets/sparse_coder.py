@@ -6,7 +6,7 @@ from dagster_project.assets.contexts import contexts
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets import schema
+from delphi_assets.lake import schema
 
 
 @dg.asset(
@@ -28,7 +28,7 @@ from delphi_assets import schema
 )
 def sparse_coder(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """One hookpoint a partition."""
-    from delphi_assets.coders.preparation import prepare_coder
+    from delphi_assets.caching.coder_preparation import prepare_coder
 
     report = prepare_coder(PROFILE, open_lake(), context.partition_key)
     return materialized("sparse_coder", report)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from delphi_assets.subject import Side
+from delphi_assets.models.subject import Side
 
 
 class SparseActivations(NamedTuple):

@@ -45,8 +45,8 @@ from delphi_assets.coders.coder import CoderShape
 from delphi_assets.coders.files import Shape, chosen, read_json, read_torch
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
-from delphi_assets.machine_cache import fingerprint
-from delphi_assets.subject import Side
+from delphi_assets.ground.machine_cache import fingerprint
+from delphi_assets.models.subject import Side
 
 CONFIG, WEIGHTS = "config.json", "ae.pt"
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from delphi_assets.errors import DataError
-from delphi_assets.foreign_json import parse_json
+from delphi_assets.ground.foreign_json import parse_json
 
 _WEIGHTS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 """Kinds of numbers that weights may be: what else there is would become others when it is read."""

@@ -40,8 +40,8 @@ from delphi_assets.coders.files import (
 )
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
-from delphi_assets.machine_cache import fingerprint
-from delphi_assets.subject import Side
+from delphi_assets.ground.machine_cache import fingerprint
+from delphi_assets.models.subject import Side
 
 FIRST, SECOND, CONFIG = "params.npz", "params.safetensors", "config.json"
 

@@ -15,7 +15,7 @@ import re
 from typing import NamedTuple
 
 from delphi_assets.errors import DataError
-from delphi_assets.subject import Hook, Side, strip_wrapper
+from delphi_assets.models.subject import Hook, Side, strip_wrapper
 
 
 class _Family(NamedTuple):

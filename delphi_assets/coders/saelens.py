@@ -51,7 +51,7 @@ from delphi_assets.coders.files import (
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.coders.normalization import Normalization
 from delphi_assets.errors import DataError
-from delphi_assets.machine_cache import fingerprint
+from delphi_assets.ground.machine_cache import fingerprint
 
 CONFIG, WEIGHTS, SCALER = "cfg.json", "sae_weights.safetensors", "activation_scaler.json"
 

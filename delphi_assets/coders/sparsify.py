@@ -33,7 +33,7 @@ from delphi_assets.coders.files import Shape, chosen, read_json, read_safetensor
 from delphi_assets.coders.hooks import bare
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
-from delphi_assets.machine_cache import fingerprint
+from delphi_assets.ground.machine_cache import fingerprint
 
 CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from delphi_assets.stage import Fact
+from delphi_assets.ground.stage import Fact
 
 Facts = Iterable[tuple[str, Fact]]
 

@@ -19,8 +19,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(asked: argparse.Namespace) -> Facts:
-    from delphi_assets.delphi_runs.exporting import Chosen, export_run
-    from delphi_assets.lake import Lake
+    from delphi_assets.delphi_runs.run_export import Chosen, export_run
+    from delphi_assets.lake.lake import Lake
 
     chosen = Chosen(asked.selection, asked.explainer, asked.explainer_model, asked.scorer_model)
     report = export_run(Lake(asked.lake), asked.run, asked.dir, chosen)

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from delphi_assets.commands.choices import add_choice, opened
 from delphi_assets.commands.command import Command, Facts
+from delphi_assets.commands.export_arguments import add_choice, opened
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(asked: argparse.Namespace) -> Facts:
     from delphi_assets.exports.neuronpedia import export_bulk
     from delphi_assets.exports.neuronpedia_names import named
-    from delphi_assets.lake import Lake
+    from delphi_assets.lake.lake import Lake
 
     with opened(asked) as source:
         names = named(

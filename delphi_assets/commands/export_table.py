@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from delphi_assets.commands.choices import add_choice, opened
 from delphi_assets.commands.command import Command, Facts
+from delphi_assets.commands.export_arguments import add_choice, opened
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

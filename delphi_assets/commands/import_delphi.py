@@ -14,8 +14,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(asked: argparse.Namespace) -> Facts:
-    from delphi_assets.delphi_runs.importing import import_run
-    from delphi_assets.lake import Lake
+    from delphi_assets.delphi_runs.run_import import import_run
+    from delphi_assets.lake.lake import Lake
 
     report = import_run(asked.dir, Lake(asked.lake), asked.run)
     return [("activations", report.rows), *report.facts.items()]

@@ -19,7 +19,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(asked: argparse.Namespace) -> Facts:
     from delphi_assets.explorer import write_explorer
-    from delphi_assets.lake import Lake
+    from delphi_assets.lake.lake import Lake
     from delphi_assets.settings import parse_latents
 
     latents = parse_latents(asked.latents)

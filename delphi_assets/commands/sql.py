@@ -120,7 +120,7 @@ def _answer(asked: argparse.Namespace, text: str) -> None:
 
 
 def _open_shell(asked: argparse.Namespace) -> None:
-    from delphi_assets.machine_cache import cache_folder
+    from delphi_assets.ground.machine_cache import cache_folder
     from delphi_assets.queries import results
     from delphi_assets.queries.parameters import typed
     from delphi_assets.queries.shell import Shell

@@ -13,9 +13,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(asked: argparse.Namespace) -> Facts:
-    from delphi_assets.lake import Lake
-    from delphi_assets.schema import SCHEMA_VERSION
-    from delphi_assets.upgrading import apply, planned
+    from delphi_assets.lake.lake import Lake
+    from delphi_assets.lake.schema import SCHEMA_VERSION
+    from delphi_assets.lake.upgrade import apply, planned
 
     lake = Lake(asked.lake)
     upgrade = planned(lake)

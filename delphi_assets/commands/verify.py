@@ -11,8 +11,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(asked: argparse.Namespace) -> Facts:
     from delphi_assets.errors import DataError
-    from delphi_assets.lake import Lake
-    from delphi_assets.verifying import problems
+    from delphi_assets.lake.lake import Lake
+    from delphi_assets.lake.verification import problems
 
     n_problems = 0
     for problem in problems(Lake(asked.lake)):

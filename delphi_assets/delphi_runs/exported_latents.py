@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from delphi_assets.buckets import bucket_ranges
 from delphi_assets.delphi_runs.layout import SplitFile
 from delphi_assets.delphi_runs.splits import Array, Entries, write_split
 from delphi_assets.errors import DataError, NotReadyError
-from delphi_assets.lake import Lake, Manifest, read_parquet
+from delphi_assets.lake.buckets import bucket_ranges
+from delphi_assets.lake.lake import Lake, Manifest, read_parquet
 
 
 @dataclass(frozen=True)

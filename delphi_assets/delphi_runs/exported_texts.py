@@ -21,9 +21,9 @@ from typing import Any
 
 import duckdb
 
-from delphi_assets.database import query
 from delphi_assets.delphi_runs.layout import UNPARSED
 from delphi_assets.errors import SettingError
+from delphi_assets.lake.database import query
 
 _LATENTS_AT_ONCE = 1024
 

@@ -18,15 +18,15 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from delphi_assets.activations import bucket_unit
-from delphi_assets.buckets import Bucket, bucket_ranges
-from delphi_assets.coders.preparation import weights_config, weights_unit
+from delphi_assets.caching.activations import bucket_unit
+from delphi_assets.caching.coder_preparation import weights_config, weights_unit
 from delphi_assets.delphi_runs.layout import CachedHookpoint, SplitFile
 from delphi_assets.delphi_runs.source import CheckedHookpoint, Source
 from delphi_assets.delphi_runs.splits import Entries, read_entries
 from delphi_assets.errors import ConflictError
-from delphi_assets.lake import File, Lake
-from delphi_assets.schema import ACTIVATIONS, WEIGHTS
+from delphi_assets.lake.buckets import Bucket, bucket_ranges
+from delphi_assets.lake.lake import File, Lake
+from delphi_assets.lake.schema import ACTIVATIONS, WEIGHTS
 from delphi_assets.settings import Profile
 
 SOURCE = "delphi_sha256"

@@ -7,7 +7,7 @@ they are from. Tokens whose texts are not known are shown as `<id>`.
 import numpy as np
 import pyarrow as pa
 
-from delphi_assets.contexts import (
+from delphi_assets.caching.contexts import (
     contexts_config,
     contexts_unit,
     token_texts,
@@ -15,10 +15,10 @@ from delphi_assets.contexts import (
 )
 from delphi_assets.delphi_runs.source import Source
 from delphi_assets.errors import ConflictError
-from delphi_assets.lake import File, Lake, Unit
-from delphi_assets.schema import CONTEXTS
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.schema import CONTEXTS
+from delphi_assets.models.subject import special_ids
 from delphi_assets.settings import Profile
-from delphi_assets.subject import special_ids
 
 
 def check_corpus(profile: Profile, lake: Lake, source: Source) -> None:

@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from tqdm import tqdm
 
-from delphi_assets.database import connect, query
 from delphi_assets.delphi_runs import texts
 from delphi_assets.delphi_runs.layout import LatentFile
 from delphi_assets.delphi_runs.source import Source
 from delphi_assets.errors import ConflictError
-from delphi_assets.lake import Lake
-from delphi_assets.llm.rows import Row
-from delphi_assets.schema import EXPLANATIONS, PREDICTIONS, Table
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.growing_tables import Row
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import EXPLANATIONS, PREDICTIONS, Table
 
 _FILES_AT_ONCE = 512
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from delphi_assets.coders.files import read_json
 from delphi_assets.delphi_runs.cache_config import CacheConfig, read_cache_config
 from delphi_assets.errors import DataError
-from delphi_assets.local_paths import is_folder
+from delphi_assets.ground.local_paths import is_folder
 from delphi_assets.settings import LAST_LATENT
 
 SCORERS = ("detection", "fuzz")

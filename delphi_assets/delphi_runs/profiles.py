@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from delphi_assets.delphi_runs.layout import DelphiRun
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 from delphi_assets.settings import CacheSettings, Profile, parse_profile
 
 _SELECTION = {

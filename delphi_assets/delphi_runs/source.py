@@ -27,8 +27,8 @@ from delphi_assets.delphi_runs.splits import (
     read_tokens,
 )
 from delphi_assets.errors import DataError, DelphiAssetsError
+from delphi_assets.models.subject import load_tokenizer, readable
 from delphi_assets.settings import ModelSettings, override
-from delphi_assets.subject import load_tokenizer, readable
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from delphi_assets.coders.files import unreadable
 from delphi_assets.delphi_runs.layout import SplitFile
 from delphi_assets.errors import DataError
-from delphi_assets.machine_cache import fingerprint
+from delphi_assets.ground.machine_cache import fingerprint
 
 Array = np.ndarray[Any, Any]
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from delphi_assets.delphi_runs.layout import UNPARSED, LatentFile
 from delphi_assets.errors import DataError
-from delphi_assets.foreign_json import parse_json
-from delphi_assets.foreign_text import clean_text
-from delphi_assets.llm import failures
-from delphi_assets.llm.rows import Row
+from delphi_assets.ground.foreign_json import parse_json
+from delphi_assets.ground.foreign_text import clean_text
+from delphi_assets.lake.growing_tables import Row
+from delphi_assets.llm.calls import failures
 
 DELPHI = "delphi"
 """Explainer, selection, prompt and judge of imported rows."""

@@ -13,10 +13,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from delphi_assets.llm import failures
-from delphi_assets.llm.completions import Completion
-from delphi_assets.llm.requests import Message
-from delphi_assets.llm.statements import objects_with, within, without_thoughts
+from delphi_assets.llm.answers.passages import objects_with, within, without_thoughts
+from delphi_assets.llm.calls import failures
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.llm.calls.requests import Message
 from delphi_assets.prompts import ExplainerCase, Prompts
 
 MARKER = "[EXPLANATION]:"
@@ -26,7 +26,7 @@ _MARKER = re.compile(
 
 
 class Explanation(NamedTuple):
-    """A text, or the code of the reason why there is none (see `llm.failures`)."""
+    """A text, or the code of the reason why there is none (see `llm.calls.failures`)."""
 
     text: str | None
     failure: str | None

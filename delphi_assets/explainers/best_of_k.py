@@ -23,10 +23,10 @@ from delphi_assets.explainers.answers import Explanation
 from delphi_assets.explainers.explainer import Ask, Asked, Candidate, Explainer
 from delphi_assets.explainers.quick_score import QuickScore, hold_out, quick_score
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.llm import failures
-from delphi_assets.llm.completions import Completion
-from delphi_assets.llm.requests import Message, Request
-from delphi_assets.records import LatentRecord
+from delphi_assets.llm.calls import failures
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.llm.calls.requests import Message, Request
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings
 
 

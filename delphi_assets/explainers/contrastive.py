@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from delphi_assets.explainers import answers, excerpts
 from delphi_assets.explainers.explainer import Instructed
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.highlighting import show
-from delphi_assets.llm.requests import Message
+from delphi_assets.llm.calls.requests import Message
 from delphi_assets.prompts import ShownWindow
-from delphi_assets.records import LatentRecord
+from delphi_assets.reading.highlighting import show
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings
 
 

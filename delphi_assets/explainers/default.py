@@ -9,8 +9,8 @@ The prompt is: instructions, worked examples as earlier turns, then the numbered
 from delphi_assets.explainers import answers, excerpts
 from delphi_assets.explainers.explainer import Instructed
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.llm.requests import Message
-from delphi_assets.records import LatentRecord
+from delphi_assets.llm.calls.requests import Message
+from delphi_assets.reading.records import LatentRecord
 
 
 class DefaultExplainer(Instructed):

@@ -10,9 +10,9 @@ any.
 import json
 from collections.abc import Iterable, Sequence
 
-from delphi_assets.highlighting import highlight, mark, show
 from delphi_assets.prompts import Prompts, ShownWindow
-from delphi_assets.records import Example
+from delphi_assets.reading.highlighting import highlight, mark, show
+from delphi_assets.reading.records import Example
 from delphi_assets.settings import ExplainSettings
 
 

@@ -19,18 +19,18 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from delphi_assets.explainers.answers import Explanation, parse, schema
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.highlighting import FORMAT
-from delphi_assets.llm import repair
-from delphi_assets.llm.completions import Completion
-from delphi_assets.llm.requests import Message, Request
-from delphi_assets.records import LatentRecord
+from delphi_assets.llm.asking import repair
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.llm.calls.requests import Message, Request
+from delphi_assets.reading.highlighting import FORMAT
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings
 
 Result = TypeVar("Result")
 
 
 class Ask(Protocol):
-    """Asks an LLM; answers are on disk when they are there. See `llm.repair.ask`."""
+    """Asks an LLM; answers are on disk when they are there. See `llm.asking.repair.ask`."""
 
     async def __call__(
         self,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from delphi_assets.explainers.explainer import Asked, Computed, hash_of
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.llm.requests import Message
-from delphi_assets.records import LatentRecord
+from delphi_assets.llm.calls.requests import Message
+from delphi_assets.reading.records import LatentRecord
 
 
 class FunctionExplainer(Computed):

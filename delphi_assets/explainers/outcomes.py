@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from delphi_assets import database
 from delphi_assets.explainers.explainer import Candidate, Explainer
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.llm import failures
-from delphi_assets.llm.rows import Row
+from delphi_assets.lake import database
+from delphi_assets.lake.growing_tables import Row
+from delphi_assets.llm.calls import failures
 from delphi_assets.settings import Latents
 
 

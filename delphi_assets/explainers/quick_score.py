@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from delphi_assets.explainers.explainer import Ask, Asked
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.records import Example, LatentRecord
+from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.scorers import registry
-from delphi_assets.scorers import scorer as scorers
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import order_of
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.scorers.work import scorer as scorers
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import order_of
+from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.settings import ScoreSettings
 
 

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from delphi_assets.errors import SettingError
-from delphi_assets.registry import Registry
+from delphi_assets.ground.registry import Registry
 
 if TYPE_CHECKING:
     # The settings check names against this module.
     from delphi_assets.explainers.explainer import Explainer
-    from delphi_assets.records import LatentRecord
+    from delphi_assets.reading.records import LatentRecord
 
     Explains: TypeAlias = Explainer | Callable[[LatentRecord], str]
 

@@ -15,10 +15,10 @@ from delphi_assets.explainers import answers
 from delphi_assets.explainers.excerpts import explained_signs, quoted
 from delphi_assets.explainers.explainer import Instructed
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.highlighting import show
-from delphi_assets.llm.requests import Message
+from delphi_assets.llm.calls.requests import Message
 from delphi_assets.prompts import ShownToken
-from delphi_assets.records import Example, LatentRecord
+from delphi_assets.reading.highlighting import show
+from delphi_assets.reading.records import Example, LatentRecord
 
 
 class SingleTokenExplainer(Instructed):

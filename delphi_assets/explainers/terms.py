@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 from delphi_assets.prompts import Prompts
 from delphi_assets.settings import ExplainSettings, LLMSettings, Profile
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import duckdb
 
-from delphi_assets.database import query
 from delphi_assets.explorer.described import Row
 from delphi_assets.explorer.ranges import PAGE, Range
 from delphi_assets.explorer.site_folder import Place
+from delphi_assets.lake.database import query
 from delphi_assets.settings import Latents
 
 

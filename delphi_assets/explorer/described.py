@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from delphi_assets.database import query
 from delphi_assets.explorer.ranges import Range
 from delphi_assets.explorer.site_folder import Place
+from delphi_assets.lake.database import query
 from delphi_assets.settings import Latents
 
 Row = Mapping[str, Any]

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from delphi_assets.database import query
 from delphi_assets.explorer.described import Described, Row
 from delphi_assets.explorer.site_folder import Place
-from delphi_assets.rendering import visible
+from delphi_assets.lake.database import query
+from delphi_assets.reading.rendering import visible
 
 STATES = ("dead", "rare", "waiting", "failed", "explained", "scored")
 """How far a latent got, see `sql/explorer/latents.sql`."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import duckdb
 
-from delphi_assets.database import query
 from delphi_assets.explorer.listing import STATES, Listing
 from delphi_assets.explorer.ranges import PAGE, PIECE
 from delphi_assets.explorer.site_folder import Place
-from delphi_assets.lake import Lake, Unit
+from delphi_assets.lake.database import query
+from delphi_assets.lake.lake import Lake, Unit
 
 
 def overview_of(

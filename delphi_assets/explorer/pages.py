@@ -17,12 +17,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from delphi_assets.database import query
 from delphi_assets.explorer.described import Described, Row, by_latent
 from delphi_assets.explorer.ranges import PAGE, Range
 from delphi_assets.explorer.site_folder import Place
 from delphi_assets.explorer.windows import page_windows
-from delphi_assets.rendering import visible
+from delphi_assets.lake.database import query
+from delphi_assets.reading.rendering import visible
 
 _NEIGHBOURS = 10
 _PLAIN = "plain"

@@ -18,8 +18,8 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from delphi_assets.explorer.data_files import data_file
-from delphi_assets.manifests import folder_of
-from delphi_assets.storage import Storage, globbed
+from delphi_assets.lake.manifests import folder_of
+from delphi_assets.lake.storage import Storage, globbed
 
 FORMAT = 1
 """Version of the data files; the page refuses others."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from delphi_assets.explorer.described import Row, by_latent
-from delphi_assets.rendering import visible
+from delphi_assets.reading.rendering import visible
 
 _GROUP = ("selection", "split", "activating", "source")
 _OF_WINDOW = (

@@ -22,7 +22,6 @@ from collections.abc import Iterator
 import duckdb
 from tqdm import tqdm
 
-from delphi_assets.database import connect, keep_rows, query
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explorer.calls import calls_of
 from delphi_assets.explorer.described import describe
@@ -31,11 +30,12 @@ from delphi_assets.explorer.overview import overview_of
 from delphi_assets.explorer.pages import pages_of
 from delphi_assets.explorer.ranges import PIECE, Range, ranges
 from delphi_assets.explorer.site_folder import Edition, Place, SiteFolder
-from delphi_assets.interrupts import terminable
-from delphi_assets.kept_scores import keep_scores
-from delphi_assets.lake import Lake
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.database import connect, keep_rows, query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.queries.kept_scores import keep_scores
 from delphi_assets.settings import ALL, Latents
-from delphi_assets.stage import StageReport
 
 _MEMORY = "1GB"
 """What DuckDB keeps of scores in memory before it spills."""

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, Self
 import duckdb
 import pyarrow as pa
 
-from delphi_assets.database import Parameter, connect, execute, query
 from delphi_assets.errors import NotReadyError, SettingError
-from delphi_assets.lake import Lake
+from delphi_assets.lake.database import Parameter, connect, execute, query
+from delphi_assets.lake.lake import Lake
 from delphi_assets.queries.parameters import completed
 
 METRICS = ("balanced_accuracy", "auroc", "auprc", "f1", "accuracy", "correlation")

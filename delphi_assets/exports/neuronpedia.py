@@ -28,7 +28,7 @@ from delphi_assets.exports import neuronpedia_rows as rows_of
 from delphi_assets.exports.hookpoint import ExportedHookpoint, Range
 from delphi_assets.exports.neuronpedia_names import Source
 from delphi_assets.exports.targets import whole
-from delphi_assets.interrupts import terminable
+from delphi_assets.ground.interrupts import terminable
 
 LATENTS_IN_BATCH = 1_024
 _ROWS_AT_ONCE = 2_048

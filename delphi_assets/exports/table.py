@@ -25,7 +25,7 @@ from tqdm import tqdm
 from delphi_assets.errors import SettingError
 from delphi_assets.exports.hookpoint import ExportedHookpoint, Scorer
 from delphi_assets.exports.targets import whole
-from delphi_assets.interrupts import terminable
+from delphi_assets.ground.interrupts import terminable
 from delphi_assets.queries.formats import harmless
 
 _LATENTS_AT_ONCE = 8_192

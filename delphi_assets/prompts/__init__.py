@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from delphi_assets.errors import SettingError
-from delphi_assets.local_paths import is_folder
+from delphi_assets.ground.local_paths import is_folder
 
 Case = TypeVar("Case")
 

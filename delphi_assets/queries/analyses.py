@@ -8,8 +8,8 @@ import difflib
 import re
 from typing import NamedTuple
 
-from delphi_assets.database import sql_folder, statement
 from delphi_assets.errors import DataError
+from delphi_assets.lake.database import sql_folder, statement
 
 
 class Analysis(NamedTuple):

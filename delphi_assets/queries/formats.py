@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from delphi_assets.queries.results import Rows, first
-from delphi_assets.rendering import visible
+from delphi_assets.reading.rendering import visible
 
 _ROWS, _BLOCKS = 100, 10
 """Rows that are shown, on a line each and on several."""

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from delphi_assets.database import Parameter, query
 from delphi_assets.errors import SettingError
-from delphi_assets.schema import TABLES, VIEWS
+from delphi_assets.lake.database import Parameter, query
+from delphi_assets.lake.schema import TABLES, VIEWS
 
 DEFAULTS: dict[str, Parameter] = {
     "selection": "default",

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 
 import fsspec
 
-from delphi_assets.lake import Lake
+from delphi_assets.lake.lake import Lake
 
 _PATIENCE = 1_000
 """Reads in a row that may give nothing: who reads to the end of a file does it once or twice."""

@@ -15,11 +15,11 @@ from typing import NamedTuple, TypeVar
 import duckdb
 import pyarrow as pa
 
-from delphi_assets.damage import damage_behind
-from delphi_assets.database import Parameter, connect, own_folder
+from delphi_assets.lake.damage import damage_behind
+from delphi_assets.lake.database import Parameter, connect, own_folder
+from delphi_assets.lake.storage import globbed
 from delphi_assets.queries.read_only import ReadOnlyLake
 from delphi_assets.queries.statements import Question, is_refusal, query_error
-from delphi_assets.storage import globbed
 
 _BATCH = 8_192
 R = TypeVar("R")

@@ -20,14 +20,14 @@ from typing import TextIO
 
 import duckdb
 
-from delphi_assets.database import Parameter
 from delphi_assets.errors import DataError, DelphiAssetsError
+from delphi_assets.lake.database import Parameter
+from delphi_assets.lake.schema import TABLES, VIEWS, Table
 from delphi_assets.queries import results
 from delphi_assets.queries.analyses import analyses, analysis
 from delphi_assets.queries.formats import write_table
 from delphi_assets.queries.parameters import completed, typed
 from delphi_assets.queries.statements import questions
-from delphi_assets.schema import TABLES, VIEWS, Table
 
 _PROMPT, _GOES_ON = "lake> ", "  ... "
 _WITHOUT_DOT = ("help", "quit", "exit")

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import duckdb
 
-from delphi_assets.damage import said
 from delphi_assets.errors import DataError
+from delphi_assets.lake.damage import said
 
 _ROWS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _WITHOUT_ROWS = {

@@ -4,11 +4,11 @@ The items are a latent's test windows (it fires: true) and its non-activating wi
 plain text, in a seeded order.
 """
 
-from delphi_assets.records import LatentRecord
-from delphi_assets.scorers.items import Item, shuffled
-from delphi_assets.scorers.judging import judge_of
-from delphi_assets.scorers.scorer import Scorer
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.reading.records import LatentRecord
+from delphi_assets.scorers.judges.single_windows import judge_of
+from delphi_assets.scorers.work.items import Item, shuffled
+from delphi_assets.scorers.work.scorer import Scorer
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME, PLAIN = "detection", "plain"
 

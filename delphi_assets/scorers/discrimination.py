@@ -21,17 +21,17 @@ as an alternative is picked as often as chance has it, and that is what it deser
 
 from collections.abc import Sequence
 
-from delphi_assets.highlighting import mark
 from delphi_assets.prompts import ScorerCase
-from delphi_assets.records import Example, LatentRecord
-from delphi_assets.scorers.alternatives import Alternatives
-from delphi_assets.scorers.choosing import Choice, Chooser, numbered
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import order_of, shuffled
-from delphi_assets.scorers.judging import Lexical, fit
-from delphi_assets.scorers.prompted import laid_out, window
-from delphi_assets.scorers.scorer import Answer, Scorer, hash_of
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.reading.highlighting import mark
+from delphi_assets.reading.records import Example, LatentRecord
+from delphi_assets.scorers.judges.alternatives import Alternatives
+from delphi_assets.scorers.judges.options import Choice, Chooser, numbered
+from delphi_assets.scorers.judges.prompted import laid_out, window
+from delphi_assets.scorers.judges.single_windows import Lexical, fit
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import order_of, shuffled
+from delphi_assets.scorers.work.scorer import Answer, Scorer, hash_of
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME, PLAIN = "discrimination", "plain"
 

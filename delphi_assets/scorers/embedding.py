@@ -11,12 +11,12 @@ An explanation is encoded as it is stored, a lexical one too; an empty one as an
 from collections.abc import Sequence
 
 from delphi_assets.scorers import detection
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.local_models import check_embedding_model
-from delphi_assets.scorers.scorer import Scorer
-from delphi_assets.scorers.scoring import Scoring
-from delphi_assets.scorers.similarity import Likeness, Vectors
+from delphi_assets.scorers.judges.local_models import check_embedding_model
+from delphi_assets.scorers.judges.similarity import Likeness, Vectors
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import Item
+from delphi_assets.scorers.work.scorer import Scorer
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME = "embedding"
 

@@ -12,14 +12,14 @@ The items are those of `detection`; train windows are those that explainers see.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from delphi_assets.records import LatentRecord
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.scorers import detection
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.local_models import check_embedding_model
-from delphi_assets.scorers.scorer import Scorer
-from delphi_assets.scorers.scoring import Scoring
-from delphi_assets.scorers.similarity import Likeness, Vectors
+from delphi_assets.scorers.judges.local_models import check_embedding_model
+from delphi_assets.scorers.judges.similarity import Likeness, Vectors
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import Item
+from delphi_assets.scorers.work.scorer import Scorer
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME = "example_embedding"
 

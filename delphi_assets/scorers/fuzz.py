@@ -21,12 +21,12 @@ the same places, as with `selection.center_examples`, no layout fits.)
 
 from collections.abc import Collection
 
-from delphi_assets.highlighting import mark
-from delphi_assets.records import Example, LatentRecord
-from delphi_assets.scorers.items import Item, order_of, shuffled
-from delphi_assets.scorers.judging import judge_of
-from delphi_assets.scorers.scorer import Scorer, Windows
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.reading.highlighting import mark
+from delphi_assets.reading.records import Example, LatentRecord
+from delphi_assets.scorers.judges.single_windows import judge_of
+from delphi_assets.scorers.work.items import Item, order_of, shuffled
+from delphi_assets.scorers.work.scorer import Scorer, Windows
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME = "fuzz"
 TRUE, FALSE = "true", "false"

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 from delphi_assets.prompts import ScorerCase
 from delphi_assets.scorers import fuzz
-from delphi_assets.scorers.choosing import Choice, Chooser, numbered
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import Item, order_of, shuffled
-from delphi_assets.scorers.prompted import shows_negative, window
-from delphi_assets.scorers.scorer import Scorer, Windows
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.scorers.judges.options import Choice, Chooser, numbered
+from delphi_assets.scorers.judges.prompted import shows_negative, window
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import Item, order_of, shuffled
+from delphi_assets.scorers.work.scorer import Scorer, Windows
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME = "intruder"
 DEFAULT, INTERNAL = "default", "internal"

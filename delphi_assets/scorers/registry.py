@@ -12,12 +12,12 @@ Factories are imported when they are used: no scorer loads what another one need
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from delphi_assets.registry import Registry
+from delphi_assets.ground.registry import Registry
 
 if TYPE_CHECKING:
     # The settings check names against this module.
-    from delphi_assets.scorers.scorer import Scorer
-    from delphi_assets.scorers.scoring import Scoring
+    from delphi_assets.scorers.work.scorer import Scorer
+    from delphi_assets.scorers.work.scoring import Scoring
 
     Factory = Callable[[Scoring], Scorer[Any]]
 

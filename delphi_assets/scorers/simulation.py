@@ -10,7 +10,8 @@ logprobs: a causal model in memory reads the tokens, one a line, with "unknown" 
     They are scaled to sum to 1, and the expected digit times 10/9 is the activation. (Bills et al.
     let the scale end with 10, which is a token for few models besides theirs.) One pass a window
     gives what would else take an answer a token.
-json: the LLM of `score.scorer_model` writes a list of (token, activation) pairs (`simulated`).
+json: the LLM of `score.scorer_model` writes a list of (token, activation) pairs
+(`token_activations`).
 """
 
 import json
@@ -20,19 +21,20 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from delphi_assets.causal_model import Query
 from delphi_assets.errors import SettingError
-from delphi_assets.highlighting import show
-from delphi_assets.llm.completions import Completion
-from delphi_assets.llm.requests import Message, Request
-from delphi_assets.scorers import detection, simulated
-from delphi_assets.scorers.causal_judge import CausalJudge
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.local_models import check_causal_model
-from delphi_assets.scorers.prompted import Prompted
-from delphi_assets.scorers.scorer import NOT_FINITE, Answer, Scorer
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.llm.calls.completions import Completion
+from delphi_assets.llm.calls.requests import Message, Request
+from delphi_assets.models.causal_model import Query
+from delphi_assets.reading.highlighting import show
+from delphi_assets.scorers import detection
+from delphi_assets.scorers.answers import token_activations
+from delphi_assets.scorers.judges.causal_judge import CausalJudge
+from delphi_assets.scorers.judges.local_models import check_causal_model
+from delphi_assets.scorers.judges.prompted import Prompted
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import Item
+from delphi_assets.scorers.work.scorer import NOT_FINITE, Answer, Scorer
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME = "simulation"
 TAB, UNKNOWN, TAB_SHOWN = "\t", "unknown", "→"
@@ -118,10 +120,10 @@ class WrittenSimulation(Prompted[Item]):
         (item,) = items
         tokens = json.dumps(item.str_tokens, ensure_ascii=False)
         question = f"Description: {self.description(explained)}\n\nTokens: {tokens}"
-        return self.ask(question, simulated.schema(len(item.str_tokens)))
+        return self.ask(question, token_activations.schema(len(item.str_tokens)))
 
     def read(self, completion: Completion, items: Sequence[Item]) -> Sequence[Answer]:
         """An activation a token, or why there are none."""
         (item,) = items
-        found = simulated.parse(completion, item.str_tokens)
+        found = token_activations.parse(completion, item.str_tokens)
         return [Answer(simulated=found.activations, failure=found.failure)]

@@ -22,14 +22,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from delphi_assets.causal_model import Query
+from delphi_assets.models.causal_model import Query
 from delphi_assets.scorers import detection
-from delphi_assets.scorers.causal_judge import CausalJudge
-from delphi_assets.scorers.explained import Explained
-from delphi_assets.scorers.items import Item
-from delphi_assets.scorers.local_models import check_causal_model
-from delphi_assets.scorers.scorer import Answer, Scorer, valued
-from delphi_assets.scorers.scoring import Scoring
+from delphi_assets.scorers.judges.causal_judge import CausalJudge
+from delphi_assets.scorers.judges.local_models import check_causal_model
+from delphi_assets.scorers.work.explained import Explained
+from delphi_assets.scorers.work.items import Item
+from delphi_assets.scorers.work.scorer import Answer, Scorer, valued
+from delphi_assets.scorers.work.scoring import Scoring
 
 NAME = "surprisal"
 

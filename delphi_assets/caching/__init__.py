@@ -1,0 +1,1 @@
+"""From a corpus to activations: contexts, the coder trained or prepared, the captured shards."""

@@ -1,0 +1,214 @@
+"""Stage activations: the token shards of a hookpoint become one table, sorted for reading.
+
+In: the table `captured` of a hookpoint, all of its token shards. Out: the table `activations`, a
+unit per latent bucket.
+
+1. Every shard must be there and as it was written, and all of one coder and model; hashes are
+   compared before anything is merged.
+2. Bucket by bucket, `sql/activations/merged.sql` sorts the shards' rows by latent, then position,
+   in `cache.buffer_mib` of memory and, beyond that, in the system's temporary folder.
+3. A hookpoint at which nothing fires is told of: there is nothing to explain (`check_fires`).
+4. When all buckets are there, the files of `captured` are removed. Their manifests stay: they say
+   how the shards were made.
+
+Stopped anywhere, it goes on with the first bucket that is missing. A bucket found damaged later is
+written again from shards that are captured again.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+from tqdm import tqdm
+
+from delphi_assets.caching.origins import (
+    MODEL_FINGERPRINT,
+    check_coder,
+    check_model,
+    check_same_origin,
+)
+from delphi_assets.errors import DataError, NotReadyError, StorageError
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.buckets import bucket_ranges
+from delphi_assets.lake.database import open_database, stream
+from delphi_assets.lake.lake import File, Lake, Manifest, Unit
+from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.settings import Profile
+
+log = logging.getLogger(__name__)
+
+_BUCKETS_AT_ONCE = 2
+"""While one is compressed, another one is sorted."""
+
+
+def captured_unit(profile: Profile, hookpoint: str, shard: int) -> Unit:
+    """The unit of what one token shard gave at a hookpoint."""
+    return Unit("captured", {"run": profile.run.name, "hookpoint": hookpoint, "shard": shard})
+
+
+def bucket_unit(run: str, hookpoint: str, bucket: int) -> Unit:
+    """The unit of a hookpoint's activations in one bucket of latents."""
+    return Unit("activations", {"run": run, "hookpoint": hookpoint, "bucket": bucket})
+
+
+def published_buckets(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
+    """What is known of the hookpoint's buckets, in order; raises `NotReadyError` if one lacks."""
+    units = _units(profile, hookpoint)
+    there = [manifest for unit in units if (manifest := lake.manifest(unit)) is not None]
+    if len(there) < len(units):
+        raise NotReadyError(
+            f"{lake!r} holds {len(there)} of {len(units)} buckets of the activations of run "
+            f"{profile.run.name!r} at {hookpoint!r}; materialize the asset 'activations' first."
+        )
+    return there
+
+
+def check_settings(profile: Profile, lake: Lake, hookpoint: str) -> None:
+    """Refuse to go on with a run or a hookpoint that was made with other settings or a coder.
+
+    Raises `ConflictError` naming the setting, or the coder that was replaced since, `NotReadyError`
+    when nothing was made under the name.
+    """
+    lake.check_run(profile.run.name, profile.run_config())
+    check_coder(lake, profile.run.name, hookpoint)
+    manifest = lake.manifest(bucket_unit(profile.run.name, hookpoint, 0))
+    if manifest is not None:
+        manifest.check_config(profile.hookpoint_config(hookpoint))
+
+
+def check_fires(lake: Lake, run: str, hookpoint: str) -> None:
+    """Refuse to go on where activations are there, and are none; raises `DataError`."""
+    buckets = lake.manifests("activations", run=run, hookpoint=hookpoint)
+    if buckets and not any(bucket.rows for bucket in buckets):
+        raise DataError(silence(hookpoint, int(buckets[0].facts.get("tokens", 0))))
+
+
+def silence(hookpoint: str, tokens: int) -> str:
+    """What to say of a coder of which nothing fires."""
+    return (
+        f"no latent of the coder of hookpoint {hookpoint!r} fires on any of {tokens:,} tokens, so "
+        "there is nothing to explain. Check that the coder belongs to this model and hookpoint "
+        "(layer, side, how inputs are normalized) and that its weights are not zeros, and give the "
+        "run with the right one another name (run.name)."
+    )
+
+
+def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
+    """Whether the hookpoint's activations are there, whole; raises `ConflictError` as `ready`."""
+    return not _missing(lake.as_made(profile), lake, hookpoint)
+
+
+@terminable()
+def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
+    """Write the activations of a hookpoint from its captured shards, as far as they are not there.
+
+    Raises `NotReadyError` when a shard is missing, `DataError` naming a file that has changed,
+    `ConflictError` for data made with other settings or another coder or model, `StorageError` when
+    a file cannot be written.
+    """
+    started, new_rows = time.perf_counter(), 0
+    profile = lake.as_made(profile)
+    check_coder(lake, profile.run.name, hookpoint)
+    check_model(profile, lake, hookpoint)
+    if missing := _missing(profile, lake, hookpoint):
+        try:
+            new_rows = _merge(profile, lake, hookpoint, missing)
+        except DataError:
+            # Another process that merges the same takes the shards away when it is done.
+            if not is_merged(profile, lake, hookpoint):
+                raise
+    lake.remove("captured", run=profile.run.name, hookpoint=hookpoint)
+    manifests = published_buckets(profile, lake, hookpoint)
+    rows, size = sum(held.rows for held in manifests), sum(held.bytes for held in manifests)
+    tokens = int(manifests[0].facts["tokens"])
+    if not rows:
+        log.warning("%s", silence(hookpoint, tokens))
+    return StageReport(
+        rows=rows,
+        new_rows=new_rows,
+        seconds=time.perf_counter() - started,
+        bytes=size,
+        facts={
+            "tokens": tokens,
+            "activations_per_token": round(rows / max(tokens, 1), 3),
+            "bytes_per_activation": round(size / max(rows, 1), 3),
+        },
+    )
+
+
+def _units(profile: Profile, hookpoint: str) -> list[Unit]:
+    return [
+        bucket_unit(profile.run.name, hookpoint, bucket)
+        for bucket in range(profile.cache.n_buckets)
+    ]
+
+
+def _missing(profile: Profile, lake: Lake, hookpoint: str) -> list[Unit]:
+    config = profile.hookpoint_config(hookpoint)
+    return [unit for unit in _units(profile, hookpoint) if lake.ready(unit, config) is None]
+
+
+def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]) -> int:
+    """Publish the missing buckets; returns their rows."""
+    shards = _captured(profile, lake, hookpoint)
+    captured = lake.checked("captured", [file for shard in shards for file in shard.files])
+    facts, config = _facts(shards), profile.hookpoint_config(hookpoint)
+    buckets = bucket_ranges(facts["num_latents"], profile.cache.n_buckets)
+    lake.sweep()
+
+    def merge(unit: Unit) -> int:
+        bucket = buckets[int(unit.keys["bucket"])]
+        ends = {"first": bucket.first, "last": bucket.last}
+        with con.cursor() as cursor:
+            rows = stream(cursor, "activations/merged", captured=captured, **ends)
+            return lake.publish(unit, [File(rows)], config, facts).rows
+
+    with (
+        open_database(lake, memory_limit=f"{profile.cache.buffer_mib}MiB") as con,
+        ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool,
+    ):
+        merging = pool.map(merge, missing)
+        bar = tqdm(merging, desc=f"activations {hookpoint}", total=len(missing), unit="bucket")
+        try:
+            return sum(bar)
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            raise StorageError(
+                f"activations of {hookpoint!r} cannot be merged ({error}); expected room in the "
+                f"system's temporary folder and cache.buffer_mib = {profile.cache.buffer_mib} MiB "
+                "of memory. Buckets that were merged are kept: make room and run again."
+            ) from error
+
+
+def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
+    """The hookpoint's shards, in order and with every file in its size."""
+    config = profile.hookpoint_config(hookpoint)
+    shards = [
+        lake.ready(captured_unit(profile, hookpoint, shard), config)
+        for shard in range(profile.n_shards)
+    ]
+    if missing := [number for number, shard in enumerate(shards) if shard is None]:
+        raise NotReadyError(
+            f"{lake!r} lacks {len(missing)} of {profile.n_shards} token shards of run "
+            f"{profile.run.name!r} at {hookpoint!r}, the first of them {missing[0]}; materialize "
+            "the missing partitions of the asset 'captured' first (of an imported run: import it "
+            "again)."
+        )
+    there = [shard for shard in shards if shard is not None]
+    check_same_origin(there)
+    return there
+
+
+def _facts(shards: Sequence[Manifest]) -> Mapping[str, Any]:
+    """What the shards' manifests say, of all shards together."""
+    facts = [shard.facts for shard in shards]
+    same = {name: facts[0][name] for name in ("num_latents", FINGERPRINT)}
+    # Shards that an earlier version captured do not say with which model.
+    same |= {name: fact[name] for fact in facts for name in fact if name == MODEL_FINGERPRINT}
+    sums = {name: sum(fact[name] for fact in facts) for name in ("positions", "tokens", "seconds")}
+    # Shards may have been captured on different machines.
+    all_of = {name: sorted({str(fact[name]) for fact in facts}) for name in ("device", "torch")}
+    return {**same, **sums, **{name: ", ".join(values) for name, values in all_of.items()}}

@@ -1,0 +1,60 @@
+"""Contexts of the lake as the model takes them: padded batches, in order.
+
+In: the table `contexts`. Out: tensors [batch, seq] of token ids, attention mask and positions, and
+which of the positions count. Contexts are padded on the right, so padding changes nothing for a
+causal model; a last batch may be short.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from delphi_assets.caching.contexts import published_contexts
+from delphi_assets.lake.lake import Lake, read_parquet
+from delphi_assets.models.subject import Subject
+from delphi_assets.settings import Profile
+
+
+class Batch(NamedTuple):
+    """A few contexts; every tensor is [batch, seq]."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    positions: Tensor
+    """context * cache_ctx_len + offset, int64."""
+    kept: Tensor
+    """True where activations count: no padding, and no special token when those are dropped."""
+
+
+def read_batches(
+    profile: Profile, lake: Lake, shard: int, subject: Subject, drop_special: bool
+) -> Iterator[Batch]:
+    """The batches of one shard; raises `NotReadyError` without its contexts."""
+    files = published_contexts(profile, lake, shard).files
+    rows = read_parquet(lake, lake.checked("contexts", files))
+    size = profile.cache.batch_size
+    for first in range(0, rows.num_rows, size):
+        part = rows.slice(first, size)
+        yield _batch(
+            part.column("tokens").to_pylist(),
+            part.column("context").to_pylist(),
+            profile.cache.cache_ctx_len,
+            subject,
+            drop_special,
+        )
+
+
+def _batch(
+    tokens: list[list[int]], contexts: list[int], length: int, subject: Subject, drop_special: bool
+) -> Batch:
+    device = subject.device
+    ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in tokens], batch_first=True)
+    lengths = torch.tensor([len(row) for row in tokens])
+    offsets = torch.arange(ids.shape[1])
+    mask = offsets[None, :] < lengths[:, None]
+    positions = torch.tensor(contexts)[:, None] * length + offsets[None, :]
+    ids, mask = ids.to(device), mask.to(device)
+    kept = mask & ~torch.isin(ids, subject.special_ids) if drop_special else mask
+    return Batch(ids, mask.long(), positions.to(device), kept)

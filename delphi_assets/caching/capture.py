@@ -1,0 +1,343 @@
+"""Stage captured: one forward pass over a token shard, every non-zero activation kept.
+
+In: the table `contexts` and the coders of the profile. Out: the table `captured`, a unit per
+hookpoint and shard, which `activations` merges. Shards depend on nothing but their contexts: any
+number of processes may capture different ones at once. Of each shard, the hookpoints that are not
+there yet:
+
+1. Batches of `batch_size` contexts run through the model once for all hookpoints, stopped after
+   the last of them.
+2. Padding is dropped, and with `filter_bos` the positions of special tokens; the model saw them.
+3. Each hookpoint's coder encodes what is left into (position, latent, activation) entries. Dense
+   [tokens, latents] pre-activations exist only for a block of tokens, at most 64 MB at a time.
+   Activations are rounded to `activation_dtype`.
+4. Entries are held until `buffer_mib` leaves a hookpoint no room for more, and at the end of the
+   shard; then they are sorted by latent, then position, and written as a part, which is a file.
+5. At the end of the shard its units are published. A process that dies loses the shard at hand.
+
+A hookpoint at which nothing fires is warned of after the first batch. A whole shard of which no
+latent fires is not published unless another one of the hookpoint has activations: the stage stops
+there, and not where an explanation is missing.
+
+Memory is that of the model, the coders, one batch and the buffer, whatever the number of tokens.
+
+A coder is refused unless it is the one that the hookpoint's table `weights` describes, and a model
+unless it is the one that captured the other shards, also when no shard is left to do.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from delphi_assets.caching import origins, preflight
+from delphi_assets.caching.activations import captured_unit, is_merged, silence
+from delphi_assets.caching.batches import Batch, read_batches
+from delphi_assets.caching.coder_preparation import check_unchanged, load_described
+from delphi_assets.caching.contexts import published_contexts
+from delphi_assets.caching.entries import Entries, capacity
+from delphi_assets.coders.coder import Encoder
+from delphi_assets.errors import DataError, SettingError
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.buckets import Bucket, bucket_ranges
+from delphi_assets.lake.lake import Draft, File, Lake
+from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.models.subject import Hook, Subject, forward_to, load_subject, pick_device
+from delphi_assets.settings import Profile
+
+_TELLING = 1024
+"""Tokens from which on it says something of a coder that none of its latents fires."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Hooked:
+    """A hookpoint of the profile, the place of the model it names, and the coder that reads it."""
+
+    hookpoint: str
+    hook: Hook
+    coder: Encoder
+    buckets: Sequence[Bucket]
+
+
+@dataclass(frozen=True)
+class Capturing:
+    """A hookpoint in a shard that is being captured: what it holds, and the files written."""
+
+    hooked: Hooked
+    entries: Entries
+    draft: Draft
+
+    def hold(self, latents: Tensor, positions: Tensor, values: Tensor) -> None:
+        """Take entries [nnz], in order of position, and write what there is no room for."""
+        while len(latents):
+            taken = self.entries.add(latents, positions, values)
+            latents, positions, values = latents[taken:], positions[taken:], values[taken:]
+            if self.entries.full:
+                self.write()
+
+    @property
+    def fired(self) -> bool:
+        """Whether any latent has."""
+        return bool(len(self.entries) or self.draft.rows)
+
+    def write(self) -> None:
+        """Write what is held as a part."""
+        part = self.entries.parts
+        self.draft.add(File(self.entries.take(self.hooked.buckets), {"part": part}))
+
+
+class Pass(NamedTuple):
+    """One pass over a shard: positions of its contexts, those that could fire, seconds."""
+
+    positions: int
+    tokens: int
+    seconds: float
+
+
+@terminable()
+def capture(
+    profile: Profile,
+    lake: Lake,
+    shards: Sequence[int],
+    hookpoints: Sequence[str] | None = None,
+) -> StageReport:
+    """Write what fires in `shards` at `hookpoints`, all unless given, as far as it is not there.
+
+    Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
+    activations that `cache.activation_dtype` cannot hold and for a shard in which no latent fires,
+    `SettingError` for a shard that the run does not have, `ConflictError` for data made with other
+    settings, another coder or another model, `StorageError` when a file cannot be written, and what
+    `preflight.check` raises.
+    """
+    started = time.perf_counter()
+    profile = lake.as_made(profile)
+    _check_shards(profile, lake, shards)
+    chosen = profile.cache.hookpoints if hookpoints is None else hookpoints
+    missing = _missing(profile, lake, shards, chosen)
+    for hookpoint in chosen:
+        check_unchanged(profile, lake, hookpoint)
+    if any(missing.values()):
+        _capture(profile, lake, {shard: names for shard, names in missing.items() if names})
+    return _report(profile, lake, missing, chosen, time.perf_counter() - started)
+
+
+def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
+    for shard in shards:
+        if not 0 <= shard < profile.n_shards:
+            raise SettingError(
+                f"shard {shard} does not exist; expected 0 to {profile.n_shards - 1}, as "
+                f"cache.n_tokens = {profile.cache.n_tokens} and cache.shard_tokens = "
+                f"{profile.cache.shard_tokens} give {profile.n_shards} of them."
+            )
+        published_contexts(profile, lake, shard)
+
+
+def _missing(
+    profile: Profile, lake: Lake, shards: Sequence[int], hookpoints: Sequence[str]
+) -> dict[int, list[str]]:
+    """Of the given hookpoints those of every shard that are neither merged nor captured."""
+    open_hookpoints = [
+        hookpoint for hookpoint in hookpoints if not is_merged(profile, lake, hookpoint)
+    ]
+    return {
+        shard: [
+            hookpoint
+            for hookpoint in open_hookpoints
+            if lake.ready(
+                captured_unit(profile, hookpoint, shard), profile.hookpoint_config(hookpoint)
+            )
+            is None
+        ]
+        for shard in shards
+    }
+
+
+def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]]) -> None:
+    """Run the shards of `missing` for the hookpoints named there."""
+    checked = preflight.check(profile)
+    lake.claim_run(profile.run.name, profile.run_config())
+    lake.sweep()
+    device = pick_device(profile.model.device)
+    hooked = {}
+    for name in profile.cache.hookpoints:
+        if any(name in names for names in missing.values()):
+            coder = load_described(profile, lake, name, device)
+            buckets = bucket_ranges(coder.shape.num_latents, profile.cache.n_buckets)
+            hooked[name] = Hooked(name, checked[name].hook, coder, buckets)
+    subject = load_subject(profile.model)
+    for shard, names in missing.items():
+        _capture_shard(profile, lake, subject, shard, [hooked[name] for name in names])
+
+
+def _capture_shard(
+    profile: Profile, lake: Lake, subject: Subject, shard: int, hooked: Sequence[Hooked]
+) -> None:
+    positions = published_contexts(profile, lake, shard).facts["tokens"]
+    started, tokens = time.perf_counter(), 0
+    label = f"captured {shard + 1}/{profile.n_shards}"
+    with (
+        ExitStack() as stack,
+        tqdm(total=positions, desc=label, unit="tok", unit_scale=True) as bar,
+    ):
+        capturing = _begin(profile, lake, shard, hooked, stack)
+        for batch in read_batches(profile, lake, shard, subject, profile.cache.filter_bos):
+            _encode(profile, batch, subject, capturing)
+            if not tokens:
+                _warn_of_silence(capturing, int(batch.kept.sum()))
+            tokens += int(batch.kept.sum())
+            bar.update(int(batch.attention_mask.sum()))
+        for each in capturing:
+            each.write()
+        done = Pass(positions, tokens, time.perf_counter() - started)
+        silent = _silent(profile, lake, capturing, tokens)
+        for each in capturing:
+            if each.hooked.hookpoint in silent:
+                continue
+            facts = {**_facts(subject, each, done), **origins.model_facts(profile.model)}
+            each.draft.publish(profile.hookpoint_config(each.hooked.hookpoint), facts)
+
+    if silent:
+        raise DataError("\n".join(silence(hookpoint, tokens) for hookpoint in silent))
+
+
+def _warn_of_silence(capturing: Sequence[Capturing], tokens: int) -> None:
+    for each in capturing:
+        if tokens and not each.fired:
+            log.warning("after the first batch: %s", silence(each.hooked.hookpoint, tokens))
+
+
+def _silent(profile: Profile, lake: Lake, capturing: Sequence[Capturing], tokens: int) -> list[str]:
+    """Hookpoints at which nothing fires, in this shard or in those that were captured."""
+    quiet = [each.hooked.hookpoint for each in capturing if not each.fired]
+    return [
+        hookpoint
+        for hookpoint in quiet
+        if tokens >= _TELLING
+        and not any(
+            shard.rows
+            for shard in lake.manifests("captured", run=profile.run.name, hookpoint=hookpoint)
+        )
+    ]
+
+
+def _begin(
+    profile: Profile, lake: Lake, shard: int, hooked: Sequence[Hooked], stack: ExitStack
+) -> list[Capturing]:
+    """Room for the entries of every hookpoint, and a unit to write them to."""
+    size = capacity(profile.cache.buffer_mib * 2**20, len(hooked))
+    first, dtype = shard * profile.cache.shard_tokens, _stored_dtype(profile)
+    return [
+        Capturing(
+            hook,
+            Entries(size, first, dtype),
+            stack.enter_context(lake.draft(captured_unit(profile, hook.hookpoint, shard))),
+        )
+        for hook in hooked
+    ]
+
+
+def _encode(
+    profile: Profile, batch: Batch, subject: Subject, capturing: Sequence[Capturing]
+) -> None:
+    """Run one batch and hold what fires in it at every hookpoint."""
+    hooks = {each.hooked.hook for each in capturing}
+    read = forward_to(subject.model, hooks, batch.input_ids, batch.attention_mask)
+    positions = batch.positions[batch.kept]
+    for each in capturing:
+        fired = each.hooked.coder.encode(read[each.hooked.hook][batch.kept])
+        where = positions[fired.row]
+        values = _rounded(profile, each.hooked.hookpoint, fired.latent, where, fired.value)
+        fires = values != 0
+        each.hold(fired.latent[fires], where[fires], values[fires])
+
+
+def _stored_dtype(profile: Profile) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, profile.cache.activation_dtype)
+    return dtype
+
+
+def _rounded(
+    profile: Profile, hookpoint: str, latents: Tensor, positions: Tensor, values: Tensor
+) -> Tensor:
+    """`values` as they are stored; raises `DataError` naming the first that cannot be."""
+    rounded = values.to(_stored_dtype(profile))
+    wrong = ~torch.isfinite(rounded)
+    if wrong.any():
+        first = int(wrong.nonzero()[0])
+        value = float(values[first])
+        raise DataError(
+            f"latent {int(latents[first])} of hookpoint {hookpoint!r} has activation {value} at "
+            f"position {int(positions[first])}; {_way_out(value, profile)}"
+        )
+    return rounded
+
+
+def _way_out(value: float, profile: Profile) -> str:
+    if math.isfinite(value):
+        return (
+            "activations are stored in half precision, up to 65504, and those of this coder are "
+            "too large for it. Check that coder and model belong together, or set "
+            "cache.activation_dtype = 'float32'."
+        )
+    narrow = [
+        name
+        for name, dtype in (("model", profile.model.dtype), ("coder", profile.coder.dtype))
+        if dtype != "float32"
+    ]
+    wider = "".join(f", or set {name}.dtype = 'float32'" for name in narrow)
+    return f"expected a finite number. Check that coder and model belong together{wider}."
+
+
+def _facts(subject: Subject, made: Capturing, done: Pass) -> dict[str, Any]:
+    """What a unit's manifest says beside its settings, which hold the precisions."""
+    device = subject.device
+    return {
+        "num_latents": made.hooked.coder.shape.num_latents,
+        "positions": done.positions,
+        "tokens": done.tokens,
+        "seconds": round(done.seconds, 2),
+        "tokens_per_second": round(done.positions / done.seconds, 1),
+        "activations_per_token": round(made.draft.rows / max(done.tokens, 1), 3),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "torch": torch.__version__,
+        FINGERPRINT: made.hooked.coder.fingerprint,
+    }
+
+
+def _report(
+    profile: Profile,
+    lake: Lake,
+    missing: Mapping[int, Sequence[str]],
+    hookpoints: Sequence[str],
+    seconds: float,
+) -> StageReport:
+    rows = new_rows = size = tokens = new_positions = 0
+    for shard, made in missing.items():
+        for hookpoint in hookpoints:
+            # An imported run has activations, and no shards that they were captured in.
+            if manifest := lake.manifest(captured_unit(profile, hookpoint, shard)):
+                rows, size = rows + manifest.rows, size + manifest.bytes
+                tokens += int(manifest.facts["tokens"])
+                new_rows += manifest.rows if hookpoint in made else 0
+        new_positions += published_contexts(profile, lake, shard).facts["tokens"] if made else 0
+    return StageReport(
+        rows=rows,
+        new_rows=new_rows,
+        seconds=seconds,
+        bytes=size,
+        facts={
+            "tokens": tokens // max(len(hookpoints), 1),
+            "tokens_per_second": round(new_positions / seconds, 1),
+            "activations_per_token": round(rows / max(tokens, 1), 3),
+        },
+    )

@@ -1,0 +1,375 @@
+"""Contexts: the corpus as the model reads it, packed into rows of equal length.
+
+In: a profile. Out: the tables `contexts` (a unit per shard of `shard_tokens`) and `vocabulary`.
+
+1. Documents are tokenized without special tokens; each ends in EOS where the tokenizer has one.
+2. Their tokens, one stream, are cut into contexts of `cache_ctx_len`, each beginning with BOS where
+   the tokenizer adds one by default. No token is lost: the last context may be shorter, and none
+   is padded. The stream stops at `n_tokens` positions or where the corpus ends.
+3. Contexts are numbered through the run and written shard by shard, one shard in memory next to
+   the documents being tokenized (and, when the corpus is shuffled, its buffer). When the corpus
+   ends early the remaining shards are written empty, so that later stages know.
+4. A shard's facts hold a hash of its tokens. When a run is continued, or its corpus or tokenizer
+   looks changed, the corpus is read again, and shards that are there must come out of it as they
+   are.
+5. Every token of the vocabulary is written with its text and its count in the contexts.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from delphi_assets.caching import origins, preflight
+from delphi_assets.caching.corpus import Document, read_documents
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
+from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
+from delphi_assets.models.subject import load_config, load_tokenizer, special_ids, vocabulary_size
+from delphi_assets.settings import Profile
+
+_DOCUMENTS_AT_ONCE = 64
+# A tokenizer takes hundreds of bytes for a character, and gives little of it back after long texts.
+_CHARACTERS_AT_ONCE = 1 << 18
+_CONTEXT_SETTINGS = (
+    "model.name",
+    "model.revision",
+    "cache.n_tokens",
+    "cache.cache_ctx_len",
+    "cache.shard_tokens",
+)
+
+log = logging.getLogger(__name__)
+
+
+class Piece(NamedTuple):
+    """A document's tokens, its EOS among them."""
+
+    document: str
+    tokens: list[int]
+
+
+@dataclass
+class Context:
+    """One packed context: its tokens, and which documents begin at which of its offsets."""
+
+    tokens: list[int]
+    document_ids: list[str] = field(default_factory=list)
+    document_starts: list[int] = field(default_factory=list)
+
+
+def contexts_config(profile: Profile) -> dict[str, Any]:
+    """The settings that change the contexts; the seed is one where the corpus is shuffled."""
+    shuffled = profile.corpus.shuffle_buffer > 0
+    return {
+        name: value
+        for name, value in profile.run_config().items()
+        if name in _CONTEXT_SETTINGS
+        or name.startswith("corpus.")
+        or (name == "run.seed" and shuffled)
+    }
+
+
+def contexts_unit(profile: Profile, shard: int) -> Unit:
+    """The unit of one shard's contexts."""
+    return Unit("contexts", {"run": profile.run.name, "shard": shard})
+
+
+def published_contexts(profile: Profile, lake: Lake, shard: int) -> Manifest:
+    """What is known of one shard's contexts; raises `NotReadyError` when they are not there."""
+    manifest = lake.manifest(contexts_unit(profile, shard))
+    if manifest is None:
+        raise NotReadyError(
+            f"{lake!r} holds no contexts of shard {shard} of run {profile.run.name!r}; materialize "
+            "the asset 'contexts' first."
+        )
+    return manifest
+
+
+@terminable()
+def build_contexts(profile: Profile, lake: Lake) -> StageReport:
+    """Write the run's contexts and vocabulary, as far as they are not there.
+
+    Raises `DataError` when the corpus holds no tokens or the tokenizer does not belong to the
+    model, `ConflictError` when the run name stands for other settings or corpus or tokenizer have
+    changed since the shards that are there were written, and what `preflight.check` raises.
+    """
+    started = time.perf_counter()
+    profile = lake.as_made(profile)
+    config = contexts_config(profile)
+    units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
+    vocabulary = Unit("vocabulary", {"run": profile.run.name})
+    missing = [unit for unit in units if lake.ready(unit, config) is None]
+    new_rows, origin = 0, origins.contexts_origin(profile)
+    if not missing and not origins.looks_unchanged(lake, profile.run.name, origin):
+        log.info("corpus or tokenizer look changed: reading them again to compare their tokens")
+        _check_shards(profile, lake, load_tokenizer(profile.model), units)
+        origins.note_origin(lake, profile.run.name, origin)
+    if missing or lake.ready(vocabulary, config) is None:
+        preflight.check(profile)
+        tokenizer = load_tokenizer(profile.model)
+        new_rows = _write_shards(profile, lake, tokenizer, {str(unit) for unit in missing})
+        if missing:
+            origins.note_origin(lake, profile.run.name, origin)
+        _write_vocabulary(profile, lake, tokenizer, vocabulary)
+    lake.claim_run(profile.run.name, profile.run_config())
+    return _report([lake.manifest(unit) for unit in units], new_rows, started)
+
+
+def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> int:
+    """Write the shards that are missing; returns the contexts in them."""
+    if not missing:
+        lake.claim_run(profile.run.name, profile.run_config())
+        return 0
+    vocabulary = vocabulary_size(load_config(profile.model))
+    _check_later_shards(profile, lake, tokenizer, missing)
+    shards = _shards(profile, tokenizer, vocabulary)
+    config, new_rows, left = contexts_config(profile), 0, set(missing)
+    for shard, rows in enumerate(shards):
+        if shard == 0:
+            # Not before the first shard was read: an empty corpus leaves no trace.
+            lake.claim_run(profile.run.name, profile.run_config())
+        unit = contexts_unit(profile, shard)
+        # A damaged shard has a manifest, too, and is written as it was.
+        _check_tokens(lake, unit, rows)
+        if str(unit) not in missing:
+            continue
+        facts = {
+            "tokens": _count(rows, "tokens"),
+            "documents": _count(rows, "document_ids"),
+            "tokens_sha256": _digest(rows),
+        }
+        lake.publish(unit, [File(rows)], config, facts)
+        new_rows += rows.num_rows
+        left.remove(str(unit))
+        if not left:
+            # Those behind it were checked before anything was written.
+            break
+    return new_rows
+
+
+def _check_later_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> None:
+    """Before a shard is written, check those behind it: written, it would hide the difference."""
+    units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
+    first = next(i for i, unit in enumerate(units) if str(unit) in missing)
+    last = max((i for i, unit in enumerate(units) if str(unit) not in missing), default=-1)
+    if last < first:
+        return
+    _check_shards(
+        profile, lake, tokenizer, [unit for unit in units[: last + 1] if str(unit) not in missing]
+    )
+
+
+def _check_shards(profile: Profile, lake: Lake, tokenizer: Any, units: list[Unit]) -> None:
+    """Read the corpus as far as it takes to compare the shards of `units`."""
+    shards = enumerate(_shards(profile, tokenizer, vocabulary_size(load_config(profile.model))))
+    wanted = {int(unit.keys["shard"]): unit for unit in units}
+    for number, rows in islice(shards, max(wanted) + 1):
+        if number in wanted:
+            _check_tokens(lake, wanted[number], rows)
+
+
+def _check_tokens(lake: Lake, unit: Unit, rows: pa.Table) -> None:
+    """Raise `ConflictError` unless a published shard holds the tokens of `rows`."""
+    manifest, now = lake.manifest(unit), _digest(rows)
+    if manifest is not None and (stored := manifest.facts.get("tokens_sha256")) != now:
+        raise ConflictError(
+            f"the corpus (corpus.dataset_repo) or the tokenizer of model.name has changed since "
+            f"{unit} was written: the SHA-256 of its tokens was {stored}, now it is {now}; later "
+            "shards would repeat or lose documents. Restore what changed, or give the run "
+            "(run.name) another name."
+        )
+
+
+def _digest(rows: pa.Table) -> str:
+    """SHA-256 of the tokens as little-endian int32, one context after the other."""
+    return hashlib.sha256(_tokens(rows).astype("<i4", copy=False).tobytes()).hexdigest()
+
+
+def _tokens(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.int32]]:
+    """Tokens [n] of all contexts, one after the other."""
+    flat = rows.column("tokens").combine_chunks().flatten()
+    tokens: np.ndarray[Any, np.dtype[np.int32]] = flat.to_numpy(zero_copy_only=False)
+    return tokens
+
+
+def _count(rows: pa.Table, column: str) -> int:
+    """Elements of all lists of a column."""
+    return len(rows.column(column).combine_chunks().flatten())
+
+
+def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[pa.Table]:
+    """Rows of every shard of the run, in order; the last ones empty when the corpus ends."""
+    cache = profile.cache
+    bos = leading_bos(tokenizer)
+    contexts = pack(
+        tokenize(read_documents(profile.corpus, profile.run.seed), tokenizer),
+        cache.cache_ctx_len,
+        bos,
+        cache.n_tokens,
+    )
+    per_shard = cache.shard_tokens // cache.cache_ctx_len
+    with tqdm(total=cache.n_tokens, desc="contexts", unit="tok", unit_scale=True) as bar:
+        for shard in range(profile.n_shards):
+            rows = _rows(list(islice(contexts, per_shard)), shard * per_shard)
+            tokens = _tokens(rows)
+            if (largest := tokens.max(initial=0)) >= vocabulary:
+                raise DataError(
+                    f"model.name = {profile.model.name!r}: the tokenizer gives token {largest}, "
+                    f"but the model's embedding has {vocabulary} rows; expected the tokenizer and "
+                    "the model to belong together."
+                )
+            if not len(tokens) and shard == 0:
+                raise DataError(
+                    f"corpus.dataset_repo = {profile.corpus.dataset_repo!r} gives no token; "
+                    "expected some text."
+                )
+            bar.update(len(tokens))
+            yield rows
+        if bar.n < cache.n_tokens:
+            log.warning("the corpus ends after %d of cache.n_tokens = %d", bar.n, cache.n_tokens)
+
+
+def leading_bos(tokenizer: Any) -> int | None:
+    """The BOS token if the tokenizer puts one before a text by default."""
+    bos: int | None = tokenizer.bos_token_id
+    return bos if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else None
+
+
+def tokenize(documents: Iterable[Document], tokenizer: Any) -> Iterator[Piece]:
+    """Tokens of every document, without special tokens but for EOS at the end."""
+    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
+    for batch in _batches(documents):
+        texts = [document.text for document in batch]
+        encoded = tokenizer(
+            texts, add_special_tokens=False, return_attention_mask=False, verbose=False
+        )
+        for document, tokens in zip(batch, encoded["input_ids"], strict=True):
+            yield Piece(document.id, tokens + end)
+
+
+def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
+    """Documents to tokenize together: few when they are long."""
+    batch: list[Document] = []
+    characters = 0
+    for document in documents:
+        longer = characters + len(document.text)
+        if batch and (len(batch) == _DOCUMENTS_AT_ONCE or longer > _CHARACTERS_AT_ONCE):
+            yield batch
+            batch, characters = [], 0
+        batch.append(document)
+        characters += len(document.text)
+    if batch:
+        yield batch
+
+
+def pack(pieces: Iterable[Piece], length: int, bos: int | None, n_tokens: int) -> Iterator[Context]:
+    """Cut the stream of tokens into contexts of at most `length` positions, BOS included.
+
+    Every context but the last has exactly `length`; together they have at most `n_tokens`. A
+    document that continues from the context before begins at the first offset after BOS.
+    """
+    head = [] if bos is None else [bos]
+    context, room = Context([*head]), min(length, n_tokens)
+    for piece in pieces:
+        taken = 0
+        while taken < len(piece.tokens):
+            if room <= len(head):
+                return
+            part = piece.tokens[taken : taken + room - len(context.tokens)]
+            context.document_ids.append(piece.document)
+            context.document_starts.append(len(context.tokens))
+            context.tokens += part
+            taken += len(part)
+            if len(context.tokens) == room:
+                yield context
+                n_tokens -= room
+                context, room = Context([*head]), min(length, n_tokens)
+    if len(context.tokens) > len(head):
+        yield context
+
+
+def _rows(contexts: list[Context], first: int) -> pa.Table:
+    return pa.table(
+        {
+            "context": np.arange(first, first + len(contexts), dtype=np.int64),
+            "tokens": [context.tokens for context in contexts],
+            "document_ids": [context.document_ids for context in contexts],
+            "document_starts": [context.document_starts for context in contexts],
+        },
+        schema=CONTEXTS.arrow,
+    )
+
+
+def _write_vocabulary(profile: Profile, lake: Lake, tokenizer: Any, unit: Unit) -> None:
+    config = contexts_config(profile)
+    if lake.ready(unit, config) is not None:
+        return
+    size = max(len(tokenizer), vocabulary_size(load_config(profile.model)))
+    counts = np.zeros(size, dtype=np.int64)
+    for shard in range(profile.n_shards):
+        files = lake.files("contexts", run=profile.run.name, shard=shard)
+        tokens = _tokens(read_parquet(lake, files, ["tokens"]))
+        counts += np.bincount(tokens, minlength=size)
+    rows = vocabulary_rows(token_texts(tokenizer, size), special_ids(tokenizer), counts)
+    lake.publish(unit, [File(rows)], config)
+
+
+def vocabulary_rows(
+    texts: list[str], special: list[int], counts: np.ndarray[Any, np.dtype[np.int64]]
+) -> pa.Table:
+    """Rows of the table vocabulary from the text and the count of every token."""
+    is_special = np.zeros(len(texts), dtype=bool)
+    is_special[special] = True
+    return pa.table(
+        {
+            "token": np.arange(len(texts), dtype=np.int32),
+            "str_token": texts,
+            "special": is_special,
+            "count": counts,
+        },
+        schema=VOCABULARY.arrow,
+    )
+
+
+def token_texts(tokenizer: Any, size: int) -> list[str]:
+    """Text of the tokens 0 to `size`, each decoded alone; empty for ids that are no token.
+
+    SentencePiece decoders drop the space that a first token begins with; it is put back.
+    """
+    ids = list(range(min(size, len(tokenizer))))
+    pieces = tokenizer.convert_ids_to_tokens(ids)
+    known = [token for token, piece in zip(ids, pieces, strict=True) if piece is not None]
+    decoded = tokenizer.batch_decode(
+        [[token] for token in known],
+        skip_special_tokens=False,
+        clean_up_tokenization_spaces=False,
+    )
+    texts = [""] * size
+    for token, text in zip(known, decoded, strict=True):
+        lost = pieces[token].startswith("▁") and not text.startswith(" ")
+        texts[token] = " " + text if lost else text
+    return texts
+
+
+def _report(manifests: list[Manifest | None], new_rows: int, started: float) -> StageReport:
+    held = [manifest for manifest in manifests if manifest is not None]
+    return StageReport(
+        rows=sum(manifest.rows for manifest in held),
+        new_rows=new_rows,
+        seconds=time.perf_counter() - started,
+        bytes=sum(manifest.bytes for manifest in held),
+        facts={
+            "tokens": sum(manifest.facts["tokens"] for manifest in held),
+            "shards": len(held),
+        },
+    )

@@ -1,0 +1,317 @@
+"""Stage explanations: a text, or the reason why there is none, for every latent asked for.
+
+In: the table examples. Out: rows of the table explanations, written as they arrive.
+
+1. The latents asked for that have train windows are listed; those that have this explainer's text
+   are skipped (`explainers.outcomes`).
+2. The others' records, train windows alone, go to the explainer (`explainers.registry`), which
+   computes a text or asks an LLM. An answer that an earlier, interrupted call paid for comes from
+   the table completions.
+3. An answer that cannot be read gets one second try (`llm.repair`). A question whose failure is
+   final is not asked again; another one (say, with more `max_tokens`) is.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from delphi_assets.caching.origins import check_coder
+from delphi_assets.errors import NotReadyError
+from delphi_assets.explainers import registry
+from delphi_assets.explainers.answers import Explanation
+from delphi_assets.explainers.explainer import Asked, Candidate, Computed, Explainer, Result
+from delphi_assets.explainers.outcomes import Outcomes
+from delphi_assets.explainers.terms import Terms
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import Fact, StageReport
+from delphi_assets.lake import claims, database
+from delphi_assets.lake.growing_tables import RowWriter, fitted
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.schema import EXPLANATIONS
+from delphi_assets.llm.asking import loop, repair
+from delphi_assets.llm.asking.client import Client, Usage
+from delphi_assets.llm.asking.keys import check_model
+from delphi_assets.llm.asking.tally import Tally
+from delphi_assets.llm.calls import failures
+from delphi_assets.llm.calls.completions import Completion, failed
+from delphi_assets.llm.calls.requests import Request
+from delphi_assets.llm.money.estimates import Planned, drawn, stand_in
+from delphi_assets.prompts import Prompts
+from delphi_assets.reading.records import LatentRecord, example_files, read_records
+from delphi_assets.scorers.work.items import batches
+from delphi_assets.settings import ExplainSettings, Latents, Profile
+
+CHUNK = 64
+"""Latents whose computed explanations share a file."""
+
+
+@terminable()
+def explain(  # noqa: PLR0917 - the stages' contract
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    latents: Latents,
+    settings: ExplainSettings,
+    selection: str,
+) -> StageReport:
+    """Explain the given latents of a hookpoint from the windows of `selection`.
+
+    Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
+    for want of windows, rows of this selection, and what the LLM calls came to. Raises
+    `NotReadyError` without the examples that the explainer needs, `SettingError` when the LLM's key
+    is missing or refused, or its model, `BudgetError` when a budget is used up, `NoAnswerError`
+    when every answer failed; rows written so far stay. While another process asks about the
+    hookpoint, waits for it to end.
+    """
+    start = time.perf_counter()
+    profile = lake.as_made(profile)
+    check_coder(lake, profile.run.name, hookpoint)
+    explainer = registry.make(settings.explainer)
+    terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
+    outcomes = Outcomes(explainer, terms)
+    if not explainer.candidates(settings):
+        return _report_stored(outcomes, latents, start)
+    work = _work(explainer, terms, latents, outcomes)
+    if isinstance(explainer, Asked) and work.pending:
+        if not all(map(work.outcomes.is_settled, work.pending)):
+            check_model(terms.llm, "explain.explainer_model", settings.explainer_model)
+        with claims.asking(lake, "explanations", terms.keys):
+            # Another process may have asked meanwhile, whether it had to be waited for or not.
+            work = _work(explainer, terms, latents, Outcomes(explainer, terms))
+            written = loop.run(_ask(explainer, terms, work))
+    else:
+        written = _compute(explainer, terms, work)
+    after = Outcomes(explainer, terms) if written.rows else work.outcomes
+    n_explained = sum(map(after.has_text, work.explainable))
+    asked = _count(latents) if latents.ranges else len(work.explainable)
+    return StageReport(
+        rows=len(after),
+        new_rows=written.rows,
+        seconds=time.perf_counter() - start,
+        facts={
+            "asked": asked,
+            "explained": n_explained,
+            "failed": sum(map(after.is_tried, work.explainable)) - n_explained,
+            "skipped_below_min_examples": asked - len(work.explainable),
+            "rows_of_selection": len(after.of_selection),
+            **written.usage,
+        },
+    )
+
+
+def _terms(  # noqa: PLR0917 - as `explain`
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    selection: str,
+    settings: ExplainSettings,
+    explainer: Explainer,
+) -> Terms:
+    """What the call is about, with the version of the prompts that its answers have so far."""
+    terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
+    if settings.prompt_version == "latest" or not isinstance(explainer, Asked):
+        return terms
+    made_by = {"explainer": settings.explainer, "model": settings.explainer_model}
+    with database.connect(lake) as con:
+        [row] = database.query(
+            con, "explanations/prompt_version", **terms.keys, selection=selection, **made_by
+        ).to_pylist()
+    return replace(terms, prompts=Prompts(settings.prompts, version=row["prompt_version"]))
+
+
+class _Work(NamedTuple):
+    """What there is to do, by what was stored when it was made."""
+
+    outcomes: Outcomes
+    explainable: list[int]
+    pending: set[int]
+    """Latents without a text."""
+    has_texts: bool
+    """Whether others that were asked for have one: with `failed`, those that did not fail."""
+
+
+def _work(explainer: Explainer, terms: Terms, latents: Latents, outcomes: Outcomes) -> _Work:
+    asked = _explainable(explainer, terms, latents)
+    explainable = outcomes.wanted(asked, latents)
+    pending = {latent for latent in explainable if not outcomes.has_text(latent)}
+    has_texts = any(map(outcomes.has_text, asked if latents.failed else explainable))
+    return _Work(outcomes, explainable, pending, has_texts)
+
+
+def requests_to_explain(  # noqa: PLR0917 - as `explain`
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    latents: Latents,
+    settings: ExplainSettings,
+    selection: str,
+    sample: int,
+) -> Planned | None:
+    """What `explain` would ask about `sample` of the latents that it has left, without asking.
+
+    None for an explainer that asks no LLM. Raises `NotReadyError` as `explain`.
+    """
+    profile = lake.as_made(profile)
+    explainer = registry.make(settings.explainer)
+    terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
+    if not isinstance(explainer, Asked):
+        return None
+    outcomes = Outcomes(explainer, terms)
+    explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
+    pending = [latent for latent in explainable if not outcomes.has_text(latent)]
+    chosen = drawn(pending, sample, terms.seed)
+    requests = loop.run(_planned(explainer, terms, chosen))
+    model = settings.explainer_model
+    return Planned("explain", hookpoint, model, len(pending), len(chosen), requests)
+
+
+async def _planned(explainer: Asked, terms: Terms, latents: Collection[int]) -> list[Request]:
+    requests: list[Request] = []
+
+    async def ask(
+        request: Request,
+        read: Callable[[Completion], Result],
+        failure_of: Callable[[Result], str | None],
+    ) -> repair.Asked[Result]:
+        requests.append(request)
+        given = stand_in(request)
+        return repair.Asked(given, read(given))
+
+    for record in _records(terms, latents) if latents else ():
+        await explainer.explain(record, terms, ask)
+    return requests
+
+
+def _report_stored(outcomes: Outcomes, latents: Latents, start: float) -> StageReport:
+    """What there is when the explainer writes nothing."""
+    stored = [one for one in outcomes.of_selection if _asked_for(one.latent, latents)]
+    tried = {one.latent for one in stored}
+    explained = {one.latent for one in stored if one.has_text}
+    return StageReport(
+        rows=len(outcomes),
+        new_rows=0,
+        seconds=time.perf_counter() - start,
+        facts={
+            "asked": _count(latents) if latents.ranges else len(tried),
+            "explained": len(explained),
+            "failed": len(tried - explained),
+            "rows_of_selection": len(outcomes.of_selection),
+        },
+    )
+
+
+def _asked_for(latent: object, latents: Latents) -> bool:
+    return latent in latents
+
+
+def _explainable(explainer: Explainer, terms: Terms, latents: Latents) -> list[int]:
+    """Latents asked for with the windows that the explainer needs, in order."""
+    files = example_files(terms.lake, terms.run, terms.hookpoint, terms.selection)
+    with database.open_database(terms.lake) as con:
+        rows = database.query(con, "explanations/explainable", files=files).to_pylist()
+    if explainer.needs_non_activating(terms.settings):
+        rows = [row for row in rows if row["n_train_non_activating"]]
+        if not rows:
+            raise NotReadyError(
+                f"explain.explainer = {terms.settings.explainer!r} needs non-activating train "
+                f"windows, and the selection {terms.selection!r} of {terms.hookpoint!r} in run "
+                f"{terms.run!r} has none; set selection.n_non_activating_train, with another "
+                "selection.name, and materialize the asset 'examples'."
+            )
+    return [row["latent"] for row in rows if row["n_train"] and row["latent"] in latents]
+
+
+class _Written(NamedTuple):
+    """What the explainer added."""
+
+    rows: int
+    usage: dict[str, Fact]
+
+
+def _compute(explainer: Explainer, terms: Terms, work: _Work) -> _Written:
+    if not work.pending:
+        return _Written(0, Usage().facts() if isinstance(explainer, Asked) else {})
+    assert isinstance(explainer, Computed), "there is no other kind that makes candidates"
+    text_of, written = explainer.open(terms), 0
+    with _progress(terms, work.pending) as bar:
+        for records in batches(_records(terms, work.pending), CHUNK):
+            rows = [
+                row
+                for record in records
+                for row in work.outcomes.news(record.latent, [_computed(record, text_of(record))])
+            ]
+            terms.lake.append(EXPLANATIONS, terms.keys, fitted(EXPLANATIONS, rows).arrow)
+            written += len(rows)
+            bar.update(len(records))
+    return _Written(written, {})
+
+
+def _computed(record: LatentRecord, text: str) -> Candidate:
+    explanation = Explanation(text, None) if text.strip() else Explanation(None, failures.EMPTY)
+    return Candidate(explanation, len(record.train))
+
+
+async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
+    if not (pending := work.pending):
+        return _Written(0, Usage().facts())
+    outcomes = work.outcomes
+    model, seed, written = terms.settings.explainer_model, terms.profile.run.seed, 0
+    owner = f"explanations {terms.hookpoint}"
+    tally = Tally(model, f"{terms.hookpoint!r}", work.has_texts)
+    with _progress(terms, pending) as bar:
+
+        def left() -> str:
+            return f"{bar.total - bar.n} of {bar.total} latents to explain at {terms.hookpoint!r}"
+
+        async with (
+            RowWriter(terms.lake, EXPLANATIONS, terms.keys) as writer,
+            Client(terms.llm, model, terms.lake, terms.run, seed, left, owner) as client,
+        ):
+
+            async def ask(
+                request: Request,
+                read: Callable[[Completion], Result],
+                failure_of: Callable[[Result], str | None],
+            ) -> repair.Asked[Result]:
+                if (failure := outcomes.final.get(request.hash)) is not None:
+                    stored = failed(request, failure, "as stored", 0.0, 0)
+                    return repair.Asked(stored, read(stored))
+                reply = await repair.ask(client, request, read, failure_of, terms.prompts)
+                tally.count(failure_of(reply.result), reply.completion)
+                return reply
+
+            async def explain_one(record: LatentRecord) -> None:
+                nonlocal written
+                candidates = await explainer.explain(record, terms, ask)
+                if rows := outcomes.news(record.latent, candidates):
+                    added = await writer.submit(rows)
+                    written += added
+                bar.update()
+
+            await loop.for_each(_records(terms, pending), explain_one, client.workers)
+    tally.check()
+    return _Written(written, client.usage.facts())
+
+
+def _records(terms: Terms, pending: Collection[int]) -> Iterator[LatentRecord]:
+    """The latents' records without what the scorers judge."""
+    span = Latents(((min(pending), max(pending) + 1),))
+    for record in read_records(terms.lake, terms.run, terms.hookpoint, terms.selection, span):
+        if record.latent in pending:
+            yield LatentRecord(record.latent, [*record.train, *record.train_non_activating])
+
+
+def _progress(terms: Terms, pending: Collection[int]) -> tqdm:  # type: ignore[type-arg]
+    return tqdm(total=len(pending), desc=f"explain {terms.hookpoint}", unit="latent")
+
+
+def _count(latents: Latents) -> int:
+    """How many latents the ranges name, overlaps counted once."""
+    count = reached = 0
+    for start, end in sorted(latents.ranges):
+        count += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return count

@@ -1,0 +1,168 @@
+"""Manifests: what is known of a published unit, and whether its files still are what they were.
+
+In: what a stage wrote, as `Unit`, settings and facts. Out: a JSON file a unit, read back as
+`Manifest`. A manifest names every file with its size and SHA-256, so that a file that was cut,
+lost or changed since is noticed before it is read as data.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+from delphi_assets.errors import ConflictError, DataError
+from delphi_assets.lake.schema import FIRST_VERSION, SCHEMA_VERSION
+from delphi_assets.settings import with_earlier
+
+_MOVING = ("staged", "replaced")
+"""Fields of a manifest whose files are not in place; older versions do not know them."""
+
+Scalar = str | int | float | bool | None
+
+FINGERPRINT = "coder_fingerprint"
+"""Name of the coder's fingerprint among the facts of `weights` and of what was captured with it."""
+
+
+class Unit(NamedTuple):
+    """What one `publish` writes: e.g. the activations of a hookpoint from one token shard."""
+
+    table: str
+    keys: Mapping[str, str | int]
+    name: str = "all"
+
+    def __str__(self) -> str:
+        keys = ", ".join(f"{key}={value}" for key, value in self.keys.items())
+        return f"{self.table} ({keys}) {self.name}"
+
+    @property
+    def path(self) -> str:
+        """Where its manifest is, relative to the lake's root."""
+        return f"manifests/{folder_of(self.table, self.keys)}/{self.name}.json"
+
+
+class StoredFile(NamedTuple):
+    """A published file: path relative to the lake's root, size, SHA-256 of its content."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a published unit."""
+
+    table: str
+    keys: dict[str, Scalar]
+    name: str
+    rows: int
+    files: list[StoredFile]
+    config: dict[str, Any]
+    facts: dict[str, Any]
+    schema_version: int
+    written_at: str
+    staged: dict[str, str] = field(default_factory=dict)
+    """Where files are that may not be in place yet, by their paths; empty once they are."""
+    replaced: list[str] = field(default_factory=list)
+    """Files that may not have made room yet; empty once they have."""
+
+    @classmethod
+    def of(
+        cls,
+        unit: Unit,
+        rows: int,
+        files: list[StoredFile],
+        config: Mapping[str, Any],
+        facts: Mapping[str, Any],
+    ) -> Self:
+        """The manifest of a unit that is published now."""
+        return cls(
+            table=unit.table,
+            keys=dict(unit.keys),
+            name=unit.name,
+            rows=rows,
+            files=files,
+            config=dict(config),
+            facts=dict(facts),
+            schema_version=SCHEMA_VERSION,
+            written_at=datetime.now(UTC).isoformat(),
+        )
+
+    @classmethod
+    def read(cls, path: str, stored: Mapping[str, Any]) -> Self:
+        """A manifest from its JSON at `path`; raises `ConflictError` for a version not read."""
+        check_version(path, stored)
+        try:
+            return cls(**{**stored, "files": [StoredFile(*file) for file in stored["files"]]})
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"{path} is no manifest ({error}); delete it and materialize its asset again."
+            ) from error
+
+    def to_json(self) -> str:
+        """The manifest as it is stored."""
+        held = {name: value for name, value in asdict(self).items() if value or name not in _MOVING}
+        return json.dumps(held, indent=1)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether its files are where it says, see `Lake.publish`."""
+        return not self.staged and not self.replaced
+
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Raise `ConflictError` for a setting in which it differs from `config`."""
+        other = "selection (selection.name)" if "selection" in self.keys else "run (run.name)"
+        check_same(str(self.unit), self.config, config, f"give the {other} another name")
+
+    def made_with(self, config: Mapping[str, Any]) -> bool:
+        """Whether it was made with these settings."""
+        wanted: dict[str, object] = json.loads(json.dumps(dict(config)))
+        return with_earlier(self.config, config) == wanted
+
+    @property
+    def unit(self) -> Unit:
+        """The unit it describes."""
+        return Unit(self.table, {key: str(value) for key, value in self.keys.items()}, self.name)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its files."""
+        return sum(file.bytes for file in self.files)
+
+
+def check_version(where: str, stored: Mapping[str, Any]) -> int:
+    """The version of what is stored; raises `ConflictError` for one that is not read."""
+    version: object = stored.get("schema_version")
+    if isinstance(version, int) and FIRST_VERSION <= version <= SCHEMA_VERSION:
+        return version
+    raise ConflictError(
+        f"{where} has schema_version = {version!r}; this version of delphi-assets reads "
+        f"{FIRST_VERSION} to {SCHEMA_VERSION}. Use the version that wrote it, or another lake "
+        "(run.lake)."
+    )
+
+
+def folder_of(table: str, keys: Mapping[str, str | int]) -> str:
+    """Folder of a table under path keys, hive style, relative to the lake's root."""
+    parts = [f"{key}={quote(str(value), safe='@')}" for key, value in keys.items()]
+    return "/".join([table, *parts])
+
+
+def check_same(
+    what: str, stored: Mapping[str, Any], wanted: Mapping[str, Any], way_out: str
+) -> None:
+    """Raise `ConflictError` for the first setting in which two configurations differ.
+
+    A setting that was not there yet counts as what was done before it.
+    """
+    wanted = json.loads(json.dumps(dict(wanted)))
+    stored = with_earlier(stored, wanted)
+    for setting in sorted(set(stored) | set(wanted)):
+        if stored.get(setting) != wanted.get(setting):
+            raise ConflictError(
+                f"{what} in the lake was made with {setting} = {stored.get(setting)!r}, now "
+                f"{setting} = {wanted.get(setting)!r} is asked for; {way_out}, or restore the "
+                "setting."
+            )

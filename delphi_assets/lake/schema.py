@@ -1,0 +1,723 @@
+"""The tables of the lake: one definition that writers, Dagster and the documentation share.
+
+A `Table` names its path keys (hive partitions, not stored in the files), its columns with type
+and meaning, and the columns that identify a row. Writers cast to `Table.arrow`, Dagster shows
+`Table.columns`, `reference` prints them. `VIEWS` describes what is computed from them alike.
+"""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from delphi_assets.errors import DataError
+
+SCHEMA_VERSION = 4
+"""Written with every unit; one more after a change that is a migration, `docs/compatibility.md`."""
+
+FIRST_VERSION = 3
+"""The oldest version that is still read."""
+
+
+_DICTIONARIES = pa.list_(pa.dictionary(pa.int32(), pa.string()))
+"""Lists of texts as they are written fastest."""
+
+
+class Column(NamedTuple):
+    """One column: its name, Arrow type and meaning."""
+
+    name: str
+    type: pa.DataType
+    doc: str
+    added: bool = False
+    """Whether there are files from before it was there, in which it is null."""
+
+
+class Table(NamedTuple):
+    """One table: path keys in the order of the folders, columns, and what identifies a row."""
+
+    name: str
+    doc: str
+    keys: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    identity: tuple[str, ...]
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """Schema of the Parquet files: the columns without the path keys."""
+        return pa.schema([(column.name, column.type) for column in self.columns])
+
+    @property
+    def grows(self) -> bool:
+        """Whether rows are added to it as they arrive, and the last one of a key counts."""
+        return _generation in self.columns
+
+    def conform(self, rows: pa.Table) -> pa.Table:
+        """`rows` with exactly this table's columns, in order and cast; texts may be dictionaries.
+
+        A column that was added is null where it is missing. Raises `DataError` when another one is,
+        or one is left over.
+        """
+        rows = self.completed(rows)
+        expected, got = set(self.arrow.names), set(rows.column_names)
+        if expected != got:
+            raise DataError(
+                f"rows for table {self.name!r} lack {sorted(expected - got)} and carry unknown "
+                f"{sorted(got - expected)}; write exactly the columns of delphi_assets.lake.schema."
+            )
+        given = [rows.schema.field(name) for name in self.arrow.names]
+        fields = [
+            other if other.type == _DICTIONARIES else field
+            for field, other in zip(self.arrow, given, strict=True)
+        ]
+        return rows.select(self.arrow.names).cast(pa.schema(fields))
+
+    def completed(self, rows: pa.Table) -> pa.Table:
+        """`rows` of a file from before columns were added, with nulls in these."""
+        for column in self.columns:
+            if column.added and column.name not in rows.column_names:
+                rows = rows.append_column(column.name, pa.nulls(len(rows), column.type))
+        return rows
+
+    def empty(self) -> pa.Table:
+        """No rows of this table."""
+        return self.arrow.empty_table()
+
+    def from_rows(self, rows: list[dict[str, object]]) -> pa.Table:
+        """An Arrow table from Python rows whose keys are this table's columns."""
+        return self.conform(pa.Table.from_pylist(rows, schema=self.arrow))
+
+
+_text, _bool = pa.string(), pa.bool_()
+_STRONGEST = "strongest activation in the window: the largest in magnitude, with its sign"
+_i8, _i16, _i32, _i64 = pa.int8(), pa.int16(), pa.int32(), pa.int64()
+_f32, _f64 = pa.float32(), pa.float64()
+_when = pa.timestamp("us", tz="UTC")
+
+_run = Column("run", _text, "name of the configuration (model, coder, corpus, cache settings)")
+_hookpoint = Column(
+    "hookpoint", _text, "module of the model; behind '@', which of its coders reads it"
+)
+_latent = Column("latent", _i32, "index of the latent in its coder")
+_written = Column(
+    "written_at",
+    _when,
+    "when the row was written, UTC; the last one wins, a success before a failure",
+)
+_generation = Column(
+    "generation",
+    _i64,
+    "files that had been added to the folder when the row was, from 1: whatever the clocks say, a "
+    "row that is written again has a larger one; null in rows from before it was counted",
+    added=True,
+)
+_selection = Column("selection", _text, "name of the example selection")
+
+_shard = Column("shard", _i32, "token shard")
+_bucket = Column("bucket", _i32, "contiguous range of latents")
+
+CONTEXTS = Table(
+    "contexts",
+    "One packed context of the corpus, as the model read it.",
+    (_run, _shard),
+    (
+        Column("context", _i64, "index of the context in the run"),
+        Column("tokens", pa.list_(_i32), "token ids, BOS first where the tokenizer has one"),
+        Column("document_ids", pa.list_(_text), "documents in the context, in order"),
+        Column("document_starts", pa.list_(_i32), "offset at which each of them begins"),
+    ),
+    ("run", "context"),
+)
+
+VOCABULARY = Table(
+    "vocabulary",
+    "One token of the tokenizer, with its text and its count in the run's contexts.",
+    (_run,),
+    (
+        Column("token", _i32, "token id"),
+        Column("str_token", _text, "the token as text"),
+        Column("special", _bool, "BOS, EOS, padding and the like"),
+        Column("count", _i64, "occurrences in the contexts of the run"),
+    ),
+    ("run", "token"),
+)
+
+WEIGHTS = Table(
+    "weights",
+    "One latent of the coder, seen from its weights.",
+    (_run, _hookpoint),
+    (
+        _latent,
+        Column("decoder_norm", _f32, "L2 norm of the decoder row"),
+        Column("encoder_norm", _f32, "L2 norm of the encoder row"),
+        Column("encoder_decoder_cosine", _f32, "cosine of encoder and decoder row"),
+        Column("encoder_bias", _f32, "bias of the encoder"),
+    ),
+    ("run", "hookpoint", "latent"),
+)
+
+_fired = (
+    _latent,
+    Column("position", _i64, "context * cache_ctx_len + offset in the context"),
+    Column("activation", _f32, "activation, rounded to cache.activation_dtype"),
+)
+
+CAPTURED = Table(
+    "captured",
+    "One non-zero activation of one token shard, until the shards become `activations`.",
+    (_run, _hookpoint, _shard, Column("part", _i32, "how often the buffer was full before")),
+    _fired,
+    ("run", "hookpoint", "latent", "position"),
+)
+
+ACTIVATIONS = Table(
+    "activations",
+    "One non-zero activation. A bucket is one file, sorted by latent, then position.",
+    (_run, _hookpoint, _bucket),
+    _fired,
+    ("run", "hookpoint", "latent", "position"),
+)
+
+WINDOWS = Table(
+    "windows",
+    "One whole aligned window in which a latent fires. Files are sorted by latent, then place.",
+    (_run, _hookpoint, Column("example_ctx_len", _i32, "tokens in a window"), _bucket),
+    (
+        _latent,
+        Column("place", _i32, "1 for the latent's strongest window, the first of several"),
+        Column("position", _i64, "position of the window's first token"),
+        Column("max_activation", _f32, _STRONGEST),
+    ),
+    ("run", "hookpoint", "example_ctx_len", "latent", "place"),
+)
+
+LATENTS = Table(
+    "latents",
+    "One latent of the coder with what its activations and weights say; dead ones too.",
+    (_run, _hookpoint),
+    (
+        _latent,
+        Column("n_activations", _i64, "tokens on which the latent fires"),
+        Column("n_contexts", _i64, "contexts in which it fires at least once"),
+        Column(
+            "n_windows",
+            _i64,
+            "whole aligned windows of example_ctx_len in which it fires; centred ones can be fewer",
+        ),
+        Column(
+            "token_density",
+            _f64,
+            "n_activations / tokens of the run that can carry one: with filter_bos those that are "
+            "not special",
+        ),
+        Column("context_density", _f64, "n_contexts / contexts of the run"),
+        Column(
+            "burstiness",
+            _f32,
+            "variance / mean of its activations a context, contexts without one included (index "
+            "of dispersion): about 1 when scattered at random, above when in bunches, below when "
+            "spread evenly; null when it never fires",
+        ),
+        Column("min_activation", _f32, "smallest activation; null when it never fires"),
+        Column("max_activation", _f32, "largest activation; null when it never fires"),
+        Column("mean_activation", _f32, "mean of the non-zero activations"),
+        Column(
+            "activation_quantiles",
+            pa.list_(_f32),
+            "0.1, 0.25, 0.5, 0.75, 0.9 quantiles of the non-zero activations, interpolated",
+        ),
+        Column(
+            "activation_histogram",
+            pa.list_(_i64),
+            "activations in each of 20 equally wide bins from min_activation to max_activation; "
+            "bin i begins at min_activation + i * (max_activation - min_activation) / 20; null "
+            "when it never fires",
+        ),
+        Column(
+            "top_tokens",
+            pa.list_(_text),
+            "up to 10 tokens with the most mass: the sum of the absolute activations on a token",
+        ),
+        Column("top_token_shares", pa.list_(_f32), "their shares of the latent's mass"),
+        Column(
+            "top_token_recall",
+            _f32,
+            "activations on the first of top_tokens / occurrences of that token in the run; with "
+            "top_token_shares[1] it finds latents of a single token: both 1 when the latent fires "
+            "on that token alone and every time; null when it never fires",
+        ),
+        Column("n_tokens_80", _i32, "fewest distinct tokens that carry 80% of the mass"),
+        Column(
+            "token_entropy",
+            _f32,
+            "entropy of the mass over tokens in bits, -sum(p log2 p) with p a token's share of "
+            "it: 0 for one token; null when it never fires",
+        ),
+        Column(
+            "first_token_share",
+            _f32,
+            "share of the mass on the first token of a context that can carry an activation; null "
+            "when it never fires",
+        ),
+        Column(
+            "special_token_share",
+            _f32,
+            "share of the mass on special tokens, 0 with filter_bos; null when it never fires",
+        ),
+        Column(
+            "position_bias",
+            _f32,
+            "(mean offset in the context of its activations - that of the tokens that can carry "
+            "one) / cache_ctx_len: below 0 early in the context, above 0 late; 0.29 / "
+            "sqrt(n_activations) is usual by chance; null when it never fires",
+        ),
+        Column(
+            "position_entropy",
+            _f32,
+            "entropy of the offsets of its activations in bits, -sum(p log2 p) with p the share of "
+            "activations at an offset: at most log2(least(n_activations, cache_ctx_len)); null "
+            "when it never fires",
+        ),
+        Column("decoder_norm", _f32, "L2 norm of the decoder row"),
+        Column("encoder_norm", _f32, "L2 norm of the encoder row"),
+        Column("encoder_decoder_cosine", _f32, "cosine of encoder and decoder row"),
+        Column(
+            "nearest_neighbour",
+            _i32,
+            "the latent of rank 1 in neighbours by neighbour_method; null when there is none",
+        ),
+        Column("neighbour_similarity", _f32, "its similarity, see neighbours"),
+        Column(
+            "neighbour_method",
+            _text,
+            "first of neighbours.methods; null when latents were described without neighbours",
+        ),
+        Column("reason", _text, "why the latent will not be explained; null when it will"),
+        _written,
+    ),
+    ("run", "hookpoint", "latent"),
+)
+
+NEIGHBOURS = Table(
+    "neighbours",
+    "One latent among those most like another, by one method: an ordered pair.",
+    (
+        _run,
+        _hookpoint,
+        Column("method", _text, "co-occurrence, decoder or encoder: what `similarity` compares"),
+    ),
+    (
+        _latent,
+        Column("neighbour", _i32, "index of the latent that is like it, another one"),
+        Column("rank", _i32, "1 the most similar; equally similar ones by their index"),
+        Column(
+            "similarity",
+            _f32,
+            "co-occurrence: tokens on which both fire / tokens on which either fires, above 0; "
+            "decoder, encoder: cosine of the two latents' weight rows",
+        ),
+    ),
+    ("run", "hookpoint", "method", "latent", "neighbour"),
+)
+
+EXAMPLES = Table(
+    "examples",
+    "One window shown to an explainer or a scorer.",
+    (_run, _hookpoint, _selection),
+    (
+        _latent,
+        Column("example", _i32, "index of the example within the latent and selection"),
+        Column("activating", _bool, "whether the latent fires in the window"),
+        Column("split", _text, "train (for the explainer) or test (for the scorers)"),
+        Column("source", _text, "where the window comes from: a sampler or a negative source"),
+        Column("quantile", _i32, "rank bin or range, 0 the strongest; null when not activating"),
+        Column("position", _i64, "position of the window's first token"),
+        Column("tokens", pa.list_(_i32), "token ids of the window"),
+        Column("str_tokens", pa.list_(_text), "the same as text"),
+        Column("activations", pa.list_(_f32), "activation of the latent on each token"),
+        Column(
+            "normalized",
+            pa.list_(_i8),
+            "ceil(10 * abs(activation / latent_max)) with the activation's sign, -10 to 10",
+        ),
+        Column("max_activation", _f32, _STRONGEST),
+        Column(
+            "latent_max",
+            _f32,
+            "strongest activation in the windows that could be drawn, with its sign",
+        ),
+        Column(
+            "neighbour",
+            _i32,
+            "the latent alike that fires in a non-activating window; null from other sources",
+        ),
+        Column(
+            "similarity",
+            _f32,
+            "of that neighbour; semantic: cosine of this window and the activating example most "
+            "like it; null from other sources",
+        ),
+        Column(
+            "neighbour_activations",
+            pa.list_(_f32),
+            "activation of the neighbour on each token; null without a neighbour",
+        ),
+        Column(
+            "shared_document_share",
+            _f32,
+            "of the latent: share of its activating test windows in which a document of a train "
+            "window stands; null without test windows, where documents are not known, and in "
+            "selections made by versions that did not say",
+            added=True,
+        ),
+        Column(
+            "n_weaker",
+            _i64,
+            "of the latent: windows in which it fires that were not considered, for they are "
+            "weaker than the max_examples strongest; null in selections made by versions that did "
+            "not say",
+            added=True,
+        ),
+    ),
+    ("run", "hookpoint", "selection", "latent", "example"),
+)
+
+EMBEDDINGS = Table(
+    "embeddings",
+    "One whole aligned window of the corpus as a sentence encoder sees it.",
+    (
+        _run,
+        Column("sentence_encoder", _text, "name or folder of the encoder"),
+        Column("example_ctx_len", _i32, "tokens in a window"),
+        _shard,
+    ),
+    (
+        Column("position", _i64, "position of the window's first token"),
+        Column(
+            "embedding",
+            pa.list_(_i16),
+            "vector of length 1 of the window's text, times 2,048, rounded",
+        ),
+    ),
+    ("run", "sentence_encoder", "example_ctx_len", "position"),
+)
+
+SHORTFALLS = Table(
+    "shortfalls",
+    "One latent that got fewer examples than asked for in a selection, and why.",
+    (_run, _hookpoint, _selection),
+    (
+        _latent,
+        Column("pool", _i64, "activating windows that could be drawn"),
+        Column("train", _i32, "train windows drawn"),
+        Column("train_missing", _i32, "train windows asked for and not there"),
+        Column("test", _i32, "test windows drawn"),
+        Column("test_missing", _i32, "test windows asked for and not there"),
+        Column("non_activating", _i32, "non-activating windows drawn"),
+        Column("non_activating_missing", _i32, "non-activating windows not there"),
+        Column("reason", _text, "why"),
+    ),
+    ("run", "hookpoint", "selection", "latent"),
+)
+
+EXPLANATIONS = Table(
+    "explanations",
+    "One explanation of one latent by one explainer, model and prompt; a failure is a row too.",
+    (_run, _hookpoint),
+    (
+        Column("explanation_id", _text, "hash of latent, selection, explainer, model and prompt"),
+        _latent,
+        _selection,
+        Column("explainer", _text, "explainer that wrote it"),
+        Column("model", _text, "LiteLLM model string, or the explainer's name without an LLM"),
+        Column("candidate", _i32, "best_of_k: which of the k, from 0; null from other explainers"),
+        Column(
+            "quick_score",
+            _f64,
+            "best_of_k: balanced accuracy of detection on train windows that the prompt did not "
+            "show; null where it was not judged",
+        ),
+        Column(
+            "chosen",
+            _bool,
+            "whether scorers judge it: true, but for candidates that lost or wait for the others",
+        ),
+        Column("explanation", _text, "the explanation; null when it failed"),
+        Column("failure", _text, "why there is none; null when there is one"),
+        Column("prompt_hash", _text, "hash of the instructions the explainer used"),
+        Column("request", _text, "completion that gave it; null without an LLM"),
+        Column("quick_request", _text, "completion that gave quick_score; null without one"),
+        Column("n_examples", _i32, "activating train windows that the explainer saw"),
+        Column("prompt_tokens", _i64, "tokens sent"),
+        Column("completion_tokens", _i64, "tokens received"),
+        Column("cost", _f64, "US dollars; null when the provider's price is unknown"),
+        Column("latency", _f64, "seconds from sending to the answer"),
+        Column(
+            "prompt_version",
+            _i32,
+            "version of the shipped prompts that the explainer used; null without an LLM, and in "
+            "rows from before it was noted: 1",
+            added=True,
+        ),
+        _written,
+        _generation,
+    ),
+    ("explanation_id",),
+)
+
+PREDICTIONS = Table(
+    "predictions",
+    "One scorer's answer on one example, given one explanation; a failure is a row too.",
+    (_run, _hookpoint),
+    (
+        Column(
+            "explanation_id", _text, "the explanation that was judged; none: judged without one"
+        ),
+        _latent,
+        _selection,
+        Column("scorer", _text, "name of the scorer"),
+        Column("model", _text, "the judge: a LiteLLM model string, 'lexical', or a local model"),
+        Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
+        Column(
+            "control",
+            _text,
+            "none: the latent's own explanation; shuffled: another latent's; empty: no text",
+        ),
+        Column("example", _i32, "the example that was judged; intruder: the odd one out"),
+        Column(
+            "variant",
+            _text,
+            "fuzz: true or false highlighting; intruder: default or internal; else plain",
+        ),
+        Column("truth", _bool, "the right answer; where one of several is picked, always true"),
+        Column(
+            "prediction",
+            _bool,
+            "the scorer's answer, or whether it picked right; null when it failed or says neither",
+        ),
+        Column("probability", _f64, "probability of true, where the judge gives one"),
+        Column(
+            "value",
+            _f64,
+            "score of a scorer that says neither yes nor no; higher is more like the truth",
+        ),
+        Column(
+            "simulated",
+            pa.list_(_f32),
+            "simulation: activation expected on each token of the example",
+        ),
+        Column(
+            "quantile",
+            _i32,
+            "rank bin of the example; null when not activating; intruder: of the other windows",
+        ),
+        Column(
+            "chance",
+            _f64,
+            "where one of several is picked: share of right picks by a judge that knows nothing",
+        ),
+        Column("failure", _text, "why there is no answer; null when there is one"),
+        Column("request", _text, "completion that gave it; null without an LLM"),
+        Column(
+            "prompt_version",
+            _i32,
+            "version of the shipped prompts that the judge read; null for a judge without prompts, "
+            "and in rows from before it was noted: 1",
+            added=True,
+        ),
+        _written,
+        _generation,
+    ),
+    (
+        "explanation_id",
+        "latent",
+        "selection",
+        "scorer",
+        "model",
+        "judge_hash",
+        "control",
+        "example",
+        "variant",
+    ),
+)
+
+COMPLETIONS = Table(
+    "completions",
+    "One LLM call, written before its answer is used.",
+    (_run,),
+    (
+        Column("request", _text, "hash of model, messages and sampling parameters"),
+        Column("role", _text, "explainer or the name of a scorer"),
+        Column("model", _text, "LiteLLM model string"),
+        Column("messages", _text, "the prompt, as JSON"),
+        Column("answer", _text, "raw answer; null when the call failed"),
+        Column("logprobs", _text, "token log-probabilities as JSON, when asked for and given"),
+        Column("finish_reason", _text, "why the model stopped"),
+        Column("prompt_tokens", _i64, "tokens sent"),
+        Column("cached_tokens", _i64, "of these, tokens the provider had cached"),
+        Column("completion_tokens", _i64, "tokens received"),
+        Column("cost", _f64, "US dollars; null when the provider's price is unknown"),
+        Column("latency", _f64, "seconds from sending to the answer, last attempt"),
+        Column("attempts", _i32, "requests sent"),
+        Column("error", _text, "what failed, without secrets; null when it worked"),
+        _written,
+        _generation,
+    ),
+    ("request",),
+)
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        CONTEXTS,
+        VOCABULARY,
+        WEIGHTS,
+        ACTIVATIONS,
+        WINDOWS,
+        LATENTS,
+        NEIGHBOURS,
+        EMBEDDINGS,
+        EXAMPLES,
+        SHORTFALLS,
+        EXPLANATIONS,
+        PREDICTIONS,
+        COMPLETIONS,
+    )
+}
+
+INTERMEDIATE: dict[str, Table] = {CAPTURED.name: CAPTURED}
+"""What one stage writes and the next takes away: without a view, not in the table reference."""
+
+_judged = (
+    _run,
+    _hookpoint,
+    Column("latent", _i32, "the latent that the windows are of"),
+    Column("explanation_id", _text, "the explanation that was judged"),
+    _selection,
+    Column("scorer", _text, "scorer, as in predictions"),
+    Column("model", _text, "the judge"),
+    Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
+    Column("control", _text, "none, shuffled or empty, as in predictions"),
+)
+_asked = (
+    Column("n_examples", _i64, "answers asked for"),
+    Column("n_failed", _i64, "of these, answers that failed; they count in nothing below"),
+    Column("failed_share", _f64, "n_failed / n_examples"),
+)
+
+
+def _estimate(name: str, doc: str, interval: str) -> tuple[Column, ...]:
+    return (
+        Column(name, _f64, doc),
+        Column(f"{name}_low", _f64, f"lower end of its 95% interval: {interval}"),
+        Column(f"{name}_high", _f64, "upper end"),
+    )
+
+
+_accuracy = _estimate(
+    "accuracy", "right answers / answers of yes or no; of picks, the share of right ones", "Wilson"
+)
+_chance = Column(
+    "chance",
+    _f64,
+    "of picks, the accuracy of a judge that knows nothing, over those answered; null elsewhere",
+)
+_correlation = (
+    *_estimate(
+        "correlation",
+        "of simulated with real activations: Pearson's, over all tokens of all windows laid end to "
+        "end; 0 for a constant simulation, null when the real ones are constant",
+        "the jackknife's over windows, on Fisher's z scale, with Student's quantile of as many "
+        "degrees of freedom as windows carry it; null for a constant simulation. Too narrow where "
+        "effective_windows is below 4 (docs/scorers.md has its coverage)",
+    ),
+    Column(
+        "constant_simulation",
+        _bool,
+        "whether the judge expected the same activation on every token; null without a correlation",
+    ),
+    Column(
+        "effective_windows",
+        _f64,
+        "number of windows on which the interval of the correlation rests; null without one",
+    ),
+)
+
+SCORES = Table(
+    "scores",
+    "One explanation, judged by one scorer and judge. A view of predictions "
+    "(`sql/scores/scores.sql`). What is undefined is null: precision, f1, balanced_accuracy, auroc "
+    "and auprc need true and false examples, auroc and auprc a probability or value for each.",
+    (),
+    (
+        *_judged,
+        *_asked,
+        Column("true_positives", _i64, "true examples answered with yes"),
+        Column("false_positives", _i64, "false examples answered with yes"),
+        Column("true_negatives", _i64, "false examples answered with no"),
+        Column("false_negatives", _i64, "true examples answered with no"),
+        *_estimate(
+            "precision",
+            "true_positives / answers of yes",
+            "Wilson's with the effective sample size precision (1 - precision) / variance, that "
+            "which recall and specificity give it",
+        ),
+        *_estimate("recall", "true_positives / true examples answered", "Wilson"),
+        *_estimate("specificity", "true_negatives / false examples answered", "Wilson"),
+        *_estimate(
+            "f1",
+            "harmonic mean of precision and recall, 2 j / (1 + j) with "
+            "j = true_positives / (true_positives + false_positives + false_negatives)",
+            "Wilson's of j, transformed alike (Lam, Gopal and Qian 2023, indirect), with the "
+            "effective sample size that recall and specificity give it",
+        ),
+        *_accuracy,
+        _chance,
+        *_estimate(
+            "balanced_accuracy",
+            "mean of recall and specificity",
+            "of a sum, from their Wilson intervals (Newcombe 1998, method 10; Zou and Donner 2008)",
+        ),
+        *_estimate(
+            "auroc",
+            "how often a true example is ranked above a false one, ties half; by probability, by "
+            "value where there is none",
+            "Wilson's with the effective sample size auroc (1 - auroc) / variance, the variance "
+            "DeLong's (1988), at most the number of answers; null with one true or false example",
+        ),
+        *_estimate(
+            "auprc",
+            "average precision: precision at each distinct answer, weighted by the recall it adds",
+            "Wilson's with the effective sample size auprc (1 - auprc) / variance, the variance "
+            "the jackknife's, at most 1.5 times the number of answers or 3 times that of true "
+            "ones, with Student's quantile; null with one true or false example",
+        ),
+        Column(
+            "auprc_chance",
+            _f64,
+            "what auprc would be on average, were the same answers dealt to the examples at "
+            "random: a little above the share of true ones",
+        ),
+        *_correlation,
+    ),
+    tuple(column.name for column in _judged),
+)
+
+QUANTILE_SCORES = Table(
+    "quantile_scores",
+    "The same for one rank bin of windows. A view of predictions "
+    "(`sql/scores/quantile_scores.sql`).",
+    (),
+    (
+        *_judged,
+        Column("quantile", _i32, "rank bin, 0 the strongest; null when not activating"),
+        *_asked,
+        Column("n_right", _i64, "right answers of yes or no"),
+        *_accuracy,
+        _chance,
+        *_correlation,
+    ),
+    (*(column.name for column in _judged), "quantile"),
+)
+
+VIEWS: dict[str, Table] = {view.name: view for view in (SCORES, QUANTILE_SCORES)}
+"""What is computed from the tables when it is asked for, see `sql/scores/`."""

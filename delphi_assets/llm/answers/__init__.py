@@ -1,0 +1,1 @@
+"""What the text of an answer says, whatever it was asked for."""

@@ -1,0 +1,1 @@
+"""Asking for a stage: every question once, within its budget, each answer stored."""

@@ -1,0 +1,1 @@
+"""What calls come to: ledgers and budgets of a run, and estimates beforehand."""

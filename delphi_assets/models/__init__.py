@@ -1,0 +1,1 @@
+"""Models that run on this machine: the subject model, a causal judge, a sentence encoder."""

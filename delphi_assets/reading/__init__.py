@@ -1,0 +1,1 @@
+"""What is shown of a latent: records, highlighted and rendered windows, objects for notebooks."""

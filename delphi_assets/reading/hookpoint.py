@@ -1,0 +1,299 @@
+"""A hookpoint's latents as objects, for a notebook.
+
+In: a lake, and which of its runs, hookpoints and selections. Out: `Latent` objects: examples as
+explainers and scorers see them, with what the lake knows of the latent.
+
+Examples are read a row group at a time, statistics, explanations and scores when they are asked
+for. `Hookpoint.select` chooses other examples, which are not written; what choosing prepares once a
+window length, as the table windows, is.
+"""
+
+import copy
+import operator
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from delphi_assets.errors import NotReadyError, SettingError
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake, Unit
+from delphi_assets.reading.records import LatentRecord, Selection, records_in
+from delphi_assets.settings import Latents, Profile, SelectionSettings, override, parse_latents
+
+
+class Explanation(NamedTuple):
+    """One explanation of a latent; see the table explanations."""
+
+    explanation_id: str
+    selection: str
+    explainer: str
+    model: str
+    explanation: str | None
+    failure: str | None
+    cost: float | None
+    written_at: datetime
+
+
+class Score(NamedTuple):
+    """How well an explanation predicts a latent; see `sql/views/scores.sql`."""
+
+    explanation_id: str
+    selection: str
+    scorer: str
+    model: str
+    judge_hash: str
+    control: str
+    n_examples: int
+    n_failed: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    accuracy: float | None
+    balanced_accuracy: float | None
+    auroc: float | None
+
+
+@dataclass(frozen=True, repr=False)
+class Latent(LatentRecord):
+    """A latent with its examples, and what the lake knows of it.
+
+    `statistics`, `explanations` and `scores` ask the lake each time. For those of many latents at
+    once, use SQL (`delphi_assets.connect`).
+    """
+
+    hookpoint: "Hookpoint" = field(compare=False)
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """The latent's row of the table latents, by column; empty before it is materialized."""
+        rows = self.hookpoint.rows("statistics", self.latent)
+        return rows[0] if rows else {}
+
+    @property
+    def explanations(self) -> list[Explanation]:
+        """Its explanations, failed ones too, the latest first."""
+        return [Explanation(**row) for row in self.hookpoint.rows("explanations", self.latent)]
+
+    @property
+    def scores(self) -> list[Score]:
+        """How well explanations predict it: its own, and under `control` other latents'."""
+        return [Score(**row) for row in self.hookpoint.rows("scores", self.latent)]
+
+    def _title(self) -> str:
+        place = self.hookpoint
+        chosen = place.selection if place.written else f"{place.selection}, not written"
+        return f"latent {self.latent} of {place.name}, run {place.run}, selection {chosen}"
+
+    def _notes(self) -> list[str]:
+        statistics, selection = self.statistics, self.hookpoint.selection
+        notes = _statistics_notes(statistics) if statistics else []
+        notes += [_explanation_note(one, selection) for one in self.explanations]
+        return notes + [_score_note(score, selection) for score in self.scores]
+
+
+class Hookpoint:
+    """A hookpoint of a run, with the examples of one selection.
+
+    `run` and `name` may be left out where the lake holds one only. Raises `NotReadyError` when
+    there is no such run or hookpoint, `SettingError` when there are several to choose from; both
+    say what the lake holds.
+    """
+
+    def __init__(
+        self,
+        lake: Lake | str | os.PathLike[str],
+        run: str | None = None,
+        name: str | None = None,
+        selection: str = "default",
+    ) -> None:
+        self.lake = lake if isinstance(lake, Lake) else Lake(lake)
+        self.run = _one_of(self.lake, "run", run)
+        self.name = _one_of(self.lake, "hookpoint", name, run=self.run)
+        self.selection = selection
+        self._chosen: pa.Table | None = None
+
+    def __repr__(self) -> str:
+        place = f"{self.lake.url!r}, run={self.run!r}, name={self.name!r}"
+        return f"Hookpoint({place}, selection={self.selection!r})"
+
+    def __iter__(self) -> Iterator[Latent]:
+        return self.latents()
+
+    def __contains__(self, latent: object) -> bool:
+        """Whether the coder has such a latent."""
+        return isinstance(latent, int) and 0 <= latent < self.num_latents
+
+    def __getitem__(self, latent: int) -> Latent:
+        """One latent, without examples if it has none under the selection.
+
+        Raises `SettingError` when the coder has no such latent, `NotReadyError` when the selection
+        has not been materialized.
+        """
+        index = _index(latent)
+        for record in self._records(self._known(Latents(((index, index + 1),)))):
+            return Latent(record.latent, record.examples, self)
+        return Latent(index, [], self)
+
+    def latents(self, which: str | Iterable[int] = "all") -> Iterator[Latent]:
+        """The latents that have examples, in order: of `"0-4, 17"`, of indices, or all.
+
+        Raises as `hookpoint[latent]`.
+        """
+        records = self._records(self._known(parse_latents(_as_text(which))))
+        return (Latent(record.latent, record.examples, self) for record in records)
+
+    @cached_property
+    def num_latents(self) -> int:
+        """Latents of the coder; raises `NotReadyError` before its weights are in the lake."""
+        weights = self.lake.manifest(Unit("weights", {"run": self.run, "hookpoint": self.name}))
+        if weights is None:
+            raise NotReadyError(
+                f"{self.lake!r} holds no weights of run {self.run!r} at {self.name!r}; materialize "
+                "the asset 'sparse_coder' first."
+            )
+        return weights.rows
+
+    @property
+    def written(self) -> bool:
+        """Whether the examples are those in the lake, rather than chosen by `select`."""
+        return self._chosen is None
+
+    def select(
+        self,
+        profile: Profile,
+        latents: str | Iterable[int] = "all",
+        selection: SelectionSettings | None = None,
+        **changes: object,
+    ) -> "Hookpoint":
+        """This hookpoint with other examples of the given latents, chosen now and kept in memory.
+
+        `selection` is the profile's unless given; `changes` are settings of it to replace, e.g.
+        `train_type="top"`. Raises `SettingError` for impossible ones or another run's profile, and
+        as `choose_examples`.
+        """
+        # Choosing may embed sentences; looking at what is there must not wait for such modules.
+        from delphi_assets.selection.examples import choose_examples
+
+        if profile.run.name != self.run:
+            raise SettingError(
+                f"the profile's run.name is {profile.run.name!r}; expected the profile of run "
+                f"{self.run!r}, with which its activations were made."
+            )
+        asked = _as_text(latents)
+        self._known(parse_latents(asked))
+        settings = override(
+            selection or profile.selection, "select", **{**changes, "latents": asked}
+        )
+        tried = copy.copy(self)
+        tried.selection = settings.name
+        tried._chosen = choose_examples(profile, self.lake, self.name, settings)
+        return tried
+
+    def rows(self, statement: str, latent: int) -> list[dict[str, Any]]:
+        """Rows of `sql/hookpoint/<statement>.sql` for a latent."""
+        found: list[dict[str, Any]] = query(
+            self._con, f"hookpoint/{statement}", run=self.run, hookpoint=self.name, latent=latent
+        ).to_pylist()
+        return found
+
+    @cached_property
+    def _con(self) -> duckdb.DuckDBPyConnection:
+        return connect(self.lake)
+
+    @cached_property
+    def _published(self) -> Selection:
+        return Selection(self.lake, self.run, self.name, self.selection)
+
+    def _records(self, latents: Latents) -> Iterator[LatentRecord]:
+        if self._chosen is not None:
+            return records_in([self._chosen], latents)
+        return self._published.records(latents)
+
+    def _known(self, latents: Latents) -> Latents:
+        """`latents`, all of which the coder has."""
+        for start, end in latents.ranges:
+            if start < 0 or end > self.num_latents:
+                shown = f"{start}" if end == start + 1 else f"{start}-{end - 1}"
+                raise SettingError(
+                    f"{self!r} has no latents {shown}; expected 0-{self.num_latents - 1}."
+                )
+        return latents
+
+
+def _one_of(lake: Lake, key: str, given: str | None, **keys: str) -> str:
+    """The run or hookpoint that is meant: `given` if it is there, else the only one there is."""
+    units = [
+        unit for table in ("activations", "examples") for unit in lake.manifests(table, **keys)
+    ]
+    there = sorted({str(unit.keys[key]) for unit in units})
+    where = "".join(f" of {name} {value!r}" for name, value in keys.items())
+    if not there or (given is not None and given not in there):
+        asked = key if given is None else f"{key} {given!r}"
+        holds = f"it holds {there}" if there else "materialize the asset 'activations' first"
+        raise NotReadyError(f"{lake!r} holds no {asked}{where}; {holds}.")
+    if given is None and len(there) > 1:
+        raise SettingError(f"{lake!r} holds several {key}s{where}: {there}; name one of them.")
+    return given or there[0]
+
+
+def _index(latent: object) -> int:
+    try:
+        return operator.index(latent)  # type: ignore[arg-type]
+    except TypeError:
+        raise SettingError(
+            f"latent = {latent!r}; expected its index, a whole number. `hookpoint.latents` takes "
+            "several, as '0-4, 17' or as indices."
+        ) from None
+
+
+def _as_text(latents: str | Iterable[int]) -> str:
+    """Latents as `parse_latents` reads them."""
+    if isinstance(latents, str):
+        return latents
+    if not isinstance(latents, Iterable):
+        raise SettingError(
+            f"latents = {latents!r}; expected '0-4, 17', 'all', or indices, e.g. [{latents!r}]."
+        )
+    indices = [str(_index(latent)) for latent in latents]
+    if not indices:
+        raise SettingError("latents = []; expected at least one, or 'all'.")
+    return ", ".join(indices)
+
+
+def _statistics_notes(statistics: dict[str, Any]) -> list[str]:
+    shares = zip(statistics["top_tokens"] or (), statistics["top_token_shares"] or (), strict=True)
+    top = ", ".join(f"{token!r} {share:.0%}" for token, share in shares)
+    ends = (statistics["max_activation"] or 0, statistics["min_activation"] or 0)
+    notes = [
+        f"fires on {statistics['n_activations']:,} tokens ({statistics['token_density']:.3g} of "
+        f"all), in {statistics['n_windows']:,} windows; strongest "
+        f"{max(ends, key=abs):.4g}"
+    ]
+    notes += [f"top tokens: {top}"] if top else []
+    return notes + ([f"not explained: {reason}"] if (reason := statistics["reason"]) else [])
+
+
+def _explanation_note(one: Explanation, selection: str) -> str:
+    said = one.explanation or f"failed: {one.failure}"
+    return f"{one.explainer} ({one.model}{_other(one.selection, selection)}): {said}"
+
+
+def _score_note(score: Score, selection: str) -> str:
+    control = "" if score.control == "none" else f", {score.control} explanation"
+    rates = [("balanced accuracy", score.balanced_accuracy), ("AUROC", score.auroc)]
+    if (score.balanced_accuracy, score.auroc) == (None, None):
+        rates = [("accuracy", score.accuracy)]
+    shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates if rate is not None)
+    asked = f"{score.scorer} by {score.model}{control}{_other(score.selection, selection)}"
+    return f"{asked}: {shown or 'no answers'}"
+
+
+def _other(theirs: str, shown: str) -> str:
+    """Names the selection that an explanation or a score is from, unless it is the one shown."""
+    return "" if theirs == shown else f", selection {theirs}"

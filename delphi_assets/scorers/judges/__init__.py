@@ -1,0 +1,1 @@
+"""Who answers: LLMs that are prompted, models in memory, counting."""

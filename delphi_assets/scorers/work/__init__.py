@@ -1,0 +1,1 @@
+"""What the stage predictions does for every scorer: items, tasks, questions, rows."""

@@ -1,0 +1,1 @@
+"""From activations to examples: statistics of latents, neighbours, and windows chosen."""

@@ -1,0 +1,241 @@
+"""Stage examples: the windows that represent each latent, and what stands in them.
+
+In: the tables contexts, vocabulary, weights and activations of a hookpoint, selection settings.
+Out: the tables examples and shortfalls under the selection's name (`select_examples`), or the rows
+of examples, unwritten (`choose_examples`). Both write the tables windows and embeddings where these
+are needed and not there. Per latent bucket:
+
+1. `window_choice`: windows that activate, train apart from test, and windows that do not.
+2. `window_contents`: tokens and activations of what was chosen.
+"""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from delphi_assets.caching.activations import check_fires, check_settings
+from delphi_assets.errors import SettingError
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.buckets import bucket_ranges
+from delphi_assets.lake.database import execute
+from delphi_assets.lake.lake import File, Lake, Manifest, Unit
+from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
+from delphi_assets.selection.latents import HookpointTables, activation_files, open_hookpoint
+from delphi_assets.selection.non_activating import open_sources, sources_config
+from delphi_assets.selection.non_activating.sources import Sources
+from delphi_assets.selection.window_choice import choose_windows
+from delphi_assets.selection.window_contents import Corpus, read_corpus, with_contents
+from delphi_assets.settings import (
+    Profile,
+    SelectionSettings,
+    as_made,
+    check_selection,
+    parse_latents,
+)
+
+_BUCKETS_AT_ONCE = 2
+"""More would not be faster on few cores, and each takes memory."""
+
+_THREADS = max(1, (os.cpu_count() or 1) // _BUCKETS_AT_ONCE)
+"""Of DuckDB, beside those in which buckets are chosen."""
+
+
+@terminable()
+def select_examples(
+    profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
+) -> StageReport:
+    """Write examples and shortfalls of a hookpoint, bucket by bucket, skipping what is there.
+
+    Raises `ConflictError` when the run or the selection's name is taken by other settings,
+    `SettingError` when windows do not fit the contexts or the coder lacks the latents,
+    `NotReadyError` without activations or the neighbours that are asked for, `DataError` where no
+    latent fires.
+    """
+    start = time.perf_counter()
+    profile = lake.as_made(profile)
+    keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
+    units = [
+        Unit("examples", keys, f"bucket-{number:05d}") for number in range(profile.cache.n_buckets)
+    ]
+    there = next((made for unit in units if (made := lake.manifest(unit))), None)
+    selection = as_made(selection, there.config if there else {})
+    check_selection(selection, profile.cache.cache_ctx_len)
+    check_settings(profile, lake, hookpoint)
+    config = {
+        **selection.model_dump(
+            exclude={"name", "latents", "seed", "non_activating_source", "sentence_encoder"}
+        ),
+        "latents": [list(ends) for ends in parse_latents(selection.latents).ranges],
+        **sources_config(profile, lake, hookpoint, selection),
+        "seed": profile.seed_of(selection),
+        "n_buckets": profile.cache.n_buckets,
+    }
+    missing = [
+        number
+        for number, unit in enumerate(units)
+        if any(
+            lake.ready(unit._replace(table=table), config) is None
+            for table in ("examples", "shortfalls")
+        )
+    ]
+    new_rows = 0
+    if missing:
+        opened = _open(profile, lake, hookpoint, selection, _THREADS)
+
+        def publish(number: int) -> int:
+            unit, made = units[number], opened.rows(number)
+            lake.publish(unit._replace(table="shortfalls"), [File(made.shortfalls)], config)
+            return lake.publish(unit, [File(made.examples)], config, _facts(made.examples)).rows
+
+        with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
+            published = pool.map(publish, missing)
+            desc = f"examples {hookpoint}"
+            new_rows = sum(tqdm(published, desc=desc, total=len(missing), unit="bucket"))
+    manifests = lake.manifests("examples", **keys)
+    return StageReport(
+        sum(manifest.rows for manifest in manifests),
+        new_rows,
+        time.perf_counter() - start,
+        sum(manifest.bytes for manifest in manifests),
+        {
+            **_total(manifests),
+            "shortfalls": sum(manifest.rows for manifest in lake.manifests("shortfalls", **keys)),
+        },
+    )
+
+
+def choose_examples(
+    profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
+) -> pa.Table:
+    """Rows of the table examples for the selection's latents, which are not written.
+
+    The windows are those that `select_examples` would write. Raises as that does, but whatever
+    stands under the selection's name.
+    """
+    profile = lake.as_made(profile)
+    check_selection(selection, profile.cache.cache_ctx_len)
+    opened = _open(profile, lake, hookpoint, selection)
+    with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
+        made = pool.map(opened.rows, range(profile.cache.n_buckets))
+        return pa.concat_tables([bucket.examples.cast(EXAMPLES.arrow) for bucket in made])
+
+
+class _Rows(NamedTuple):
+    """Of one bucket, as the tables have them."""
+
+    examples: pa.Table
+    shortfalls: pa.Table
+
+
+class _Opened(NamedTuple):
+    """What a selection's windows are chosen from."""
+
+    profile: Profile
+    lake: Lake
+    selection: SelectionSettings
+    tables: HookpointTables
+    corpus: Corpus
+    sources: Sources
+    asked: list[list[int]]
+    """Latents of every bucket."""
+
+    def rows(self, bucket: int) -> _Rows:
+        """A bucket's examples; none where no latent of it is asked for."""
+        latents = self.asked[bucket]
+        if not latents:
+            return _Rows(EXAMPLES.empty(), SHORTFALLS.empty())
+        files = activation_files(self.lake, self.tables, bucket)
+        # Temporary tables belong to a cursor, so buckets do not see those of others.
+        with self.tables.con.cursor() as con:
+            windows, shortfalls = choose_windows(
+                self.profile,
+                self.lake,
+                self.selection,
+                self.tables._replace(con=con),
+                bucket,
+                sources=self.sources,
+                latents=latents,
+                activations=files,
+            )
+        if not windows.num_rows:
+            return _Rows(EXAMPLES.empty(), shortfalls)
+        length = self.selection.example_ctx_len
+        rows = with_contents(windows, length, self.corpus, self.lake, files)
+        return _Rows(EXAMPLES.conform(self.sources.with_neighbour_activations(rows)), shortfalls)
+
+
+def _open(
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    selection: SelectionSettings,
+    threads: int | None = None,
+) -> _Opened:
+    check_fires(lake, profile.run.name, hookpoint)
+    tables = open_hookpoint(profile, lake, hookpoint, threads=threads)
+    asked = _by_bucket(profile, tables.num_latents, selection)
+    execute(
+        tables.con,
+        "examples/window_documents",
+        contexts=tables.contexts,
+        cache_ctx_len=profile.cache.cache_ctx_len,
+        example_ctx_len=selection.example_ctx_len,
+    )
+    return _Opened(
+        profile,
+        lake,
+        selection,
+        tables,
+        read_corpus(lake, tables.contexts, tables.vocabulary),
+        open_sources(profile, lake, tables, selection),
+        asked,
+    )
+
+
+def _by_bucket(profile: Profile, num_latents: int, selection: SelectionSettings) -> list[list[int]]:
+    """The latents asked for of every bucket."""
+    asked = parse_latents(selection.latents)
+    by_bucket = [
+        asked.among(bucket.first, bucket.last)
+        for bucket in bucket_ranges(num_latents, profile.cache.n_buckets)
+    ]
+    if not any(by_bucket):
+        raise SettingError(
+            f"selection.latents = {selection.latents!r} names none of the {num_latents:,} latents; "
+            f"expected some of 0-{num_latents - 1}, or 'all'."
+        )
+    return by_bucket
+
+
+def _facts(rows: pa.Table) -> dict[str, int]:
+    kinds = rows.group_by(["activating", "split"]).aggregate([([], "count_all")]).to_pylist()
+    counts = {(kind["activating"], kind["split"]): kind["count_all"] for kind in kinds}
+    return {
+        "latents": pc.count_distinct(rows["latent"]).as_py(),
+        "train": counts.get((True, "train"), 0),
+        "test": counts.get((True, "test"), 0),
+        "non_activating": counts.get((False, "test"), 0),
+        "non_activating_train": counts.get((False, "train"), 0),
+        "left_out_weak_windows": _latents_above_zero(rows, "n_weaker"),
+        "share_documents": _latents_above_zero(rows, "shared_document_share"),
+    }
+
+
+def _latents_above_zero(rows: pa.Table, column: str) -> int:
+    """Latents of which a column that is the same in all their rows is above 0."""
+    return int(pc.count_distinct(rows.filter(pc.greater(rows[column], 0))["latent"]).as_py())
+
+
+def _total(manifests: list[Manifest]) -> dict[str, int]:
+    names = ("latents", "train", "test", "non_activating", "non_activating_train")
+    total = {name: sum(manifest.facts[name] for manifest in manifests) for name in names}
+    # Buckets of earlier versions do not have these.
+    for name in ("left_out_weak_windows", "share_documents"):
+        total[f"latents_that_{name}"] = sum(manifest.facts.get(name, 0) for manifest in manifests)
+    return total

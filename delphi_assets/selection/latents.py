@@ -1,0 +1,186 @@
+"""Stage latents: one row a latent, from its activations and weights.
+
+In: the tables contexts, vocabulary, weights and activations of a hookpoint and, where they are,
+its neighbours by the first of neighbours.methods. Out: the table latents.
+
+1. Lay the corpus out by position, and read which neighbour is the nearest.
+2. Bucket by bucket, ask `sql/latents/latents.sql` for the statistics, so memory is that of one
+   bucket and of the corpus.
+3. Write the rows. Asking again with another example_ctx_len or min_examples, or when neighbours
+   have been found since, writes new rows, which win over the old.
+"""
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from delphi_assets.caching.activations import check_settings, published_buckets, silence
+from delphi_assets.errors import NotReadyError
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.buckets import bucket_ranges
+from delphi_assets.lake.database import execute, open_database, query
+from delphi_assets.lake.lake import File, Lake, Manifest, Unit
+from delphi_assets.lake.schema import LATENTS, NEIGHBOURS
+from delphi_assets.selection.neighbours import neighbours_unit
+from delphi_assets.settings import Profile
+
+log = logging.getLogger(__name__)
+
+N_BINS = 20
+"""Of `activation_histogram`."""
+
+
+class CorpusSize(NamedTuple):
+    """Size of a run's corpus, see `sql/corpus/size.sql`."""
+
+    n_contexts: int
+    n_tokens: int
+    n_eligible: int
+
+
+class HookpointTables(NamedTuple):
+    """What the SQL stages of a hookpoint start from."""
+
+    con: duckdb.DuckDBPyConnection
+    hookpoint: str
+    size: CorpusSize
+    num_latents: int
+    buckets: list[Manifest]
+    """Of the table `activations`, in order."""
+    contexts: list[str]
+    vocabulary: list[str]
+    """Files of these tables, which have been compared with their hashes."""
+
+
+def open_hookpoint(
+    profile: Profile, lake: Lake, hookpoint: str, *, threads: int | None = None
+) -> HookpointTables:
+    """A connection of `threads`, the sizes of run and coder, and the hookpoint's activations.
+
+    Raises `NotReadyError` naming the asset when a table is missing or not whole, `DataError` for a
+    damaged file, and `ConflictError` when the run was made with other settings.
+    """
+    run = profile.run.name
+    check_settings(profile, lake, hookpoint)
+    buckets = published_buckets(profile, lake, hookpoint)
+    weights = lake.manifest(Unit("weights", {"run": run, "hookpoint": hookpoint}))
+    if weights is None:
+        raise NotReadyError(
+            f"{lake!r} holds no weights of run {run!r} at {hookpoint!r}; materialize the asset "
+            "'sparse_coder' first."
+        )
+    contexts = lake.files("contexts", run=run)
+    vocabulary = lake.files("vocabulary", run=run)
+    con = open_database(lake, threads=threads)
+    (size,) = query(
+        con,
+        "corpus/size",
+        contexts=contexts,
+        vocabulary=vocabulary,
+        filter_bos=profile.cache.filter_bos,
+    ).to_pylist()
+    return HookpointTables(
+        con, hookpoint, CorpusSize(**size), weights.rows, buckets, contexts, vocabulary
+    )
+
+
+def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[str]:
+    """Locations of one bucket's activations; raises `DataError` naming a file that has changed."""
+    return lake.checked("activations", tables.buckets[bucket].files)
+
+
+@terminable()
+def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
+    """Write the table latents of a hookpoint unless it is there with the same settings.
+
+    Without neighbours their columns are null; the fact `with_neighbour` counts the latents that
+    have one. Raises as `open_hookpoint`.
+    """
+    start = time.perf_counter()
+    profile = lake.as_made(profile)
+    run, selection = profile.run.name, profile.selection
+    unit = Unit("latents", {"run": run, "hookpoint": hookpoint})
+    neighbours = lake.manifest(neighbours_unit(profile, hookpoint, profile.neighbours.methods[0]))
+    config = {
+        "selection.example_ctx_len": selection.example_ctx_len,
+        "selection.min_examples": selection.min_examples,
+        "neighbours.method": profile.neighbours.methods[0],
+        "neighbours": neighbours and [file.sha256 for file in neighbours.files],
+    }
+    check_settings(profile, lake, hookpoint)
+    manifest = lake.manifest(unit)
+    if manifest and manifest.made_with(config) and not any(map(lake.damage, manifest.files)):
+        lake.supersede_others(manifest)
+        seconds = time.perf_counter() - start
+        return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
+    tables = open_hookpoint(profile, lake, hookpoint)
+    rows = _statistics(profile, lake, hookpoint, tables, neighbours)
+    if not any(bucket.rows for bucket in tables.buckets):
+        log.warning("%s", silence(hookpoint, tables.size.n_eligible))
+    dead = rows.filter(pc.equal(rows["n_activations"], 0)).num_rows
+    facts = {
+        "latents": rows.num_rows,
+        "dead": dead,
+        "to_explain": rows["reason"].null_count,
+        "with_neighbour": rows.num_rows - rows["nearest_neighbour"].null_count,
+    }
+    manifest = lake.publish(unit, [File(rows)], config, facts, versioned=True)
+    seconds = time.perf_counter() - start
+    return StageReport(rows.num_rows, rows.num_rows, seconds, manifest.bytes, facts)
+
+
+def _statistics(
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    tables: HookpointTables,
+    neighbours: Manifest | None,
+) -> pa.Table:
+    run, written_at = profile.run.name, datetime.now(UTC).isoformat()
+    buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
+    cache_ctx_len = profile.cache.cache_ctx_len
+    execute(
+        tables.con,
+        "corpus/positions",
+        contexts=tables.contexts,
+        vocabulary=tables.vocabulary,
+        cache_ctx_len=cache_ctx_len,
+        filter_bos=profile.cache.filter_bos,
+    )
+    tables.con.register("nearest_neighbours", _nearest(lake, tables, neighbours))
+    weights = lake.files("weights", run=run, hookpoint=hookpoint)
+    parts = [
+        query(
+            tables.con,
+            "latents/latents",
+            activations=activation_files(lake, tables, bucket.number),
+            vocabulary=tables.vocabulary,
+            weights=weights,
+            first=bucket.first,
+            last=bucket.last,
+            cache_ctx_len=cache_ctx_len,
+            example_ctx_len=profile.selection.example_ctx_len,
+            min_examples=profile.selection.min_examples,
+            n_bins=N_BINS,
+            neighbour_method=None if neighbours is None else str(neighbours.keys["method"]),
+            written_at=written_at,
+            **tables.size._asdict(),
+        )
+        for bucket in tqdm(buckets, desc=f"latents {hookpoint}", unit="bucket")
+    ]
+    return LATENTS.conform(pa.concat_tables(parts))
+
+
+def _nearest(lake: Lake, tables: HookpointTables, neighbours: Manifest | None) -> pa.Table:
+    """The nearest neighbour of each latent; no rows without neighbours."""
+    if neighbours is None:
+        return NEIGHBOURS.empty()
+    files = lake.checked("neighbours", neighbours.files)
+    return query(tables.con, "latents/nearest", neighbours=files)

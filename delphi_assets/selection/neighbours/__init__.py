@@ -1,0 +1,80 @@
+"""Stage neighbours: for each latent the latents most like it.
+
+In: the activations of a hookpoint, or its coder. Out: the table neighbours, a unit per method:
+
+- `co_occurrence`: latents that fire on the same tokens, by the Jaccard index.
+- `weight_similarity`: latents with similar decoder or encoder rows, by their cosine.
+- `ranked`: what both find becomes rows, the nearest first.
+
+Every pair of latents is compared; nothing is estimated. Rows are written as they are found.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from delphi_assets.caching.activations import check_settings
+from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.stage import StageReport
+from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.selection.neighbours.co_occurrence import co_occurring
+from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile
+
+
+@terminable()
+def find_neighbours(
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    method: NeighbourMethod,
+    settings: NeighbourSettings,
+) -> StageReport:
+    """Write a hookpoint's neighbours by one method, unless they are there.
+
+    Of `settings`, `n_neighbours` is used. The fact `latents` counts those that have a neighbour.
+    Raises `NotReadyError` without activations or, for the weights, without a coder (imported runs
+    have none), `ConflictError` for data made with other settings or another coder, and `DataError`
+    for a damaged file.
+    """
+    started, new_rows = time.perf_counter(), 0
+    profile = lake.as_made(profile)
+    check_settings(profile, lake, hookpoint)
+    unit = neighbours_unit(profile, hookpoint, method)
+    config = {
+        "neighbours.n_neighbours": settings.n_neighbours,
+        **profile.hookpoint_config(hookpoint),
+    }
+    manifest = lake.ready(unit, config)
+    if manifest is None:
+        facts = {"latents": 0}
+        rows = _counted(_found(profile, lake, hookpoint, method, settings.n_neighbours), facts)
+        with lake.draft(unit) as draft:
+            draft.add(File(rows))
+            manifest = draft.publish(config, facts)
+        new_rows = manifest.rows
+    seconds = time.perf_counter() - started
+    return StageReport(manifest.rows, new_rows, seconds, manifest.bytes, manifest.facts)
+
+
+def neighbours_unit(profile: Profile, hookpoint: str, method: NeighbourMethod) -> Unit:
+    """The unit of a hookpoint's neighbours by one method."""
+    return Unit("neighbours", {"run": profile.run.name, "hookpoint": hookpoint, "method": method})
+
+
+def _found(
+    profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod, n_neighbours: int
+) -> Iterator[pa.Table]:
+    if method == "co-occurrence":
+        return co_occurring(profile, lake, hookpoint, n_neighbours)
+    # Activations are compared without torch.
+    from delphi_assets.selection.neighbours.weight_similarity import similar_weights
+
+    return similar_weights(profile, lake, hookpoint, method, n_neighbours)
+
+
+def _counted(tables: Iterator[pa.Table], facts: dict[str, int]) -> Iterator[pa.Table]:
+    """The same tables; latents are added to `facts` as they pass, each is in one table only."""
+    for table in tables:
+        facts["latents"] += len(table["latent"].unique())
+        yield table

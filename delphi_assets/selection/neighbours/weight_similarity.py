@@ -1,0 +1,85 @@
+"""Latents with similar weights.
+
+In: a hookpoint's coder. Out: for each latent those whose decoder or encoder rows have the largest
+cosine with its own, in rows of the table neighbours. All pairs are compared, in single precision.
+
+1. Scale the rows to length 1. A latent whose row is all zero has no direction: it is nobody's
+   neighbour and has none.
+2. Block by block, multiply some rows with all rows, and keep what is not below each row's
+   n-th largest cosine.
+
+Memory is that of the coder, of its rows once more, and of a few blocks of 64 MB.
+"""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from delphi_assets.caching.coder_preparation import described_coder, weights_unit
+from delphi_assets.errors import NotReadyError
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.models.subject import pick_device
+from delphi_assets.selection.neighbours.ranked import ranked
+from delphi_assets.settings import NeighbourMethod, Profile
+
+_COSINES = 2**24
+"""Compared at once: 64 MB in single precision."""
+
+
+def similar_weights(
+    profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod, n_neighbours: int
+) -> Iterator[pa.Table]:
+    """Rows of the table neighbours, some latents at a time, in order.
+
+    `method` is decoder or encoder. Raises `NotReadyError` without a coder, `ConflictError` when it
+    is not the one that the table weights describes.
+    """
+    directions = _directions(profile, lake, hookpoint, method)
+    width = len(directions)
+    without = (~directions.any(dim=1)).nonzero().flatten()
+    block = max(1, _COSINES // width)
+    with tqdm(total=width, desc=f"neighbours {hookpoint}", unit="latent") as bar:
+        for first in range(0, width, block):
+            latents = range(first, min(first + block, width))
+            yield _nearest(directions, without, latents, n_neighbours)
+            bar.update(len(latents))
+
+
+def _directions(profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod) -> Tensor:
+    """Rows [n, d] of length 1, or of zeros, where the subject model runs."""
+    described = lake.manifest(weights_unit(profile, hookpoint))
+    if described is not None and FINGERPRINT not in described.facts:
+        raise NotReadyError(
+            f"run {profile.run.name!r} was imported without its coder, so neighbours by {method!r} "
+            "cannot be found; ask for the method 'co-occurrence', or capture the run anew under "
+            "another name."
+        )
+    coder = described_coder(profile, lake, hookpoint)
+    rows = coder.decoder_rows if method == "decoder" else coder.encoder_rows
+    rows = rows.detach().to(pick_device(profile.model.device), torch.float32)
+    norms = rows.norm(dim=1, keepdim=True)
+    scaled: Tensor = rows / norms.where(norms > 0, 1)
+    return scaled
+
+
+def _nearest(directions: Tensor, without: Tensor, latents: range, n_neighbours: int) -> pa.Table:
+    """Rows for some latents; those in `without` [m] have no direction."""
+    rows = directions[latents.start : latents.stop]
+    cosines = rows @ directions.T
+    lacks = -torch.inf
+    cosines[:, without] = lacks
+    cosines[without[(without >= latents.start) & (without < latents.stop)] - latents.start] = lacks
+    places = torch.arange(len(latents), device=rows.device)
+    cosines[places, places + latents.start] = lacks
+    n = min(n_neighbours, len(directions))
+    least = cosines.topk(n, dim=1, sorted=False).values.min(dim=1, keepdim=True).values
+    latent, neighbour = ((cosines >= least) & (cosines > lacks)).nonzero(as_tuple=True)
+    similarity = cosines[latent, neighbour].clamp(-1, 1)
+    latent = latent + latents.start
+    return ranked(
+        latent.cpu().numpy(), neighbour.cpu().numpy(), similarity.cpu().numpy(), n_neighbours
+    )

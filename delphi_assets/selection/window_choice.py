@@ -1,0 +1,150 @@
+"""Choosing the windows that represent the latents of one bucket.
+
+In: a bucket's activations, the latents asked for, selection settings. Out: the chosen windows by
+latent and position, without what stands in them, and the shortfalls. Each step is a statement of
+`sql/examples/`:
+
+1. `ranked_aligned` or `ranked_centred`: windows that may be shown, never overlapping, the strongest
+   first. Aligned ones come from the table windows (see `windows`), which is written if need be.
+2. `pool`: the max_examples strongest, binned by rank, each with its place in a drawn order.
+3. `train_<sampler>`, then `test` from what is left, binned by `held_out_<sampler>`: disjoint by
+   construction. With `selection.split_documents` by `test_apart`, which keeps to what stands in
+   other documents than the train windows (`apart`) while there is enough of it.
+4. `non_activating`: silent windows from their sources (see there), drawn for each latent anew.
+5. `rows` and `shortfalls`: what was chosen, and what was asked for but does not exist.
+
+A draw depends on (seed, run, hookpoint, latent, window) only, so buckets, threads and file order do
+not matter.
+"""
+
+from typing import NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from delphi_assets.lake.database import Parameter, execute, query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.latents import HookpointTables
+from delphi_assets.selection.non_activating.sources import Sources
+from delphi_assets.selection.windows import ranked_windows
+from delphi_assets.settings import Profile, SelectionSettings
+
+
+class Choice(NamedTuple):
+    """Rows of the tables examples, but for what stands in a window, and shortfalls."""
+
+    windows: pa.Table
+    shortfalls: pa.Table
+
+
+def choose_windows(
+    profile: Profile,
+    lake: Lake,
+    selection: SelectionSettings,
+    tables: HookpointTables,
+    bucket: int,
+    *,
+    sources: Sources,
+    latents: list[int],
+    activations: list[str],
+) -> Choice:
+    """The windows of these latents of a bucket; `activations` are the bucket's files.
+
+    Raises as `ranked_windows`.
+    """
+    for macro in ("mixed", "draw", "in_turns", "documents_of"):
+        execute(tables.con, f"examples/{macro}")
+    if selection.center_examples:
+        _rank_centred(profile, selection, tables, latents, activations)
+    else:
+        length = selection.example_ctx_len
+        windows = ranked_windows(
+            profile, lake, tables, bucket, example_ctx_len=length, activations=activations
+        )
+        execute(tables.con, "examples/ranked_aligned", windows=windows, latents=latents)
+        execute(tables.con, "examples/loud_aligned")
+    _draw_activating(profile, selection, tables)
+    sources.draw(tables.con, latents)
+    shortfalls = query(
+        tables.con,
+        "examples/shortfalls",
+        latents=latents,
+        min_examples=selection.min_examples,
+        max_examples=selection.max_examples,
+        n_examples_train=selection.n_examples_train,
+        n_examples_test=selection.n_examples_test,
+        sources=[quota.source for quota in sources.quotas],
+        quotas=[quota.n for quota in sources.quotas],
+    )
+    rows = query(
+        tables.con,
+        "examples/rows",
+        n_non_activating=selection.n_non_activating,
+        example_ctx_len=selection.example_ctx_len,
+        max_examples=selection.max_examples,
+        draw_of=profile.draws_of(selection, tables.hookpoint),
+    )
+    return Choice(rows, shortfalls)
+
+
+def _rank_centred(
+    profile: Profile,
+    selection: SelectionSettings,
+    tables: HookpointTables,
+    latents: list[int],
+    activations: list[str],
+) -> None:
+    length, con = selection.example_ctx_len, tables.con
+    execute(con, "examples/peaks", activations=activations, latents=latents, example_ctx_len=length)
+    execute(
+        con,
+        "examples/ranked_centred",
+        activations=activations,
+        n_tokens=tables.size.n_tokens,
+        cache_ctx_len=profile.cache.cache_ctx_len,
+        example_ctx_len=length,
+    )
+    execute(con, "examples/loud_centred")
+
+
+def _draw_activating(
+    profile: Profile, selection: SelectionSettings, tables: HookpointTables
+) -> None:
+    con = tables.con
+    execute(
+        con,
+        "examples/pool",
+        min_examples=selection.min_examples,
+        max_examples=selection.max_examples,
+        n_quantiles=selection.n_quantiles,
+        example_ctx_len=selection.example_ctx_len,
+        draw_of=profile.draws_of(selection, tables.hookpoint),
+    )
+    sampler: dict[str, Parameter] = {"n_examples_train": selection.n_examples_train}
+    if selection.train_type == "mix":
+        sampler["ratio_top"] = selection.ratio_top
+    execute(con, f"examples/train_{selection.train_type}", **sampler)
+    ranges: dict[str, Parameter] = {}
+    if selection.test_type == "activations":
+        ranges["n_quantiles"] = selection.n_quantiles
+    execute(con, f"examples/held_out_{selection.test_type}", **ranges)
+    execute(con, "examples/train_windows")
+    _draw_test(con, selection)
+    execute(
+        con,
+        "examples/chosen",
+        train_type=selection.train_type,
+        test_type=selection.test_type,
+    )
+    execute(con, "examples/test_windows")
+    execute(con, "examples/shared_documents", example_ctx_len=selection.example_ctx_len)
+
+
+def _draw_test(con: duckdb.DuckDBPyConnection, selection: SelectionSettings) -> None:
+    n = selection.n_examples_test
+    if not selection.split_documents:
+        execute(con, "examples/test", n_examples_test=n)
+        return
+    execute(con, "examples/apart", example_ctx_len=selection.example_ctx_len)
+    execute(con, "examples/not_apart", n_examples_test=n)
+    execute(con, "examples/test_apart", n_examples_test=n)
