@@ -1,4 +1,4 @@
-"""Mutants of everything that is read (`tests/odd_input.py`): none may end in a foreign error.
+"""Mutants of everything that is read (`tests/parts/odd_input.py`): none may end in a foreign error.
 
     python -m benchmarks.bad_input --mutants 2000
 
@@ -20,7 +20,7 @@ from pathlib import Path
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print; 1 where something was found."""
     os.environ["TQDM_DISABLE"] = "1"
-    from tests.odd_input import KINDS, fuzz
+    from tests.parts.odd_input import KINDS, fuzz
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bad_input", description=__doc__)
     parser.add_argument("--mutants", type=int, default=2_000, help="of each kind")

@@ -19,7 +19,7 @@ HOOKPOINT = "layers.0"
 def make(folder: Path) -> None:
     """Write a lake of random activations, its export, and the activations as JSON."""
     from delphi_assets.delphi_runs.run_export import export_run
-    from tests.random_lake import random_lake
+    from tests.parts.random_lake import random_lake
 
     made = random_lake(
         folder / "lake",

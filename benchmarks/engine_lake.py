@@ -26,7 +26,7 @@ from delphi_assets.selection.examples import select_examples
 from delphi_assets.selection.latents import describe_latents
 from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import ALL, ExplainSettings, NeighbourSettings, Profile, ScoreSettings
-from tests.random_lake import VOCABULARY, profile_of, write_activations, write_corpus
+from tests.parts.random_lake import VOCABULARY, profile_of, write_activations, write_corpus
 
 N_TOKENS, CTX_LEN, N_LATENTS, N_BUCKETS = 2_048, 32, 16, 4
 """Few, as every engine runs every stage several times."""

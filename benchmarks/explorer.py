@@ -29,7 +29,7 @@ from playwright.sync_api import Browser
 
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import EXAMPLES, EXPLANATIONS, LATENTS, PREDICTIONS, Table
-from tests.chromium import open_chromium, served, watched
+from tests.parts.chromium import open_chromium, served, watched
 
 EXPLANATION, ANSWERS, WINDOW = 25, 8, 32
 PLACE: dict[str, str | int] = {"run": "many", "hookpoint": "layers.0"}

@@ -1,4 +1,5 @@
-"""Many calls to a server that fails in every way (`tests/fault_run.py`), stopped and asked again.
+"""Many calls to a server that fails in every way (`tests/parts/fault_run.py`), stopped and asked
+again.
 
     python -m benchmarks.llm_faults --questions 10000
 
@@ -18,7 +19,7 @@ from delphi_assets.llm.calls import attempts
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run and print."""
-    from tests.fault_run import run
+    from tests.parts.fault_run import run
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.llm_faults", description=__doc__)
     parser.add_argument("--questions", type=int, default=10_000)

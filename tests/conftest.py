@@ -1,6 +1,7 @@
 """Fixtures that the tests share: small real parts, and profiles over them.
 
-The parts come from `tests.tiny_parts`, imported where needed: it imports torch and transformers.
+The parts come from `tests.parts.tiny_parts`, imported where needed: it imports torch and
+transformers.
 """
 
 import signal
@@ -33,7 +34,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session", params=["gpt_neox", "llama", "gemma3"])
 def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random model of each family."""
-    from tests.tiny_parts import make_model
+    from tests.parts.tiny_parts import make_model
 
     return make_model(tmp_path_factory.mktemp(request.param), request.param)
 
@@ -41,7 +42,7 @@ def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Llama whose tokenizer adds BOS."""
-    from tests.tiny_parts import make_model
+    from tests.parts.tiny_parts import make_model
 
     return make_model(tmp_path_factory.mktemp("tiny_model"), "llama")
 
@@ -49,7 +50,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random coders for `tiny_model`: SAEs of layers.0 and layers.1, a transcoder of an MLP."""
-    from tests.tiny_parts import make_coder
+    from tests.parts.tiny_parts import make_coder
 
     folder = tmp_path_factory.mktemp("tiny_coder")
     make_coder(folder, "layers.0", seed=1)
@@ -61,7 +62,7 @@ def tiny_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 60 short text files."""
-    from tests.tiny_parts import WORDS
+    from tests.parts.tiny_parts import WORDS
 
     folder = tmp_path_factory.mktemp("corpus")
     for number in range(60):
