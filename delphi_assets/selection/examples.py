@@ -182,7 +182,7 @@ def _open(
     asked = _by_bucket(profile, tables.num_latents, selection)
     execute(
         tables.con,
-        "examples/window_documents",
+        "examples/2_windows/window_documents",
         contexts=tables.contexts,
         cache_ctx_len=profile.cache.cache_ctx_len,
         example_ctx_len=selection.example_ctx_len,

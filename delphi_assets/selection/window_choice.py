@@ -53,7 +53,7 @@ def choose_windows(
     Raises as `ranked_windows`.
     """
     for macro in ("mixed", "draw", "in_turns", "documents_of"):
-        execute(tables.con, f"examples/{macro}")
+        execute(tables.con, f"examples/1_macros/{macro}")
     if selection.center_examples:
         _rank_centred(profile, selection, tables, latents, activations)
     else:
@@ -61,13 +61,13 @@ def choose_windows(
         windows = ranked_windows(
             profile, lake, tables, bucket, example_ctx_len=length, activations=activations
         )
-        execute(tables.con, "examples/ranked_aligned", windows=windows, latents=latents)
-        execute(tables.con, "examples/loud_aligned")
+        execute(tables.con, "examples/2_windows/ranked_aligned", windows=windows, latents=latents)
+        execute(tables.con, "examples/2_windows/loud_aligned")
     _draw_activating(profile, selection, tables)
     sources.draw(tables.con, latents)
     shortfalls = query(
         tables.con,
-        "examples/shortfalls",
+        "examples/6_rows/shortfalls",
         latents=latents,
         min_examples=selection.min_examples,
         max_examples=selection.max_examples,
@@ -78,7 +78,7 @@ def choose_windows(
     )
     rows = query(
         tables.con,
-        "examples/rows",
+        "examples/6_rows/rows",
         n_non_activating=selection.n_non_activating,
         example_ctx_len=selection.example_ctx_len,
         max_examples=selection.max_examples,
@@ -95,16 +95,22 @@ def _rank_centred(
     activations: list[str],
 ) -> None:
     length, con = selection.example_ctx_len, tables.con
-    execute(con, "examples/peaks", activations=activations, latents=latents, example_ctx_len=length)
     execute(
         con,
-        "examples/ranked_centred",
+        "examples/2_windows/peaks",
+        activations=activations,
+        latents=latents,
+        example_ctx_len=length,
+    )
+    execute(
+        con,
+        "examples/2_windows/ranked_centred",
         activations=activations,
         n_tokens=tables.size.n_tokens,
         cache_ctx_len=profile.cache.cache_ctx_len,
         example_ctx_len=length,
     )
-    execute(con, "examples/loud_centred")
+    execute(con, "examples/2_windows/loud_centred")
 
 
 def _draw_activating(
@@ -113,7 +119,7 @@ def _draw_activating(
     con = tables.con
     execute(
         con,
-        "examples/pool",
+        "examples/3_train/pool",
         min_examples=selection.min_examples,
         max_examples=selection.max_examples,
         n_quantiles=selection.n_quantiles,
@@ -123,28 +129,28 @@ def _draw_activating(
     sampler: dict[str, Parameter] = {"n_examples_train": selection.n_examples_train}
     if selection.train_type == "mix":
         sampler["ratio_top"] = selection.ratio_top
-    execute(con, f"examples/train_{selection.train_type}", **sampler)
+    execute(con, f"examples/3_train/train_{selection.train_type}", **sampler)
     ranges: dict[str, Parameter] = {}
     if selection.test_type == "activations":
         ranges["n_quantiles"] = selection.n_quantiles
-    execute(con, f"examples/held_out_{selection.test_type}", **ranges)
-    execute(con, "examples/train_windows")
+    execute(con, f"examples/4_test/held_out_{selection.test_type}", **ranges)
+    execute(con, "examples/3_train/train_windows")
     _draw_test(con, selection)
     execute(
         con,
-        "examples/chosen",
+        "examples/4_test/chosen",
         train_type=selection.train_type,
         test_type=selection.test_type,
     )
-    execute(con, "examples/test_windows")
-    execute(con, "examples/shared_documents", example_ctx_len=selection.example_ctx_len)
+    execute(con, "examples/4_test/test_windows")
+    execute(con, "examples/4_test/shared_documents", example_ctx_len=selection.example_ctx_len)
 
 
 def _draw_test(con: duckdb.DuckDBPyConnection, selection: SelectionSettings) -> None:
     n = selection.n_examples_test
     if not selection.split_documents:
-        execute(con, "examples/test", n_examples_test=n)
+        execute(con, "examples/4_test/test", n_examples_test=n)
         return
-    execute(con, "examples/apart", example_ctx_len=selection.example_ctx_len)
-    execute(con, "examples/not_apart", n_examples_test=n)
-    execute(con, "examples/test_apart", n_examples_test=n)
+    execute(con, "examples/4_test/apart", example_ctx_len=selection.example_ctx_len)
+    execute(con, "examples/4_test/not_apart", n_examples_test=n)
+    execute(con, "examples/4_test/test_apart", n_examples_test=n)

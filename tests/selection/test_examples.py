@@ -46,7 +46,7 @@ def records(data: RandomLake, chosen: SelectionSettings) -> dict[int, LatentReco
 
 
 def draw(seed: int, latent: int, position: int) -> int:
-    """The window's place in the order of draws, see sql/examples/draw.sql."""
+    """The window's place in the order of draws, see sql/examples/1_macros/draw.sql."""
     digest = hashlib.md5(f"{seed} random {HOOKPOINT} {latent}".encode()).digest()
     x = position // WINDOW ^ int.from_bytes(digest[8:], "little") % 2**32
     for _ in range(2):

@@ -92,7 +92,7 @@ def free_windows(data: RandomLake, latent: int, rows: list[Row], gap: int = 0) -
 
 
 def draw(seed: int, latent: int, window: int) -> int:
-    """The window's place in the order of draws, see sql/examples/draw.sql."""
+    """The window's place in the order of draws, see sql/examples/1_macros/draw.sql."""
     digest = hashlib.md5(f"{seed} random {HOOKPOINT} {latent}".encode()).digest()
     x = window ^ int.from_bytes(digest[8:], "little") % 2**32
     for _ in range(2):

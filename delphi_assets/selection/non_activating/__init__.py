@@ -4,7 +4,7 @@ In: a selection, and what its sources need of the lake. Out: `Sources`, ready to
 latents of a bucket (`sources`), each for its share, in the order of
 `selection.non_activating_source`:
 
-- random (`sql/examples/non_activating_random.sql`): drawn from all windows.
+- random (`sql/examples/5_silent/non_activating_random.sql`): drawn from all windows.
 - co-occurrence, decoder, encoder (`neighbours`): where the latents most like it fire.
 - semantic (`semantic`): nearest in meaning to the windows in which it fires.
 

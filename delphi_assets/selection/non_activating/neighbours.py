@@ -5,7 +5,8 @@ rows (latent, neighbour, similarity, position), and a neighbour's activations in
 
 1. The neighbours of a latent are asked one after the other, the nearest first.
 2. Each gives at most 10 of the windows in which it fires and the latent is silent: the first in
-   the latent's order of draws (`sql/examples/draw.sql`), which is another one for every latent.
+   the latent's order of draws (`sql/examples/1_macros/draw.sql`), which is another one for every
+   latent.
 3. This ends when the latent has what was asked for, or no neighbour is left.
 
 Memory is that of the neighbours and silent windows of a bucket of latents.
@@ -97,7 +98,7 @@ def _draw_key(text: str) -> int:
 
 
 def _draw(key: int, windows: Array) -> NDArray[np.uint64]:
-    """The macro of `sql/examples/draw.sql`: 32 bits for each window, no two the same."""
+    """The macro of `sql/examples/1_macros/draw.sql`: 32 bits for each window, no two the same."""
     x = windows.astype(np.uint64) ^ np.uint64(key)
     for _ in range(2):
         x = ((x ^ x >> np.uint64(16)) * np.uint64(73244475)) & np.uint64(0xFFFFFFFF)

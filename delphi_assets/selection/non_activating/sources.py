@@ -48,13 +48,13 @@ class Sources:
 
     def draw(self, con: duckdb.DuckDBPyConnection, latents: list[int]) -> None:
         """Make the temporary table non_activating for those of these latents in the table pool."""
-        execute(con, "examples/non_activating")
-        execute(con, "examples/occupied")
+        execute(con, "examples/5_silent/non_activating")
+        execute(con, "examples/5_silent/occupied")
         for source, n in self.quotas:
             if n and source == "random":
                 execute(
                     con,
-                    "examples/non_activating_random",
+                    "examples/5_silent/non_activating_random",
                     n_non_activating=n,
                     example_ctx_len=self.example_ctx_len,
                     n_tokens=self.n_tokens,
@@ -67,7 +67,7 @@ class Sources:
 
     def _add(self, con: duckdb.DuckDBPyConnection, source: str, found: pa.Table) -> None:
         con.register("found", found)
-        execute(con, "examples/non_activating_found", source=source)
+        execute(con, "examples/5_silent/non_activating_found", source=source)
         con.unregister("found")
 
     def with_neighbour_activations(self, rows: pa.Table) -> pa.Table:
@@ -81,7 +81,7 @@ class Sources:
 
     def _taken(self, con: duckdb.DuckDBPyConnection, gap: int = 0) -> WindowLists:
         size = {"example_ctx_len": self.example_ctx_len, "n_tokens": self.n_tokens}
-        return WindowLists.of(query(con, "examples/taken", **size, gap=gap))
+        return WindowLists.of(query(con, "examples/5_silent/taken", **size, gap=gap))
 
     def _of_neighbours(
         self, con: duckdb.DuckDBPyConnection, latents: list[int], method: str, n: int
@@ -89,7 +89,7 @@ class Sources:
         assert self.firings is not None, "opened with a neighbour source"
         near = query(
             con,
-            "examples/nearest_latents",
+            "examples/5_silent/nearest_latents",
             neighbours=self.neighbours[method],
             first=latents[0],
             last=latents[-1],
@@ -111,7 +111,7 @@ class Sources:
         assert self.embeddings is not None, "opened with the source semantic"
         shown = query(
             con,
-            "examples/shown",
+            "examples/5_silent/shown",
             example_ctx_len=self.example_ctx_len,
             n_tokens=self.n_tokens,
         )
