@@ -19,7 +19,6 @@ from delphi_assets.lake import compaction
 from delphi_assets.lake.group_commit import GroupCommit
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import Column, Table
-from delphi_assets.llm.calls import failures
 
 Row = dict[str, object]
 
@@ -31,6 +30,8 @@ RESULTS = {
 """Columns of a growing table that are null in the row of a failure."""
 FAILURES = {"completions": "error", "explanations": "failure", "predictions": "failure"}
 """Columns that say why."""
+UNSTORABLE = "unstorable"
+"""What came of a question does not fit into its table's columns."""
 _UNFIT = (pa.ArrowException, OverflowError, TypeError, ValueError)
 """What Arrow raises for values that a column cannot hold, half characters among them."""
 
@@ -69,7 +70,7 @@ def _fitted(table: Table, row: Row) -> Row:
             ) from None
         log.warning("a row of %s is stored as failed: %s do not fit", table.name, unfit)
         void = dict.fromkeys([*unfit, *RESULTS[table.name]])
-        return row | void | {FAILURES[table.name]: failures.UNSTORABLE}
+        return row | void | {FAILURES[table.name]: UNSTORABLE}
     return row
 
 

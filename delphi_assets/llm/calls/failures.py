@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from delphi_assets.lake.growing_tables import UNSTORABLE
+
 TIMEOUT, CONNECTION, RATE_LIMIT, SERVER = "timeout", "connection", "rate_limit", "server_error"
 REJECTED, CONTENT_FILTER, REFUSAL = "rejected", "content_filter", "refusal"
 EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable", "wrong_count"
@@ -18,8 +20,6 @@ LOST, LOST_AGAIN = "lost", "lost_again"
 """A batch completed the question, the provider says, but gives no answer: it may be paid for."""
 TOO_LARGE, UNREADABLE = "too_large", "unreadable"
 """A reply came, and is paid for, but is larger than `llm.max_reply_mib` or makes no sense."""
-UNSTORABLE = "unstorable"
-"""What came of the question does not fit into its table's columns."""
 PAID = (TOO_LARGE, UNREADABLE, UNSTORABLE)
 """Failures after an answer came: the question is not asked again, as one with an answer is not."""
 
