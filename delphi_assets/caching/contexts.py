@@ -34,7 +34,13 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
-from delphi_assets.models.subject import load_config, load_tokenizer, special_ids, vocabulary_size
+from delphi_assets.models.subject import (
+    leading_bos,
+    load_config,
+    load_tokenizer,
+    special_ids,
+    vocabulary_size,
+)
 from delphi_assets.settings import Profile
 
 _DOCUMENTS_AT_ONCE = 64
@@ -237,12 +243,6 @@ def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[pa.Ta
             yield rows
         if bar.n < cache.n_tokens:
             log.warning("the corpus ends after %d of cache.n_tokens = %d", bar.n, cache.n_tokens)
-
-
-def leading_bos(tokenizer: Any) -> int | None:
-    """The BOS token if the tokenizer puts one before a text by default."""
-    bos: int | None = tokenizer.bos_token_id
-    return bos if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else None
 
 
 def tokenize(documents: Iterable[Document], tokenizer: Any) -> Iterator[Piece]:

@@ -23,10 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from delphi_assets.caching.contexts import leading_bos
 from delphi_assets.errors import DataError
 from delphi_assets.models.embedded import GEMMA, gemma_folder
-from delphi_assets.models.subject import pick_device
+from delphi_assets.models.subject import leading_bos, pick_device
 
 _BATCH_TOKENS = 8_192
 _BATCH_LOGITS = 2**26

@@ -329,3 +329,9 @@ def readable(settings: ModelSettings) -> Iterator[None]:
             f"{type(error).__name__}: {error}; expected a model of the Hugging Face hub that can "
             f"be reached, a folder in its layout, or {GEMMA!r}."
         ) from error
+
+
+def leading_bos(tokenizer: Any) -> int | None:
+    """The BOS token if the tokenizer puts one before a text by default."""
+    bos: int | None = tokenizer.bos_token_id
+    return bos if bos is not None and tokenizer("a")["input_ids"][:1] == [bos] else None
