@@ -31,7 +31,6 @@ from delphi_assets.scorers import registry
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
 LAKE_VARIABLE = "DELPHI_ASSETS_LAKE"
-CACHE_VARIABLE = "DELPHI_ASSETS_CACHE"
 
 TRAIN = "embedded:train"
 """The `coder.sparse_model` that is trained on the run's own contexts."""

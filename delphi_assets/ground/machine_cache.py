@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from delphi_assets.settings import CACHE_VARIABLE
+CACHE_VARIABLE = "DELPHI_ASSETS_CACHE"
 
 _REMEMBERED = 2**20
 """Bytes of the smallest file whose hash is remembered; a smaller one is read at every look."""
