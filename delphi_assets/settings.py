@@ -5,7 +5,6 @@ Out: a `Profile`. Names are Delphi's where Delphi has one. Every problem is a `S
 names the setting, the value, what was expected and, for an unknown name, the nearest valid one.
 """
 
-import difflib
 import os
 import re
 import tomllib
@@ -27,6 +26,7 @@ from delphi_assets.errors import SettingError
 from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
 from delphi_assets.ground.local_paths import is_file
+from delphi_assets.ground.shown_values import nearest, shortened, shown
 from delphi_assets.scorers import registry
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
@@ -60,7 +60,6 @@ LAST_LATENT = 2**31 - 1
 _A_DAY = 86_400
 _LONGEST_LISTED = 4_096
 _LONGEST_TEXT = 4_096
-_SHOWN_CHARACTERS, _SHOWN_NAMES = 200, 20
 _MOST = 2**31 - 1
 _MOST_EXAMPLES = 1_000_000
 _LEAST_SHARE, _LARGEST_SHARE = 1e-6, 1_000_000
@@ -283,7 +282,7 @@ class SelectionSettings(_Section):
         shares = {given: 1.0} if isinstance(given, str) else given
         if not isinstance(shares, dict) or not shares or not _are_shares(shares):
             raise ValueError(
-                f"selection.non_activating_source = {_shown(given)}; expected one of "
+                f"selection.non_activating_source = {shown(given)}; expected one of "
                 f"{list(get_args(NonActivatingSource))}, or a table of some of them with shares "
                 f"from {_LEAST_SHARE} to {_LARGEST_SHARE}, such as "
                 "{ random = 0.5, co-occurrence = 0.5 }"
@@ -454,7 +453,7 @@ class ScoreSettings(_Section):
         if unknown := [name for name in scorers if not registry.is_known(name)]:
             raise ValueError(
                 f"score.scorers holds {unknown[0]!r}; expected some of {registry.known()}, or "
-                f"'package.module:function'{_nearest(unknown[0], registry.known())}"
+                f"'package.module:function'{nearest(unknown[0], registry.known())}"
             )
         return scorers
 
@@ -731,7 +730,7 @@ def parse_latents(text: str) -> Latents:
         match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", part)
         if match is None:
             raise SettingError(
-                f"latents = {_shown(text)}: {_shown(part.strip())} is not a latent or a range; "
+                f"latents = {shown(text)}: {shown(part.strip())} is not a latent or a range; "
                 "expected for example '0-4' or '0-4, 17' (ends inclusive), or 'all'."
             )
         start, end = (_latent(number, text) for number in (match[1], match[2] or match[1]))
@@ -748,7 +747,7 @@ def _latent(digits: str, text: str) -> int:
     """A number as it stands in `text`; raises `SettingError` for one that no latent has."""
     if len(digits.lstrip("0")) > len(str(LAST_LATENT)) or int(digits) > LAST_LATENT:
         raise SettingError(
-            f"latents = {_shown(text)}: {_shown(digits)} is no number of a latent; expected at "
+            f"latents = {shown(text)}: {shown(digits)} is no number of a latent; expected at "
             f"most {LAST_LATENT}."
         )
     return int(digits)
@@ -775,7 +774,7 @@ def _hookpoint_problem(hookpoint: str, coder: CoderSettings) -> str | None:
     pattern = _NAME.replace("[A-Za-z0-9]", "[.A-Za-z0-9]", 1)
     if not re.fullmatch(pattern, module) or "..." in hookpoint or len(hookpoint) > _LONGEST_NAME:
         return (
-            f"cache.hookpoints holds {_shown(hookpoint)}; expected a module name such as "
+            f"cache.hookpoints holds {shown(hookpoint)}; expected a module name such as "
             "'layers.10' or 'layers.10.mlp', with '@' and the name of a coder behind it where it "
             f"has several, of at most {_LONGEST_NAME} characters"
         )
@@ -807,8 +806,8 @@ def profile_path(name: str | None = None) -> Path:
             return candidate
     known = sorted(path.stem for folder in shipped for path in folder.glob("*.toml"))
     raise SettingError(
-        f"profile {_shown(wanted)} is neither a file nor a shipped profile; expected a path to a "
-        f"TOML file or one of {known}{_nearest(wanted, known)}."
+        f"profile {shown(wanted)} is neither a file nor a shipped profile; expected a path to a "
+        f"TOML file or one of {known}{nearest(wanted, known)}."
     )
 
 
@@ -984,7 +983,7 @@ def _scrubbed(text: str) -> str:
 def _problem(model: type[BaseModel], problem: object) -> str:
     """One line for one of pydantic's errors."""
     assert isinstance(problem, dict)
-    where = _shortened(".".join(map(str, problem["loc"])))
+    where = shortened(".".join(map(str, problem["loc"])))
     kind, message = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
     is_number = isinstance(problem["input"], int | float)
     # The setting and its section, not what stands between: a model may be named after keys.
@@ -996,35 +995,18 @@ def _problem(model: type[BaseModel], problem: object) -> str:
             "LiteLLM documents, e.g. OPENROUTER_API_KEY"
         )
     # An address, or a text under a misspelt name, may carry a password.
-    shown = "..." if where.startswith("llm.") and not is_number else _shown(problem["input"])
+    value = "..." if where.startswith("llm.") and not is_number else shown(problem["input"])
     if kind == "extra_forbidden":
         valid = _names(model, tuple(problem["loc"][:-1]))
         return (
-            f"{where} = {shown}: no such setting; expected one of {valid}"
-            f"{_nearest(str(problem['loc'][-1]), valid)}"
+            f"{where} = {value}: no such setting; expected one of {valid}"
+            f"{nearest(str(problem['loc'][-1]), valid)}"
         )
     if kind == "missing":
         return f"{where} is missing: {_description(model, tuple(problem['loc']))}"
     if kind == "value_error":
         return message
-    return f"{where} = {shown}: {message} ({_description(model, tuple(problem['loc']))})"
-
-
-def _shown(value: object) -> str:
-    """A value in an error: what is long is cut, and of a table only the names are shown."""
-    if isinstance(value, dict):
-        names = ", ".join(_shortened(str(name)) for name in list(value)[:_SHOWN_NAMES])
-        return key_shapes.masked(f"a table of {names or 'nothing'}")
-    if isinstance(value, list | tuple):
-        more = ", ..." if len(value) > _SHOWN_NAMES else ""
-        return f"[{', '.join(map(_shown, value[:_SHOWN_NAMES]))}{more}]"
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"an integer of {value.bit_length()} bits"
-    return key_shapes.masked(_shortened(repr(value)))
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+    return f"{where} = {value}: {message} ({_description(model, tuple(problem['loc']))})"
 
 
 def _section(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
@@ -1051,11 +1033,6 @@ def _description(model: type[BaseModel], path: tuple[object, ...]) -> str:
         return "a table of sections"
     field = _section(model, tuple(named[:-1])).model_fields.get(named[-1])
     return (field.description if field else None) or "a section of the profile"
-
-
-def _nearest(name: str, valid: list[str]) -> str:
-    match = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
 
 
 def _divisors(number: int) -> list[int]:

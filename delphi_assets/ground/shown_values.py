@@ -1,0 +1,34 @@
+"""Values as errors show them: cut where they are long, without what looks like a key.
+
+In: what somebody gave. Out: a text for one line of an error.
+"""
+
+import difflib
+
+from delphi_assets.ground import key_shapes
+
+_CHARACTERS, _NAMES = 200, 20
+
+
+def shown(value: object) -> str:
+    """A value in an error: what is long is cut, and of a table only the names are shown."""
+    if isinstance(value, dict):
+        names = ", ".join(shortened(str(name)) for name in list(value)[:_NAMES])
+        return key_shapes.masked(f"a table of {names or 'nothing'}")
+    if isinstance(value, list | tuple):
+        more = ", ..." if len(value) > _NAMES else ""
+        return f"[{', '.join(map(shown, value[:_NAMES]))}{more}]"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length()} bits"
+    return key_shapes.masked(shortened(repr(value)))
+
+
+def shortened(text: str) -> str:
+    """`text`, cut where it is long."""
+    return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}..."
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """The end of an error about a name: the valid one that is most like it, if any is."""
+    match = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
