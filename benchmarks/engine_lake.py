@@ -21,11 +21,12 @@ from delphi_assets.exports.hookpoint import ExportedHookpoint
 from delphi_assets.exports.table import export_table
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import TABLES
+from delphi_assets.latent_ranges import ALL
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
 from delphi_assets.selection.latents import describe_latents
 from delphi_assets.selection.neighbours import find_neighbours
-from delphi_assets.settings import ALL, ExplainSettings, NeighbourSettings, Profile, ScoreSettings
+from delphi_assets.settings import ExplainSettings, NeighbourSettings, Profile, ScoreSettings
 from tests.parts.random_lake import VOCABULARY, profile_of, write_activations, write_corpus
 
 N_TOKENS, CTX_LEN, N_LATENTS, N_BUCKETS = 2_048, 32, 16, 4

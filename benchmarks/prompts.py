@@ -23,11 +23,12 @@ from transformers import AutoTokenizer
 
 from delphi_assets.explainers.explanations import requests_to_explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.llm.money.estimates import Planned
 from delphi_assets.models.embedded import GEMMA, gemma_folder
 from delphi_assets.scorers.predictions import requests_to_score
 from delphi_assets.selection.examples import select_examples
-from delphi_assets.settings import Profile, load_profile, override, parse_latents
+from delphi_assets.settings import Profile, load_profile, override
 
 SELECTION, ANY_MODEL = "benchmark-prompts", "openai/any"
 COUNTS = {

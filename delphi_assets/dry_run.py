@@ -6,9 +6,10 @@ stages that asks an LLM, over the latents that the profile asks for.
 
 from delphi_assets.explainers.explanations import requests_to_explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import parse_wanted
 from delphi_assets.llm.money.estimates import Estimate, estimate
 from delphi_assets.scorers.predictions import requests_to_score
-from delphi_assets.settings import Profile, parse_wanted
+from delphi_assets.settings import Profile
 
 
 def estimate_run(profile: Profile, lake: Lake, sample: int = 100) -> list[Estimate]:

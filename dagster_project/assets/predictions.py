@@ -22,7 +22,8 @@ from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.database import connect, query
-from delphi_assets.settings import ScoreSettings, parse_wanted
+from delphi_assets.latent_ranges import parse_wanted
+from delphi_assets.settings import ScoreSettings
 
 if TYPE_CHECKING:
     PredictionsConfig = dg.Config

@@ -20,7 +20,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(asked: argparse.Namespace) -> Facts:
     from delphi_assets.explorer import write_explorer
     from delphi_assets.lake.lake import Lake
-    from delphi_assets.settings import parse_latents
+    from delphi_assets.latent_ranges import parse_latents
 
     latents = parse_latents(asked.latents)
     report = write_explorer(Lake(asked.lake), asked.output, asked.run, asked.hookpoint, latents)

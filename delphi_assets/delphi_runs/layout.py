@@ -21,7 +21,7 @@ from delphi_assets.coders.files import read_json
 from delphi_assets.delphi_runs.cache_config import CacheConfig, read_cache_config
 from delphi_assets.errors import DataError
 from delphi_assets.ground.local_paths import is_folder
-from delphi_assets.settings import LAST_LATENT
+from delphi_assets.latent_ranges import LAST_LATENT
 
 SCORERS = ("detection", "fuzz")
 UNPARSED = "Explanation could not be parsed."

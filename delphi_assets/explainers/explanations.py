@@ -31,6 +31,7 @@ from delphi_assets.lake import claims, database
 from delphi_assets.lake.growing_tables import RowWriter, fitted
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import EXPLANATIONS
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.asking import loop, repair
 from delphi_assets.llm.asking.client import Client, Usage
 from delphi_assets.llm.asking.keys import check_model
@@ -42,7 +43,7 @@ from delphi_assets.llm.money.estimates import Planned, drawn, stand_in
 from delphi_assets.prompts import Prompts
 from delphi_assets.reading.records import LatentRecord, example_files, read_records
 from delphi_assets.scorers.work.items import batches
-from delphi_assets.settings import ExplainSettings, Latents, Profile
+from delphi_assets.settings import ExplainSettings, Profile
 
 CHUNK = 64
 """Latents whose computed explanations share a file."""

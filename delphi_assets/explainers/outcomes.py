@@ -18,8 +18,8 @@ from delphi_assets.explainers.explainer import Candidate, Explainer
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.lake import database
 from delphi_assets.lake.growing_tables import Row
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.calls import failures
-from delphi_assets.settings import Latents
 
 
 class Outcome(NamedTuple):

@@ -17,7 +17,7 @@ from delphi_assets.explorer.described import Row
 from delphi_assets.explorer.ranges import PAGE, Range
 from delphi_assets.explorer.site_folder import Place
 from delphi_assets.lake.database import query
-from delphi_assets.settings import Latents
+from delphi_assets.latent_ranges import Latents
 
 
 def calls_of(

@@ -9,7 +9,7 @@ import duckdb
 from delphi_assets.explorer.ranges import Range
 from delphi_assets.explorer.site_folder import Place
 from delphi_assets.lake.database import query
-from delphi_assets.settings import Latents
+from delphi_assets.latent_ranges import Latents
 
 Row = Mapping[str, Any]
 

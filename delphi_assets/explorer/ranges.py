@@ -7,7 +7,7 @@ knows a latent knows its files.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from delphi_assets.settings import Latents
+from delphi_assets.latent_ranges import Latents
 
 PAGE = 20
 """Latents in a file of pages: what is loaded to see one of them."""

@@ -34,8 +34,8 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, keep_rows, query
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import ALL, Latents
 from delphi_assets.queries.kept_scores import keep_scores
-from delphi_assets.settings import ALL, Latents
 
 _MEMORY = "1GB"
 """What DuckDB keeps of scores in memory before it spills."""

@@ -58,7 +58,8 @@ from delphi_assets.lake.manifests import (
 from delphi_assets.lake.parquet import HashedSink, row_groups_of, write_rows
 from delphi_assets.lake.schema import FIRST_VERSION, INTERMEDIATE, SCHEMA_VERSION, TABLES, Table
 from delphi_assets.lake.storage import Storage
-from delphi_assets.settings import ALL, Latents, Profile
+from delphi_assets.latent_ranges import ALL, Latents
+from delphi_assets.settings import Profile
 
 __all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parquet", "reading"]
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from delphi_assets.lake.schema import Table
-from delphi_assets.settings import Latents
+from delphi_assets.latent_ranges import Latents
 
 ROW_GROUP = 122_880
 """Rows read at least for one latent's activations: what DuckDB gives one thread."""

@@ -23,8 +23,9 @@ import pyarrow as pa
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake, Unit
+from delphi_assets.latent_ranges import Latents, parse_latents
 from delphi_assets.reading.records import LatentRecord, Selection, records_in
-from delphi_assets.settings import Latents, Profile, SelectionSettings, override, parse_latents
+from delphi_assets.settings import Profile, SelectionSettings, override
 
 
 class Explanation(NamedTuple):

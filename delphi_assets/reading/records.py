@@ -22,6 +22,7 @@ from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.lake import Lake, StoredFile, reading
 from delphi_assets.lake.parquet import row_groups_of
 from delphi_assets.lake.schema import EXAMPLES
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.reading.rendering import (
     SHOWN,
     Displayed,
@@ -31,7 +32,6 @@ from delphi_assets.reading.rendering import (
     window_html,
     window_text,
 )
-from delphi_assets.settings import Latents
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.money.estimates import STAND_IN, Planned, drawn
 from delphi_assets.reading.records import example_files
@@ -31,7 +32,7 @@ from delphi_assets.scorers.work.scorer import SHUFFLED, Asked, Scorer, Windows
 from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.scorers.work.settled import Settled
 from delphi_assets.scorers.work.tasks import NONE, Task, n_without_other, plan
-from delphi_assets.settings import Latents, Profile, ScoreSettings
+from delphi_assets.settings import Profile, ScoreSettings
 
 
 @terminable()

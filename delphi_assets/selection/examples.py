@@ -26,18 +26,13 @@ from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.selection.latents import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.selection.non_activating import open_sources, sources_config
 from delphi_assets.selection.non_activating.sources import Sources
 from delphi_assets.selection.window_choice import choose_windows
 from delphi_assets.selection.window_contents import Corpus, read_corpus, with_contents
-from delphi_assets.settings import (
-    Profile,
-    SelectionSettings,
-    as_made,
-    check_selection,
-    parse_latents,
-)
+from delphi_assets.settings import Profile, SelectionSettings, as_made, check_selection
 
 _BUCKETS_AT_ONCE = 2
 """More would not be faster on few cores, and each takes memory."""

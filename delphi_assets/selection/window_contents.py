@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from delphi_assets.ground.flat_file import FlatFile
 from delphi_assets.lake.lake import Lake, read_parquet
-from delphi_assets.settings import Latents
+from delphi_assets.latent_ranges import Latents
 
 Array = npt.NDArray[Any]
 

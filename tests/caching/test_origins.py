@@ -17,11 +17,12 @@ from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import ConflictError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import ALL
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
 from delphi_assets.selection.latents import describe_latents
 from delphi_assets.selection.neighbours import find_neighbours
-from delphi_assets.settings import ALL, TRAIN, Profile
+from delphi_assets.settings import TRAIN, Profile
 from tests.parts.tiny_parts import make_coder, make_model, make_tokenizer
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -17,10 +17,11 @@ from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import DataError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import ALL
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
 from delphi_assets.selection.latents import describe_latents
-from delphi_assets.settings import ALL, Profile
+from delphi_assets.settings import Profile
 from tests.parts.tiny_parts import make_coder
 
 pytestmark = pytest.mark.usefixtures("one_thread")

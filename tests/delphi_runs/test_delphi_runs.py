@@ -18,10 +18,11 @@ from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import EXPLANATIONS
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
 from delphi_assets.selection.latents import describe_latents
-from delphi_assets.settings import Latents, load_profile
+from delphi_assets.settings import load_profile
 from tests.parts.delphi_folders import WIDTH, fired, make_run, write_text
 from tests.parts.delphi_lakes import TABLES, contents
 

@@ -15,8 +15,9 @@ import pytest
 from delphi_assets import Lake, command_line, connect, load_profile
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.database import query
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import parse_latents, parse_profile
+from delphi_assets.settings import parse_profile
 from tests.parts.documents import ROOT, blocks, commands
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.whole_lake import make_whole_lake

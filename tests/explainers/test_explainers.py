@@ -17,13 +17,14 @@ from delphi_assets.explainers.explainer import Asked
 from delphi_assets.explainers.functions import PromptExplainer
 from delphi_assets.explainers.single_token import SINGLE_TOKEN, strongest
 from delphi_assets.explainers.terms import Terms
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.asking import repair
 from delphi_assets.llm.calls.completions import Completion
 from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.prompts import ShownToken
 from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import ExplainSettings, Latents, ScoreSettings, override
+from delphi_assets.settings import ExplainSettings, ScoreSettings, override
 from tests.explainers.test_explanations import rows, run
 from tests.parts.explained_lake import (
     HOOKPOINT,

@@ -18,8 +18,9 @@ from delphi_assets.explainers.explanations import explain
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import EXPLANATIONS
+from delphi_assets.latent_ranges import Latents, parse_latents, parse_wanted
 from delphi_assets.llm.calls import attempts
-from delphi_assets.settings import ExplainSettings, Latents, Profile, parse_latents, parse_wanted
+from delphi_assets.settings import ExplainSettings, Profile
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
@@ -255,7 +256,8 @@ import sys
 from pathlib import Path
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
-from delphi_assets.settings import ExplainSettings, Latents
+from delphi_assets.latent_ranges import Latents
+from delphi_assets.settings import ExplainSettings
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, profile
 
 url, root = sys.argv[1:]

@@ -9,17 +9,15 @@ from delphi_assets.errors import NoAnswerError, SettingError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import Latents, parse_latents, parse_wanted
 from delphi_assets.llm.calls import attempts
 from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import (
     ExplainSettings,
-    Latents,
     Profile,
     ScoreSettings,
     SelectionSettings,
-    parse_latents,
     parse_profile,
-    parse_wanted,
 )
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply

@@ -22,10 +22,11 @@ from delphi_assets.explorer.ranges import Range, ranges
 from delphi_assets.lake.database import connect
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import WEIGHTS
+from delphi_assets.latent_ranges import ALL, Latents, parse_latents
 from delphi_assets.reading.records import read_records
 from delphi_assets.reading.rendering import visible
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import ALL, ExplainSettings, Latents, ScoreSettings, parse_latents
+from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts import explained_lake
 from tests.parts.explorer_lake import (
     DEAD,

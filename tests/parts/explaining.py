@@ -13,7 +13,8 @@ from pathlib import Path
 
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
-from delphi_assets.settings import ALL, ExplainSettings
+from delphi_assets.latent_ranges import ALL
+from delphi_assets.settings import ExplainSettings
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, profile
 from tests.parts.tiny_project import ROOT
 

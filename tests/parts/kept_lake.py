@@ -30,11 +30,12 @@ from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import ALL
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
 from delphi_assets.selection.latents import describe_latents
 from delphi_assets.selection.neighbours import find_neighbours
-from delphi_assets.settings import ALL, Profile, load_profile
+from delphi_assets.settings import Profile, load_profile
 from tests.parts.fault_server import Asked, Reply
 
 KEPT = Path(__file__).parent / "lakes"

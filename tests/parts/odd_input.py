@@ -41,18 +41,13 @@ from delphi_assets.delphi_runs.source import check_source
 from delphi_assets.errors import DelphiAssetsError
 from delphi_assets.explainers import answers as explainer_answers
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import parse_wanted
 from delphi_assets.llm.calls.completions import Completion
 from delphi_assets.models.subject import check_hookpoints, load_subject, vocabulary_size
 from delphi_assets.prompts import Prompts, known
 from delphi_assets.scorers.answers import picks, token_activations
 from delphi_assets.scorers.answers import yes_no as scorer_answers
-from delphi_assets.settings import (
-    CorpusSettings,
-    ModelSettings,
-    load_profile,
-    parse_profile,
-    parse_wanted,
-)
+from delphi_assets.settings import CorpusSettings, ModelSettings, load_profile, parse_profile
 from tests.coders import test_dictionary_learning, test_gemma_scope, test_saelens
 from tests.parts import delphi_folders
 from tests.parts.dense_coders import Trap

@@ -13,6 +13,7 @@ from delphi_assets.errors import SettingError
 from delphi_assets.explainers.explanations import explain, requests_to_explain
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import EXAMPLES
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.llm.asking import repair
 from delphi_assets.llm.calls import failures
 from delphi_assets.prompts import Prompts, known, latest
@@ -20,7 +21,7 @@ from delphi_assets.scorers import registry
 from delphi_assets.scorers.predictions import requests_to_score, score
 from delphi_assets.scorers.work.scorer import Scorer
 from delphi_assets.scorers.work.scoring import Scoring
-from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings, parse_latents
+from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings
 from tests.parts.asking import ask
 from tests.parts.explained_lake import HOOKPOINT, KEYS, SELECTION, Sizes, make_lake, profile, record
 from tests.parts.fault_server import Asked, FaultServer, Reply

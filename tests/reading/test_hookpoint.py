@@ -15,18 +15,13 @@ from delphi_assets.lake import parquet
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.parquet import row_groups_of
 from delphi_assets.lake.schema import EXAMPLES, LATENTS, WEIGHTS
+from delphi_assets.latent_ranges import Latents, parse_latents
 from delphi_assets.reading.hookpoint import Latent
 from delphi_assets.reading.records import Example, read_records
 from delphi_assets.scorers import detection
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
-from delphi_assets.settings import (
-    ExplainSettings,
-    Latents,
-    ScoreSettings,
-    override,
-    parse_latents,
-)
+from delphi_assets.settings import ExplainSettings, ScoreSettings, override
 from tests.parts import hand_built
 from tests.parts.explained_lake import HOOKPOINT, KEYS, RUN, make_lake, profile, record
 from tests.parts.random_lake import random_lake

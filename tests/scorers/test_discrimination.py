@@ -15,8 +15,9 @@ from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import NEIGHBOURS
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings, parse_latents
+from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings
 from tests.parts import hand_built
 from tests.parts.explained_lake import HOOKPOINT, N_TEST, RUN, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply

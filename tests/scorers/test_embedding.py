@@ -9,11 +9,12 @@ import pytest
 from delphi_assets import connect
 from delphi_assets.errors import DataError
 from delphi_assets.explainers.explanations import explain
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.embedding import embedding
 from delphi_assets.scorers.example_embedding import Compared, example_embedding
 from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.work.scorer import Answer, Computed
-from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
+from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts.explained_lake import (
     HOOKPOINT,
     N_SILENT,

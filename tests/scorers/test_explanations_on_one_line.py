@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from delphi_assets.errors import NoAnswerError
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import EXPLANATIONS, NEIGHBOURS
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.reading import lexical
 from delphi_assets.scorers.judges.prompted import described, laid_out
 from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.work.explained import Explained
-from delphi_assets.settings import Latents, ScoreSettings
+from delphi_assets.settings import ScoreSettings
 from tests.parts import hand_built
 from tests.parts.explained_lake import HOOKPOINT, RUN, SELECTION, make_lake, profile
 from tests.parts.fault_server import FaultServer, Reply

@@ -10,12 +10,13 @@ import pytest
 from delphi_assets import connect
 from delphi_assets.errors import SettingError
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers import fuzz
 from delphi_assets.scorers.intruder import Drawing
 from delphi_assets.scorers.judges.options import Choice
 from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.work.scorer import Windows
-from delphi_assets.settings import Profile, ScoreSettings, parse_latents
+from delphi_assets.settings import Profile, ScoreSettings
 from tests.parts.explained_lake import (
     HOOKPOINT,
     N_SILENT,

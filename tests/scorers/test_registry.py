@@ -9,6 +9,7 @@ from delphi_assets import connect
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers import registry
 from delphi_assets.scorers.detection import items
 from delphi_assets.scorers.predictions import score
@@ -16,7 +17,7 @@ from delphi_assets.scorers.work.explained import Explained
 from delphi_assets.scorers.work.items import Item
 from delphi_assets.scorers.work.scorer import Answer, Computed, Scorer
 from delphi_assets.scorers.work.scoring import Scoring
-from delphi_assets.settings import ExplainSettings, ScoreSettings, override, parse_latents
+from delphi_assets.settings import ExplainSettings, ScoreSettings, override
 from tests.parts.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile
 
 ALL = parse_latents("all")

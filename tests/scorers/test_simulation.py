@@ -12,10 +12,11 @@ from delphi_assets import connect
 from delphi_assets.errors import SettingError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.simulation import ReadSimulation, simulation
 from delphi_assets.scorers.work.scorer import Answer
-from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
+from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, WINDOW, Sizes, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.judged_windows import explained, in_memory, items_of, next_token

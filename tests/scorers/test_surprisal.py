@@ -9,11 +9,12 @@ import torch
 from delphi_assets import connect
 from delphi_assets.errors import SettingError
 from delphi_assets.explainers.explanations import explain
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.prompts import Prompts
 from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.surprisal import Surprisal, surprisal
 from delphi_assets.scorers.work.scorer import Answer
-from delphi_assets.settings import ExplainSettings, ScoreSettings, parse_latents
+from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, Sizes, make_lake, profile
 from tests.parts.judged_windows import BOS, explained, in_memory, items_of, next_token
 

@@ -10,10 +10,11 @@ import pytest
 from delphi_assets import connect
 from delphi_assets.errors import ConflictError, NotReadyError, SettingError
 from delphi_assets.lake.lake import File, Lake, read_parquet
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.reading.records import LatentRecord, read_records
 from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.selection.latents import describe_latents
-from delphi_assets.settings import SelectionSettings, parse_latents
+from delphi_assets.settings import SelectionSettings
 from tests.parts.random_lake import (
     HOOKPOINT,
     RandomLake,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from delphi_assets.errors import SettingError
+from delphi_assets.latent_ranges import parse_latents, parse_wanted
 from delphi_assets.settings import (
     Profile,
     SelectionSettings,
@@ -17,9 +18,7 @@ from delphi_assets.settings import (
     load_profile,
     module_of,
     override,
-    parse_latents,
     parse_profile,
-    parse_wanted,
 )
 
 

@@ -9,9 +9,10 @@ import pytest
 from delphi_assets.command_line import main
 from delphi_assets.dry_run import estimate_run
 from delphi_assets.explainers.explanations import explain
+from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.llm.money.estimates import Planned, drawn, estimate
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import Profile, parse_latents, parse_profile
+from delphi_assets.settings import Profile, parse_profile
 from tests.parts.asking import ask, made
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply

@@ -9,13 +9,13 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.calls import failures
 from delphi_assets.scorers.work.explained import Explained
 from delphi_assets.scorers.work.items import Item
 from delphi_assets.scorers.work.scorer import SHUFFLED, Windows
 from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.scorers.work.tasks import Task
-from delphi_assets.settings import Latents
 
 CHUNK = 128
 """Latents whose settled items are in memory at a time."""
