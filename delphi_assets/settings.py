@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from delphi_assets.errors import SettingError
 from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
+from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME, coder_of, problem_of_hookpoint
 from delphi_assets.ground.local_paths import is_file
 from delphi_assets.ground.shown_values import nearest, shortened, shown
 from delphi_assets.latent_ranges import parse_latents, parse_wanted
@@ -47,9 +48,6 @@ NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "
 
 S = TypeVar("S", bound=BaseModel)
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-_LONGEST_NAME = 200
-"""Characters of a name that becomes part of a folder's, which systems limit to 255 bytes."""
 
 LONGEST_CONTEXT = 2**20
 """Tokens that a context may have."""
@@ -88,8 +86,8 @@ class RunSettings(_Section):
     """What the run is called and where its tables live."""
 
     name: str = Field(
-        pattern=_NAME,
-        max_length=_LONGEST_NAME,
+        pattern=NAME,
+        max_length=LONGEST_NAME,
         description="name of this configuration in the lake",
     )
     lake: str = Field("lake", description="folder or object-store URL of the lake")
@@ -190,7 +188,7 @@ class CoderSettings(_Section):
 
     @model_validator(mode="after")
     def _named_coders_exist(self) -> Self:
-        if odd := [name for name in self.sparse_models if not re.fullmatch(_NAME, name)]:
+        if odd := [name for name in self.sparse_models if not re.fullmatch(NAME, name)]:
             raise ValueError(
                 f"coder.sparse_models holds the name {odd[0]!r}; expected letters, digits, '.', "
                 "'_' and '-', as it becomes part of a hookpoint's name"
@@ -223,8 +221,8 @@ class SelectionSettings(_Section):
 
     name: str = Field(
         "default",
-        pattern=_NAME,
-        max_length=_LONGEST_NAME,
+        pattern=NAME,
+        max_length=LONGEST_NAME,
         description="name of this selection in the lake",
     )
     latents: str = Field("all", description="latents to select for, e.g. '0-4, 17', or all")
@@ -607,8 +605,11 @@ class Profile(_Settings):
                 parse(latents)
             except SettingError as error:
                 raise ValueError(str(error)) from error
+        coders = self.coder.sparse_models
         for hookpoint in self.cache.hookpoints:
-            if problem := _hookpoint_problem(hookpoint, self.coder):
+            if problem := problem_of_hookpoint(
+                hookpoint, coders, self.coder.sparse_model is not None
+            ):
                 raise ValueError(problem)
         return self
 
@@ -678,39 +679,6 @@ class Profile(_Settings):
     def n_shards(self) -> int:
         """Token shards of the run, counting the last, shorter one."""
         return -(-self.cache.n_tokens // self.cache.shard_tokens)
-
-
-def module_of(hookpoint: str) -> str:
-    """The module that a hookpoint names: all of it, or what stands before its '@'."""
-    return hookpoint.partition("@")[0]
-
-
-def coder_of(hookpoint: str) -> str:
-    """The coder that a hookpoint names behind its '@'; empty when it names none."""
-    return hookpoint.partition("@")[2]
-
-
-def _hookpoint_problem(hookpoint: str, coder: CoderSettings) -> str | None:
-    """What is wrong with a hookpoint's name, None when nothing is."""
-    module, at, named = hookpoint.partition("@")
-    pattern = _NAME.replace("[A-Za-z0-9]", "[.A-Za-z0-9]", 1)
-    if not re.fullmatch(pattern, module) or "..." in hookpoint or len(hookpoint) > _LONGEST_NAME:
-        return (
-            f"cache.hookpoints holds {shown(hookpoint)}; expected a module name such as "
-            "'layers.10' or 'layers.10.mlp', with '@' and the name of a coder behind it where it "
-            f"has several, of at most {_LONGEST_NAME} characters"
-        )
-    if at and named not in coder.sparse_models:
-        return (
-            f"cache.hookpoints holds {hookpoint!r}, but coder.sparse_models names no coder "
-            f"{named!r}; expected one of {sorted(coder.sparse_models)}"
-        )
-    if not at and coder.sparse_model is None:
-        return (
-            f"coder.sparse_model is missing, where cache.hookpoints holds {hookpoint!r}; expected "
-            "a coder, or '@' and one of coder.sparse_models behind every hookpoint"
-        )
-    return None
 
 
 def profile_path(name: str | None = None) -> Path:

@@ -22,7 +22,7 @@ from delphi_assets.coders import dictionary_learning, gemma_scope, saelens, sour
 from delphi_assets.coders.coder import Coder, CoderShape, Encoder
 from delphi_assets.coders.hooks import bare
 from delphi_assets.errors import DataError, SettingError
-from delphi_assets.settings import module_of
+from delphi_assets.ground.hookpoint_names import module_of
 
 __all__ = [
     "Coder",

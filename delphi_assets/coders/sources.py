@@ -15,8 +15,8 @@ from pathlib import Path
 
 from delphi_assets.coders.hooks import bare, layer_of
 from delphi_assets.errors import DataError, SettingError
+from delphi_assets.ground.hookpoint_names import coder_of
 from delphi_assets.ground.local_paths import is_folder, local_path
-from delphi_assets.settings import coder_of
 
 _DESCRIBED_ELSEWHERE = ["*sae.safetensors", "*sae_weights.safetensors", "*ae.pt"]
 """Weights whose shapes a configuration beside them tells."""

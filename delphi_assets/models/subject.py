@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from delphi_assets.errors import DataError, DelphiAssetsError, SettingError
+from delphi_assets.ground.hookpoint_names import module_of
 from delphi_assets.models.embedded import GEMMA, gemma_folder
-from delphi_assets.settings import ModelSettings, Profile, module_of
+from delphi_assets.settings import ModelSettings, Profile
 
 Side = Literal["input", "output", "normalized input"]
 """What of a module is read. The last is a norm's input as TransformerLens's `hook_normalized` has

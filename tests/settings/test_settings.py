@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from delphi_assets.errors import SettingError
+from delphi_assets.ground.hookpoint_names import module_of
 from delphi_assets.latent_ranges import parse_latents, parse_wanted
 from delphi_assets.settings import (
     Profile,
     SelectionSettings,
     check_selection,
     load_profile,
-    module_of,
     override,
     parse_profile,
 )
