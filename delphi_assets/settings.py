@@ -27,9 +27,9 @@ from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
 from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME, coder_of, problem_of_hookpoint
 from delphi_assets.ground.local_paths import is_file
+from delphi_assets.ground.registries import EXPLAINERS, SCORERS
 from delphi_assets.ground.shown_values import nearest, shortened, shown
 from delphi_assets.latent_ranges import parse_latents, parse_wanted
-from delphi_assets.scorers import registry
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
 LAKE_VARIABLE = "DELPHI_ASSETS_LAKE"
@@ -365,9 +365,7 @@ class ExplainSettings(_Section):
 
     @model_validator(mode="after")
     def _can_explain(self) -> Self:
-        from delphi_assets.explainers.checks import problem_of
-
-        if problem := problem_of(self):
+        if problem := EXPLAINERS.problem_of(self):
             raise ValueError(problem)
         return self
 
@@ -384,7 +382,7 @@ class ScoreSettings(_Section):
         ("detection", "fuzz"),
         strict=False,
         min_length=1,
-        description=f"scorers to run: {', '.join(registry.known())}, or package.module:function "
+        description=f"scorers to run: {', '.join(SCORERS.known())}, or package.module:function "
         "for one of your own",
     )
     scorer_model: str = Field(
@@ -447,10 +445,10 @@ class ScoreSettings(_Section):
     @field_validator("scorers")
     @classmethod
     def _scorers_exist(cls, scorers: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in scorers if not registry.is_known(name)]:
+        if unknown := [name for name in scorers if not SCORERS.is_known(name)]:
             raise ValueError(
-                f"score.scorers holds {unknown[0]!r}; expected some of {registry.known()}, or "
-                f"'package.module:function'{nearest(unknown[0], registry.known())}"
+                f"score.scorers holds {unknown[0]!r}; expected some of {SCORERS.known()}, or "
+                f"'package.module:function'{nearest(unknown[0], SCORERS.known())}"
             )
         return scorers
 

@@ -15,29 +15,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from delphi_assets.errors import SettingError
-from delphi_assets.ground.registry import Registry
+from delphi_assets.ground.registries import EXPLAINERS
 
 if TYPE_CHECKING:
-    # The settings check names against this module.
     from delphi_assets.explainers.explainer import Explainer
     from delphi_assets.reading.records import LatentRecord
 
     Explains: TypeAlias = Explainer | Callable[[LatentRecord], str]
 
-_EXPLAINERS = Registry(
-    "explainer",
-    "an",
-    {
-        "default": "delphi_assets.explainers.default:DEFAULT",
-        "contrastive": "delphi_assets.explainers.contrastive:CONTRASTIVE",
-        "single_token": "delphi_assets.explainers.single_token:SINGLE_TOKEN",
-        "best_of_k": "delphi_assets.explainers.best_of_k:BEST_OF_K",
-        "lexical": "delphi_assets.explainers.counting:LEXICAL",
-        "none": "delphi_assets.explainers.stored:NONE",
-    },
-)
-
-known = _EXPLAINERS.known
+known = EXPLAINERS.known
 
 
 def register(name: str, explains: "Explains", version: str = "1") -> None:
@@ -46,7 +32,7 @@ def register(name: str, explains: "Explains", version: str = "1") -> None:
     `version` goes with a function: another one makes its explanations others. Raises `SettingError`
     for the name of a shipped explainer.
     """
-    _EXPLAINERS.register(name, _explainer(name, explains, version))
+    EXPLAINERS.register(name, _explainer(name, explains, version))
 
 
 def make(name: str) -> "Explainer":
@@ -54,7 +40,7 @@ def make(name: str) -> "Explainer":
 
     Raises `SettingError` for an unknown name, or a place where there is no explainer.
     """
-    return _explainer(name, _EXPLAINERS.find(name), "1")
+    return _explainer(name, EXPLAINERS.find(name), "1")
 
 
 def _explainer(name: str, explains: "Explains", version: str) -> "Explainer":

@@ -11,10 +11,17 @@ from delphi_assets.errors import SettingError
 
 
 class Registry:
-    """Names of one kind, such as scorers; `places` are `module:attribute` of what is shipped."""
+    """Names of one kind, such as scorers.
 
-    def __init__(self, kind: str, article: str, places: Mapping[str, str]) -> None:
+    `places` are `module:attribute` of what is shipped, and `check` of a function that says what is
+    wrong with settings that name one.
+    """
+
+    def __init__(
+        self, kind: str, article: str, places: Mapping[str, str], check: str | None = None
+    ) -> None:
         self._kind, self._article, self._places = kind, article, places
+        self._check = check
         self._registered: dict[str, Any] = {}
 
     def register(self, name: str, thing: object) -> None:
@@ -32,6 +39,18 @@ class Registry:
     def known(self) -> list[str]:
         """The names there are."""
         return sorted({*self._places, *self._registered})
+
+    def is_known(self, name: str) -> bool:
+        """Whether `name` is one of them, or says where one is to be found."""
+        return name in self.known() or ":" in name
+
+    def problem_of(self, settings: object) -> str | None:
+        """What is wrong with settings that name one; None when nothing is, or nobody checks."""
+        if self._check is None:
+            return None
+        module, _, attribute = self._check.partition(":")
+        problem: str | None = getattr(import_module(module), attribute)(settings)
+        return problem
 
     def find(self, name: str) -> Any:
         """What `name` stands for.

@@ -12,31 +12,15 @@ Factories are imported when they are used: no scorer loads what another one need
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from delphi_assets.ground.registry import Registry
+from delphi_assets.ground.registries import SCORERS
 
 if TYPE_CHECKING:
-    # The settings check names against this module.
     from delphi_assets.scorers.work.scorer import Scorer
     from delphi_assets.scorers.work.scoring import Scoring
 
     Factory = Callable[[Scoring], Scorer[Any]]
 
-_SCORERS = Registry(
-    "scorer",
-    "a",
-    {
-        "detection": "delphi_assets.scorers.detection:detection",
-        "fuzz": "delphi_assets.scorers.fuzz:fuzz",
-        "intruder": "delphi_assets.scorers.intruder:intruder",
-        "discrimination": "delphi_assets.scorers.discrimination:discrimination",
-        "simulation": "delphi_assets.scorers.simulation:simulation",
-        "surprisal": "delphi_assets.scorers.surprisal:surprisal",
-        "embedding": "delphi_assets.scorers.embedding:embedding",
-        "example_embedding": "delphi_assets.scorers.example_embedding:example_embedding",
-    },
-)
-
-known = _SCORERS.known
+known = SCORERS.known
 
 
 def register(name: str, factory: "Factory") -> None:
@@ -44,12 +28,7 @@ def register(name: str, factory: "Factory") -> None:
 
     Raises `SettingError` for the name of a shipped scorer.
     """
-    _SCORERS.register(name, factory)
-
-
-def is_known(name: str) -> bool:
-    """Whether `name` is a scorer's, or says where one is to be found."""
-    return name in known() or ":" in name
+    SCORERS.register(name, factory)
 
 
 def make(name: str, scoring: "Scoring") -> "Scorer[Any]":
@@ -58,5 +37,5 @@ def make(name: str, scoring: "Scoring") -> "Scorer[Any]":
     Raises `SettingError` for an unknown name, a place where there is no factory, or settings that
     the scorer cannot work with.
     """
-    factory: Factory = _SCORERS.find(name)
+    factory: Factory = SCORERS.find(name)
     return factory(scoring)

@@ -51,8 +51,8 @@ def test_an_example_explains_and_scores(folder: Path) -> None:
 def test_python_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     # What a page registers is of no use to other tests.
-    monkeypatch.setattr(explainers._EXPLAINERS, "_registered", {})
-    monkeypatch.setattr(scorers._SCORERS, "_registered", {})
+    monkeypatch.setattr(explainers.EXPLAINERS, "_registered", {})
+    monkeypatch.setattr(scorers.SCORERS, "_registered", {})
     for block in blocks(page, "python"):
         exec(compile(block, shown(page), "exec"), {})
 

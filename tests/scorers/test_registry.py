@@ -89,7 +89,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry._SCORERS, "_registered", {})
+    monkeypatch.setattr(registry.SCORERS, "_registered", {})
     registry.register("mine", overlap)
 
 

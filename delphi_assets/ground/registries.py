@@ -1,0 +1,38 @@
+"""What settings call by name: the scorers and the explainers there are.
+
+In: a name. Out: what it stands for, imported when it is asked for.
+
+Scorers and explainers know the settings, and settings are checked against their names: so the
+names stand below both.
+"""
+
+from delphi_assets.ground.registry import Registry
+
+SCORERS = Registry(
+    "scorer",
+    "a",
+    {
+        "detection": "delphi_assets.scorers.detection:detection",
+        "fuzz": "delphi_assets.scorers.fuzz:fuzz",
+        "intruder": "delphi_assets.scorers.intruder:intruder",
+        "discrimination": "delphi_assets.scorers.discrimination:discrimination",
+        "simulation": "delphi_assets.scorers.simulation:simulation",
+        "surprisal": "delphi_assets.scorers.surprisal:surprisal",
+        "embedding": "delphi_assets.scorers.embedding:embedding",
+        "example_embedding": "delphi_assets.scorers.example_embedding:example_embedding",
+    },
+)
+
+EXPLAINERS = Registry(
+    "explainer",
+    "an",
+    {
+        "default": "delphi_assets.explainers.default:DEFAULT",
+        "contrastive": "delphi_assets.explainers.contrastive:CONTRASTIVE",
+        "single_token": "delphi_assets.explainers.single_token:SINGLE_TOKEN",
+        "best_of_k": "delphi_assets.explainers.best_of_k:BEST_OF_K",
+        "lexical": "delphi_assets.explainers.counting:LEXICAL",
+        "none": "delphi_assets.explainers.stored:NONE",
+    },
+    check="delphi_assets.explainers.checks:problem_of",
+)
