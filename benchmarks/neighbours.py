@@ -25,7 +25,8 @@ from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.lake.lake import Lake
-from delphi_assets.selection.neighbours import find_neighbours, neighbours_unit
+from delphi_assets.lake.units import neighbours_unit
+from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile, load_profile
 
 RUN = "benchmark"

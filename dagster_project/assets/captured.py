@@ -8,10 +8,10 @@ from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import CAPTURES, TO_HOOKPOINT, capture_key, captures
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets.caching.activations import captured_unit
 from delphi_assets.lake import schema
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import Manifest
+from delphi_assets.lake.units import captured_unit
 
 
 @dg.asset(

@@ -37,22 +37,13 @@ from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import open_database, stream
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.units import bucket_unit, captured_unit
 from delphi_assets.settings import Profile
 
 log = logging.getLogger(__name__)
 
 _BUCKETS_AT_ONCE = 2
 """While one is compressed, another one is sorted."""
-
-
-def captured_unit(profile: Profile, hookpoint: str, shard: int) -> Unit:
-    """The unit of what one token shard gave at a hookpoint."""
-    return Unit("captured", {"run": profile.run.name, "hookpoint": hookpoint, "shard": shard})
-
-
-def bucket_unit(run: str, hookpoint: str, bucket: int) -> Unit:
-    """The unit of a hookpoint's activations in one bucket of latents."""
-    return Unit("activations", {"run": run, "hookpoint": hookpoint, "bucket": bucket})
 
 
 def published_buckets(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:

@@ -38,7 +38,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from delphi_assets.caching import origins, preflight
-from delphi_assets.caching.activations import captured_unit, is_merged, silence
+from delphi_assets.caching.activations import is_merged, silence
 from delphi_assets.caching.batches import Batch, read_batches
 from delphi_assets.caching.coder_preparation import check_unchanged, load_described
 from delphi_assets.caching.contexts import published_contexts
@@ -50,6 +50,7 @@ from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
 from delphi_assets.lake.lake import Draft, File, Lake
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.units import captured_unit
 from delphi_assets.models.subject import Hook, Subject, forward_to, load_subject, pick_device
 from delphi_assets.settings import Profile
 

@@ -35,9 +35,10 @@ from delphi_assets.ground.foreign_json import parse_json
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.machine_cache import fingerprint
 from delphi_assets.ground.stage import StageReport
-from delphi_assets.lake.lake import File, Lake, Manifest, Unit
+from delphi_assets.lake.lake import File, Lake, Manifest
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.schema import WEIGHTS
+from delphi_assets.lake.units import weights_unit
 from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import TRAIN, Profile
 
@@ -86,11 +87,6 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
         manifest = lake.publish(unit, [File(_rows(coder))], config, facts)
     seconds = time.perf_counter() - started
     return StageReport(manifest.rows, new_rows, seconds, manifest.bytes, manifest.facts)
-
-
-def weights_unit(profile: Profile, hookpoint: str) -> Unit:
-    """The unit of one hookpoint's weights."""
-    return Unit("weights", {"run": profile.run.name, "hookpoint": hookpoint})
 
 
 def weights_config(profile: Profile, hookpoint: str) -> dict[str, object]:

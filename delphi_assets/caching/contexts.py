@@ -34,6 +34,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
+from delphi_assets.lake.units import contexts_unit
 from delphi_assets.models.subject import (
     leading_bos,
     load_config,
@@ -83,11 +84,6 @@ def contexts_config(profile: Profile) -> dict[str, Any]:
         or name.startswith("corpus.")
         or (name == "run.seed" and shuffled)
     }
-
-
-def contexts_unit(profile: Profile, shard: int) -> Unit:
-    """The unit of one shard's contexts."""
-    return Unit("contexts", {"run": profile.run.name, "shard": shard})
 
 
 def published_contexts(profile: Profile, lake: Lake, shard: int) -> Manifest:

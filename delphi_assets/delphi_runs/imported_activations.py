@@ -18,8 +18,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from delphi_assets.caching.activations import bucket_unit
-from delphi_assets.caching.coder_preparation import weights_config, weights_unit
+from delphi_assets.caching.coder_preparation import weights_config
 from delphi_assets.delphi_runs.layout import CachedHookpoint, SplitFile
 from delphi_assets.delphi_runs.source import CheckedHookpoint, Source
 from delphi_assets.delphi_runs.splits import Entries, read_entries
@@ -27,6 +26,7 @@ from delphi_assets.errors import ConflictError
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
 from delphi_assets.lake.lake import File, Lake
 from delphi_assets.lake.schema import ACTIVATIONS, WEIGHTS
+from delphi_assets.lake.units import bucket_unit, weights_unit
 from delphi_assets.settings import Profile
 
 SOURCE = "delphi_sha256"

@@ -7,16 +7,12 @@ they are from. Tokens whose texts are not known are shown as `<id>`.
 import numpy as np
 import pyarrow as pa
 
-from delphi_assets.caching.contexts import (
-    contexts_config,
-    contexts_unit,
-    token_texts,
-    vocabulary_rows,
-)
+from delphi_assets.caching.contexts import contexts_config, token_texts, vocabulary_rows
 from delphi_assets.delphi_runs.source import Source
 from delphi_assets.errors import ConflictError
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import CONTEXTS
+from delphi_assets.lake.units import contexts_unit
 from delphi_assets.models.subject import special_ids
 from delphi_assets.settings import Profile
 

@@ -28,7 +28,7 @@ from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute, open_database, query
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.schema import LATENTS, NEIGHBOURS
-from delphi_assets.selection.neighbours import neighbours_unit
+from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.settings import Profile
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ from delphi_assets.caching.coder_preparation import (
     coder_source,
     load_described,
     prepare_coder,
-    weights_unit,
 )
 from delphi_assets.caching.coder_training import (
     auxk_loss,
@@ -27,6 +26,7 @@ from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.coders import load_coder
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.lake import Lake, Unit, read_parquet
+from delphi_assets.lake.units import weights_unit
 from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import CoderSettings, Profile
 from tests.parts.tiny_parts import LATENTS, make_coder

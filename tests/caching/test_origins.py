@@ -12,11 +12,12 @@ import pytest
 from delphi_assets.caching import contexts, origins
 from delphi_assets.caching.activations import merge_shards
 from delphi_assets.caching.capture import capture
-from delphi_assets.caching.coder_preparation import coder_source, prepare_coder, weights_unit
+from delphi_assets.caching.coder_preparation import coder_source, prepare_coder
 from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import ConflictError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.units import weights_unit
 from delphi_assets.latent_ranges import ALL
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples

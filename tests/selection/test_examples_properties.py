@@ -27,10 +27,11 @@ from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 
 from delphi_assets import connect
-from delphi_assets.caching.activations import captured_unit, merge_shards
+from delphi_assets.caching.activations import merge_shards
 from delphi_assets.lake import parquet
 from delphi_assets.lake.lake import File, Lake
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.units import captured_unit
 from delphi_assets.selection.examples import select_examples
 from delphi_assets.settings import Profile, SelectionSettings
 from tests.parts.random_lake import (

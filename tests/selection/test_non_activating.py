@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from delphi_assets import connect
 from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
 from delphi_assets.lake.lake import File
+from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.selection.examples import choose_examples, select_examples
-from delphi_assets.selection.neighbours import find_neighbours, neighbours_unit
+from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.selection.neighbours.ranked import ranked
 from delphi_assets.selection.non_activating import quotas
 from delphi_assets.selection.non_activating.sources import Quota

@@ -17,7 +17,8 @@ import pyarrow as pa
 from delphi_assets.caching.activations import check_settings
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
-from delphi_assets.lake.lake import File, Lake, Unit
+from delphi_assets.lake.lake import File, Lake
+from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.selection.neighbours.co_occurrence import co_occurring
 from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile
 
@@ -55,11 +56,6 @@ def find_neighbours(
         new_rows = manifest.rows
     seconds = time.perf_counter() - started
     return StageReport(manifest.rows, new_rows, seconds, manifest.bytes, manifest.facts)
-
-
-def neighbours_unit(profile: Profile, hookpoint: str, method: NeighbourMethod) -> Unit:
-    """The unit of a hookpoint's neighbours by one method."""
-    return Unit("neighbours", {"run": profile.run.name, "hookpoint": hookpoint, "method": method})
 
 
 def _found(

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from delphi_assets.caching.coder_preparation import described_coder, weights_unit
+from delphi_assets.caching.coder_preparation import described_coder
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.units import weights_unit
 from delphi_assets.models.subject import pick_device
 from delphi_assets.selection.neighbours.ranked import ranked
 from delphi_assets.settings import NeighbourMethod, Profile
