@@ -30,6 +30,7 @@ from delphi_assets.caching.origins import (
     check_model,
     check_same_origin,
 )
+from delphi_assets.caching.published import bucket_units, published_buckets, silence
 from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
@@ -37,55 +38,13 @@ from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import open_database, stream
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.manifests import FINGERPRINT
-from delphi_assets.lake.units import bucket_unit, captured_unit
+from delphi_assets.lake.units import captured_unit
 from delphi_assets.settings import Profile
 
 log = logging.getLogger(__name__)
 
 _BUCKETS_AT_ONCE = 2
 """While one is compressed, another one is sorted."""
-
-
-def published_buckets(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
-    """What is known of the hookpoint's buckets, in order; raises `NotReadyError` if one lacks."""
-    units = _units(profile, hookpoint)
-    there = [manifest for unit in units if (manifest := lake.manifest(unit)) is not None]
-    if len(there) < len(units):
-        raise NotReadyError(
-            f"{lake!r} holds {len(there)} of {len(units)} buckets of the activations of run "
-            f"{profile.run.name!r} at {hookpoint!r}; materialize the asset 'activations' first."
-        )
-    return there
-
-
-def check_settings(profile: Profile, lake: Lake, hookpoint: str) -> None:
-    """Refuse to go on with a run or a hookpoint that was made with other settings or a coder.
-
-    Raises `ConflictError` naming the setting, or the coder that was replaced since, `NotReadyError`
-    when nothing was made under the name.
-    """
-    lake.check_run(profile.run.name, profile.run_config())
-    check_coder(lake, profile.run.name, hookpoint)
-    manifest = lake.manifest(bucket_unit(profile.run.name, hookpoint, 0))
-    if manifest is not None:
-        manifest.check_config(profile.hookpoint_config(hookpoint))
-
-
-def check_fires(lake: Lake, run: str, hookpoint: str) -> None:
-    """Refuse to go on where activations are there, and are none; raises `DataError`."""
-    buckets = lake.manifests("activations", run=run, hookpoint=hookpoint)
-    if buckets and not any(bucket.rows for bucket in buckets):
-        raise DataError(silence(hookpoint, int(buckets[0].facts.get("tokens", 0))))
-
-
-def silence(hookpoint: str, tokens: int) -> str:
-    """What to say of a coder of which nothing fires."""
-    return (
-        f"no latent of the coder of hookpoint {hookpoint!r} fires on any of {tokens:,} tokens, so "
-        "there is nothing to explain. Check that the coder belongs to this model and hookpoint "
-        "(layer, side, how inputs are normalized) and that its weights are not zeros, and give the "
-        "run with the right one another name (run.name)."
-    )
 
 
 def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
@@ -131,16 +90,9 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     )
 
 
-def _units(profile: Profile, hookpoint: str) -> list[Unit]:
-    return [
-        bucket_unit(profile.run.name, hookpoint, bucket)
-        for bucket in range(profile.cache.n_buckets)
-    ]
-
-
 def _missing(profile: Profile, lake: Lake, hookpoint: str) -> list[Unit]:
     config = profile.hookpoint_config(hookpoint)
-    return [unit for unit in _units(profile, hookpoint) if lake.ready(unit, config) is None]
+    return [unit for unit in bucket_units(profile, hookpoint) if lake.ready(unit, config) is None]
 
 
 def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]) -> int:

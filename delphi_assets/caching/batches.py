@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from delphi_assets.caching.contexts import published_contexts
+from delphi_assets.caching.published import published_contexts
 from delphi_assets.lake.lake import Lake, read_parquet
 from delphi_assets.models.subject import Subject
 from delphi_assets.settings import Profile

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from delphi_assets.caching import origins, preflight
 from delphi_assets.caching.corpus import Document, read_documents
-from delphi_assets.errors import ConflictError, DataError, NotReadyError
+from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
@@ -84,17 +84,6 @@ def contexts_config(profile: Profile) -> dict[str, Any]:
         or name.startswith("corpus.")
         or (name == "run.seed" and shuffled)
     }
-
-
-def published_contexts(profile: Profile, lake: Lake, shard: int) -> Manifest:
-    """What is known of one shard's contexts; raises `NotReadyError` when they are not there."""
-    manifest = lake.manifest(contexts_unit(profile, shard))
-    if manifest is None:
-        raise NotReadyError(
-            f"{lake!r} holds no contexts of shard {shard} of run {profile.run.name!r}; materialize "
-            "the asset 'contexts' first."
-        )
-    return manifest
 
 
 @terminable()

@@ -20,7 +20,7 @@ the largest file, see `imported_activations`.
 import time
 from pathlib import Path
 
-from delphi_assets.caching.activations import published_buckets
+from delphi_assets.caching.published import published_buckets
 from delphi_assets.delphi_runs.imported_activations import (
     missing_buckets,
     write_activations,

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from delphi_assets.caching.activations import check_fires
+from delphi_assets.caching.published import check_fires
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.lake import Lake, StoredFile, reading
 from delphi_assets.lake.parquet import row_groups_of

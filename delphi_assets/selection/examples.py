@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from delphi_assets.caching.activations import check_fires, check_settings
+from delphi_assets.caching.published import check_fires, check_settings
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from delphi_assets.caching.activations import check_settings, published_buckets, silence
+from delphi_assets.caching.published import check_settings, published_buckets, silence
 from delphi_assets.errors import NotReadyError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport

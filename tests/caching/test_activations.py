@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from delphi_assets import connect
-from delphi_assets.caching.activations import merge_shards, published_buckets
+from delphi_assets.caching.activations import merge_shards
 from delphi_assets.caching.capture import capture
 from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.caching.published import published_buckets
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import open_database, stream

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from delphi_assets.caching.activations import check_fires
+from delphi_assets.caching.published import check_fires
 from delphi_assets.errors import NotReadyError
 from delphi_assets.scorers.work.scoring import Scoring
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from delphi_assets.caching.activations import published_buckets
+from delphi_assets.caching.published import published_buckets
 from delphi_assets.lake.lake import Lake, read_parquet
 from delphi_assets.selection.neighbours.ranked import ranked
 from delphi_assets.settings import Profile

@@ -14,7 +14,7 @@ and semantic none beside these (`selection.semantic_gap`): what stands next to a
 latent fires is most like it, and often about the same.
 """
 
-from delphi_assets.caching.activations import published_buckets
+from delphi_assets.caching.published import published_buckets
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.lake import Lake, Manifest
 from delphi_assets.lake.units import neighbours_unit
