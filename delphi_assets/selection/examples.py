@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from delphi_assets.caching.hookpoint_tables import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.caching.published import check_fires, check_settings
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.interrupts import terminable
@@ -27,7 +28,6 @@ from delphi_assets.lake.database import execute
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
 from delphi_assets.latent_ranges import parse_latents
-from delphi_assets.selection.latents import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.selection.non_activating import open_sources, sources_config
 from delphi_assets.selection.non_activating.sources import Sources
 from delphi_assets.selection.window_choice import choose_windows

@@ -13,19 +13,17 @@ its neighbours by the first of neighbours.methods. Out: the table latents.
 import logging
 import time
 from datetime import UTC, datetime
-from typing import NamedTuple
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from delphi_assets.caching.published import check_settings, published_buckets, silence
-from delphi_assets.errors import NotReadyError
+from delphi_assets.caching.hookpoint_tables import HookpointTables, activation_files, open_hookpoint
+from delphi_assets.caching.published import check_settings, silence
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
-from delphi_assets.lake.database import execute, open_database, query
+from delphi_assets.lake.database import execute, query
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.schema import LATENTS, NEIGHBOURS
 from delphi_assets.lake.units import neighbours_unit
@@ -35,65 +33,6 @@ log = logging.getLogger(__name__)
 
 N_BINS = 20
 """Of `activation_histogram`."""
-
-
-class CorpusSize(NamedTuple):
-    """Size of a run's corpus, see `sql/corpus/size.sql`."""
-
-    n_contexts: int
-    n_tokens: int
-    n_eligible: int
-
-
-class HookpointTables(NamedTuple):
-    """What the SQL stages of a hookpoint start from."""
-
-    con: duckdb.DuckDBPyConnection
-    hookpoint: str
-    size: CorpusSize
-    num_latents: int
-    buckets: list[Manifest]
-    """Of the table `activations`, in order."""
-    contexts: list[str]
-    vocabulary: list[str]
-    """Files of these tables, which have been compared with their hashes."""
-
-
-def open_hookpoint(
-    profile: Profile, lake: Lake, hookpoint: str, *, threads: int | None = None
-) -> HookpointTables:
-    """A connection of `threads`, the sizes of run and coder, and the hookpoint's activations.
-
-    Raises `NotReadyError` naming the asset when a table is missing or not whole, `DataError` for a
-    damaged file, and `ConflictError` when the run was made with other settings.
-    """
-    run = profile.run.name
-    check_settings(profile, lake, hookpoint)
-    buckets = published_buckets(profile, lake, hookpoint)
-    weights = lake.manifest(Unit("weights", {"run": run, "hookpoint": hookpoint}))
-    if weights is None:
-        raise NotReadyError(
-            f"{lake!r} holds no weights of run {run!r} at {hookpoint!r}; materialize the asset "
-            "'sparse_coder' first."
-        )
-    contexts = lake.files("contexts", run=run)
-    vocabulary = lake.files("vocabulary", run=run)
-    con = open_database(lake, threads=threads)
-    (size,) = query(
-        con,
-        "corpus/size",
-        contexts=contexts,
-        vocabulary=vocabulary,
-        filter_bos=profile.cache.filter_bos,
-    ).to_pylist()
-    return HookpointTables(
-        con, hookpoint, CorpusSize(**size), weights.rows, buckets, contexts, vocabulary
-    )
-
-
-def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[str]:
-    """Locations of one bucket's activations; raises `DataError` naming a file that has changed."""
-    return lake.checked("activations", tables.buckets[bucket].files)
 
 
 @terminable()

@@ -22,9 +22,9 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
+from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.lake.database import Parameter, execute, query
 from delphi_assets.lake.lake import Lake
-from delphi_assets.selection.latents import HookpointTables
 from delphi_assets.selection.non_activating.sources import Sources
 from delphi_assets.selection.windows import ranked_windows
 from delphi_assets.settings import Profile, SelectionSettings

@@ -12,9 +12,9 @@ import logging
 
 import pyarrow.parquet as pq
 
+from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Files, Lake, Manifest, Unit, reading
-from delphi_assets.selection.latents import HookpointTables
 from delphi_assets.settings import Profile
 
 _RANKED_BY, _MAGNITUDE = "ranked_by", "magnitude"

@@ -14,11 +14,11 @@ and semantic none beside these (`selection.semantic_gap`): what stands next to a
 latent fires is most like it, and often about the same.
 """
 
+from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.caching.published import published_buckets
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.lake import Lake, Manifest
 from delphi_assets.lake.units import neighbours_unit
-from delphi_assets.selection.latents import HookpointTables
 from delphi_assets.selection.non_activating.embeddings import window_embeddings
 from delphi_assets.selection.non_activating.firings import read_firings
 from delphi_assets.selection.non_activating.sources import Quota, Sources

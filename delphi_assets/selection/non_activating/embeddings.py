@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.caching.published import published_contexts
 from delphi_assets.errors import ConflictError
 from delphi_assets.ground.flat_file import FlatFile
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
-from delphi_assets.selection.latents import HookpointTables
 from delphi_assets.settings import Profile
 
 SCALE = 2_048
