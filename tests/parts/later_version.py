@@ -10,9 +10,8 @@ import pyarrow as pa
 import pytest
 from pydantic import Field, create_model
 
-from delphi_assets import settings
 from delphi_assets.lake.schema import INTERMEDIATE, TABLES, Column
-from delphi_assets.settings import Profile
+from delphi_assets.settings import Profile, profile, profile_files
 
 SETTING, COLUMN = "later", "added_later"
 
@@ -29,7 +28,8 @@ def add_settings(monkeypatch: pytest.MonkeyPatch, *sections: str) -> None:
         required = Profile.model_fields[name].is_required()
         fields[name] = (later, ... if required else Field(default_factory=later))
     made: Any = create_model("Profile", __base__=_Later, **fields)
-    monkeypatch.setattr(settings, "Profile", made)
+    for module in (profile, profile_files):
+        monkeypatch.setattr(module, "Profile", made)
 
 
 class _Later(Profile):

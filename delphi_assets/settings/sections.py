@@ -1,38 +1,21 @@
-"""Settings: one TOML profile, read into frozen typed sections before anything is computed.
+"""The sections of a profile: what may stand in each, within which bounds, and what is taken unsaid.
 
-In: a path, or the environment variable `DELPHI_ASSETS_PROFILE`, or the name of a shipped profile.
-Out: a `Profile`. Names are Delphi's where Delphi has one. Every problem is a `SettingError` that
-names the setting, the value, what was expected and, for an unknown name, the nearest valid one.
+In: a TOML table, as a dictionary. Out: a frozen section; descriptions of settings are their
+documentation. Names are Delphi's where Delphi has one.
 """
 
-import os
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Literal, Self, TypeGuard, TypeVar, get_args, get_origin
+from collections.abc import Iterator
+from typing import Literal, Self, TypeGuard, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from delphi_assets.errors import SettingError
 from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
-from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME, coder_of, problem_of_hookpoint
-from delphi_assets.ground.local_paths import is_file
+from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME
 from delphi_assets.ground.registries import EXPLAINERS, SCORERS
-from delphi_assets.ground.shown_values import nearest, shortened, shown
-from delphi_assets.latent_ranges import parse_latents, parse_wanted
-
-PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
-LAKE_VARIABLE = "DELPHI_ASSETS_LAKE"
+from delphi_assets.ground.shown_values import nearest, shown
 
 TRAIN = "embedded:train"
 """The `coder.sparse_model` that is trained on the run's own contexts."""
@@ -46,8 +29,6 @@ Control = Literal["shuffled", "empty"]
 PromptVersion = Literal["kept", "latest"]
 NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "semantic"]
 
-S = TypeVar("S", bound=BaseModel)
-
 
 LONGEST_CONTEXT = 2**20
 """Tokens that a context may have."""
@@ -55,14 +36,15 @@ MOST_SHARDS = 1_000_000
 """Token shards that a run may have: each is a partition of Dagster, and a file of a hookpoint."""
 
 _A_DAY = 86_400
-_LONGEST_LISTED = 4_096
 _LONGEST_TEXT = 4_096
 _MOST = 2**31 - 1
 _MOST_EXAMPLES = 1_000_000
 _LEAST_SHARE, _LARGEST_SHARE = 1e-6, 1_000_000
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """Frozen, and strict: what is unknown, of another type or not finite is refused."""
+
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
@@ -71,7 +53,7 @@ class _Settings(BaseModel):
     )
 
 
-class _Section(_Settings):
+class _Section(Settings):
     @field_validator("*", mode="before")
     @classmethod
     def _can_be_stored(cls, given: object) -> object:
@@ -549,245 +531,6 @@ class LLMSettings(_Section):
         return self.batch_size * self.batches if self.batch else 2 * self.max_concurrent
 
 
-class Profile(_Settings):
-    """Everything a run needs to know."""
-
-    run: RunSettings
-    model: ModelSettings
-    corpus: CorpusSettings
-    cache: CacheSettings
-    coder: CoderSettings
-    neighbours: NeighbourSettings = NeighbourSettings()
-    selection: SelectionSettings = SelectionSettings()
-    explain: ExplainSettings = Field(
-        default_factory=lambda: ExplainSettings(explainer="lexical"),
-        description="who explains, and how",
-    )
-    score: ScoreSettings = ScoreSettings()
-    llm: LLMSettings = LLMSettings()
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        context = self.cache.cache_ctx_len
-        if problem := _window_problem(self.selection, context):
-            raise ValueError(problem)
-        unfound = set(self.selection.neighbour_methods) - set(self.neighbours.methods)
-        if unfound:
-            raise ValueError(
-                f"selection.non_activating_source asks for neighbours by {sorted(unfound)}, but "
-                f"neighbours.methods = {list(self.neighbours.methods)}; expected them there too"
-            )
-        if self.cache.shard_tokens % context:
-            raise ValueError(
-                f"cache.shard_tokens = {self.cache.shard_tokens} is not a multiple of "
-                f"cache.cache_ctx_len = {context}; expected for example "
-                f"{max(1, self.cache.shard_tokens // context) * context}"
-            )
-        if self.n_shards > MOST_SHARDS:
-            raise ValueError(
-                f"cache.n_tokens = {self.cache.n_tokens} is {self.n_shards} shards of "
-                f"cache.shard_tokens = {self.cache.shard_tokens}; expected at most {MOST_SHARDS}: "
-                "make shards larger"
-            )
-        if len(set(self.cache.hookpoints)) < len(self.cache.hookpoints):
-            raise ValueError(
-                f"cache.hookpoints = {list(self.cache.hookpoints)} names a hookpoint twice; "
-                "expected each once"
-            )
-        for latents, parse in (
-            (self.selection.latents, parse_latents),
-            (self.explain.latents, parse_wanted),
-            (self.score.latents, parse_wanted),
-        ):
-            try:
-                parse(latents)
-            except SettingError as error:
-                raise ValueError(str(error)) from error
-        coders = self.coder.sparse_models
-        for hookpoint in self.cache.hookpoints:
-            if problem := problem_of_hookpoint(
-                hookpoint, coders, self.coder.sparse_model is not None
-            ):
-                raise ValueError(problem)
-        return self
-
-    def sparse_model_of(self, hookpoint: str) -> str:
-        """Where the hookpoint's coder is: `coder.sparse_models` under the name after its '@'."""
-        named = coder_of(hookpoint)
-        source = self.coder.sparse_models[named] if named else self.coder.sparse_model
-        assert source is not None, "a profile without it is refused"
-        return source
-
-    def seed_of(self, selection: SelectionSettings) -> int:
-        """Seed of a selection's draws."""
-        return self.run.seed if selection.seed is None else selection.seed
-
-    def draws_of(self, selection: SelectionSettings, hookpoint: str) -> str:
-        """What a selection's draws depend on at a hookpoint, beside latent and window."""
-        drawn = f"{self.seed_of(selection)} {self.run.name}"
-        return f"{drawn} {hookpoint}" if selection.draw_by_hookpoint else drawn
-
-    def run_config(self) -> dict[str, object]:
-        """The settings that a run name stands for: those that change its cached data."""
-        trains = self.coder.sparse_model == TRAIN
-        sections: dict[str, dict[str, object]] = {
-            "model": self.model.model_dump(include={"name", "revision", "dtype"}),
-            "corpus": self.corpus.model_dump(),
-            "cache": self.cache.model_dump(
-                include={
-                    "n_tokens",
-                    "cache_ctx_len",
-                    "filter_bos",
-                    "activation_dtype",
-                    "shard_tokens",
-                    "n_buckets",
-                }
-            ),
-            "coder": self.coder.model_dump(
-                include=None if trains else {"sparse_model", "dtype", "transcoder_subtracts_b_dec"},
-                exclude={"sparse_models"},
-            ),
-            "run": self.run.model_dump(include={"seed"}),
-        }
-        return {
-            f"{section}.{name}": value
-            for section, settings in sections.items()
-            for name, value in settings.items()
-        }
-
-    def hookpoint_config(self, hookpoint: str) -> dict[str, object]:
-        """`run_config` with the hookpoint's own coder: what its activations are made with."""
-        return {**self.run_config(), "coder.sparse_model": self.sparse_model_of(hookpoint)}
-
-    def as_made(self, stored: Mapping[str, object]) -> Self:
-        """This profile for a run that was made with the settings `stored`, see `as_made`."""
-        sections = {name.partition(".")[0] for name in self.run_config()}
-        return self.model_copy(
-            update={
-                name: as_made(getattr(self, name), stored, f"{name}.") for name in sorted(sections)
-            }
-        )
-
-    @property
-    def asks_llm(self) -> bool:
-        """Whether the explainer or the judge is an LLM."""
-        return (self.explain.explainer_model, self.score.scorer_model) != ("lexical", "lexical")
-
-    @property
-    def n_shards(self) -> int:
-        """Token shards of the run, counting the last, shorter one."""
-        return -(-self.cache.n_tokens // self.cache.shard_tokens)
-
-
-def profile_path(name: str | None = None) -> Path:
-    """The profile file: `name` as a path or a shipped profile, else the environment's, else demo.
-
-    Raises `SettingError` when there is no such file.
-    """
-    wanted = str(name or os.environ.get(PROFILE_VARIABLE) or "demo")
-    here = Path(__file__).parent
-    shipped = [
-        folder for folder in (here / "profiles", here.parent / "profiles") if folder.is_dir()
-    ]
-    for candidate in (Path(wanted), *(folder / f"{wanted}.toml" for folder in shipped)):
-        if is_file(candidate):
-            return candidate
-    known = sorted(path.stem for folder in shipped for path in folder.glob("*.toml"))
-    raise SettingError(
-        f"profile {shown(wanted)} is neither a file nor a shipped profile; expected a path to a "
-        f"TOML file or one of {known}{nearest(wanted, known)}."
-    )
-
-
-def load_profile(name: str | None = None) -> Profile:
-    """Read a profile (see `profile_path`); the environment may move its lake."""
-    path = profile_path(name)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingError(f"profile {path} cannot be read ({error}); expected a file.") from error
-    except UnicodeDecodeError as error:
-        raise SettingError(
-            f"profile {path} is not UTF-8 ({error.reason}: {error.object[error.start]:#04x} at "
-            f"byte {error.start}); save it as UTF-8."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        # Besides what tomllib refuses: integers of thousands of digits, brackets in brackets.
-        why = key_shapes.masked(str(error))
-        raise SettingError(f"profile {path} is not TOML: {why}.") from error
-    profile = parse_profile(raw, origin=str(path))
-    if lake := os.environ.get(LAKE_VARIABLE):
-        profile = profile.model_copy(update={"run": profile.run.model_copy(update={"lake": lake})})
-    return profile
-
-
-def parse_profile(raw: dict[str, object], origin: str = "profile") -> Profile:
-    """`raw` as a checked `Profile`; raises `SettingError` listing every problem."""
-    return _checked(Profile, raw, origin)
-
-
-def override(section: S, origin: str, **changes: object) -> S:
-    """`section` with the given settings replaced and checked; None leaves a setting as it is."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    # What nobody has given stays so: it may be what a stored selection was made with.
-    stated = section.model_dump(exclude_unset=True)
-    return _checked(type(section), {**stated, **given}, origin)
-
-
-def before(section: type[BaseModel]) -> dict[str, object]:
-    """Of settings that were added or whose default has changed, what was done before that.
-
-    A setting says so where it is declared: `Field(True, json_schema_extra={"before": False})`.
-    """
-    return {
-        name: field.json_schema_extra["before"]
-        for name, field in section.model_fields.items()
-        if isinstance(field.json_schema_extra, dict) and "before" in field.json_schema_extra
-    }
-
-
-def as_made(section: S, stored: Mapping[str, object], prefix: str = "") -> S:
-    """`section` for what was made with the settings `stored`; as it is when there are none.
-
-    A setting that was not there before, or had another default, and that nobody has given is what
-    it was: new defaults are for new runs and new selections. `prefix` stands before the names in
-    `stored`.
-    """
-    if not stored:
-        return section
-    unsaid = {
-        name: stored.get(prefix + name, earlier)
-        for name, earlier in before(type(section)).items()
-        if name not in section.model_fields_set
-    }
-    return section.model_copy(update=unsaid)
-
-
-def with_earlier(stored: Mapping[str, object], wanted: Iterable[str]) -> dict[str, object]:
-    """Stored settings, and of those `wanted` that were not there yet what was done before them.
-
-    Names are `section.setting`, or a setting of the section selection.
-    """
-    earlier = {
-        name: value
-        for name in wanted
-        for section, _, setting in [name.rpartition(".")]
-        if (field := Profile.model_fields.get(section or "selection"))
-        and isinstance(field.annotation, type)
-        and (value := before(field.annotation).get(setting, _NOT_BEFORE)) is not _NOT_BEFORE
-    }
-    return {**earlier, **stored}
-
-
-_NOT_BEFORE = object()
-
-
-def check_selection(selection: SelectionSettings, cache_ctx_len: int) -> None:
-    """Refuse a selection whose windows do not fit the contexts, with a `SettingError`."""
-    if problem := _window_problem(selection, cache_ctx_len):
-        raise SettingError(f"{problem}.")
-
-
 def _are_shares(given: dict[object, object]) -> bool:
     """Whether they are shares of sources, as they are given or as they are normalized."""
     if not all(source in get_args(NonActivatingSource) for source in given):
@@ -808,16 +551,6 @@ def _is_number(given: object) -> TypeGuard[int | float]:
 
 def _is_whole(total: float) -> bool:
     return abs(total - 1) < 1e-9
-
-
-def _window_problem(selection: SelectionSettings, cache_ctx_len: int) -> str | None:
-    if cache_ctx_len % selection.example_ctx_len == 0:
-        return None
-    return (
-        f"selection.example_ctx_len = {selection.example_ctx_len} does not divide "
-        f"cache.cache_ctx_len = {cache_ctx_len}; expected a divisor of it, one of "
-        f"{_divisors(cache_ctx_len)}"
-    )
 
 
 def _scalars(given: object) -> Iterator[object]:
@@ -847,83 +580,3 @@ def _check_scalar(value: object) -> None:
             "expected a text of at most {most} characters, without NUL and halves of characters",
             {"most": _LONGEST_TEXT},
         )
-
-
-def _checked(model: type[S], raw: dict[str, object], origin: str) -> S:
-    try:
-        return model.model_validate(raw)
-    except (ValidationError, RecursionError) as error:
-        found = error.errors() if isinstance(error, ValidationError) else []
-        problems = [f"  - {_problem(model, problem)}" for problem in found]
-        listed = "\n".join(problems or ["  - tables are nested too deep; expected sections"])
-        text = _scrubbed(f"{origin} has settings that cannot be used:\n{listed}")
-        # pydantic's own error would show a key that was typed as the name of a setting.
-        raise SettingError(text) from None
-
-
-def _scrubbed(text: str) -> str:
-    """`text` without keys: those of the environment, and what looks like one."""
-    from delphi_assets.ground.secrets import Scrubber
-
-    return key_shapes.masked(Scrubber()(text))
-
-
-def _problem(model: type[BaseModel], problem: object) -> str:
-    """One line for one of pydantic's errors."""
-    assert isinstance(problem, dict)
-    where = shortened(".".join(map(str, problem["loc"])))
-    kind, message = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
-    is_number = isinstance(problem["input"], int | float)
-    # The setting and its section, not what stands between: a model may be named after keys.
-    names = [str(problem["loc"][end]) for end in (0, -1)] if problem["loc"] else []
-    named = any(map(key_shapes.is_named_like_a_key, names))
-    if kind == "holds_a_key" or (named and not is_number):
-        return (
-            f"{where}: keys do not belong in a profile; set them in the environment under the name "
-            "LiteLLM documents, e.g. OPENROUTER_API_KEY"
-        )
-    # An address, or a text under a misspelt name, may carry a password.
-    value = "..." if where.startswith("llm.") and not is_number else shown(problem["input"])
-    if kind == "extra_forbidden":
-        valid = _names(model, tuple(problem["loc"][:-1]))
-        return (
-            f"{where} = {value}: no such setting; expected one of {valid}"
-            f"{nearest(str(problem['loc'][-1]), valid)}"
-        )
-    if kind == "missing":
-        return f"{where} is missing: {_description(model, tuple(problem['loc']))}"
-    if kind == "value_error":
-        return message
-    return f"{where} = {value}: {message} ({_description(model, tuple(problem['loc']))})"
-
-
-def _section(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
-    for part in path:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            # The name of one of several sections, such as llm.models."openai/my-model".
-            continue
-        of_each = get_args(field.annotation)[1:] if get_origin(field.annotation) is dict else ()
-        inner = of_each[0] if of_each else field.annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return model
-        model = inner
-    return model
-
-
-def _names(model: type[BaseModel], path: tuple[object, ...]) -> list[str]:
-    return sorted(_section(model, path).model_fields)
-
-
-def _description(model: type[BaseModel], path: tuple[object, ...]) -> str:
-    named = [part for part in path if isinstance(part, str)]
-    if not named:
-        return "a table of sections"
-    field = _section(model, tuple(named[:-1])).model_fields.get(named[-1])
-    return (field.description if field else None) or "a section of the profile"
-
-
-def _divisors(number: int) -> list[int]:
-    """Those up to the longest window that anybody reads, and the number itself."""
-    small = range(1, min(number, _LONGEST_LISTED) + 1)
-    return sorted({*(divisor for divisor in small if number % divisor == 0), number})

@@ -1,0 +1,60 @@
+"""Settings: one TOML profile, read into frozen typed sections before anything is computed.
+
+Names are Delphi's where Delphi has one. `profile_files` finds and reads a profile, `sections` says
+what may stand in it, `profile` what has to hold between sections, `problems` what is wrong, in
+words.
+"""
+
+from delphi_assets.settings.earlier import as_made
+from delphi_assets.settings.profile import Profile, check_selection, with_earlier
+from delphi_assets.settings.profile_files import (
+    PROFILE_VARIABLE,
+    load_profile,
+    override,
+    parse_profile,
+    profile_path,
+)
+from delphi_assets.settings.sections import (
+    EMBEDDED_ENCODER,
+    LONGEST_CONTEXT,
+    TRAIN,
+    CacheSettings,
+    CoderSettings,
+    CorpusSettings,
+    ExplainSettings,
+    LLMSettings,
+    ModelSettings,
+    NeighbourMethod,
+    NeighbourSettings,
+    Sampler,
+    ScoreSettings,
+    SelectionSettings,
+    ServerSettings,
+)
+
+__all__ = [
+    "EMBEDDED_ENCODER",
+    "LONGEST_CONTEXT",
+    "PROFILE_VARIABLE",
+    "TRAIN",
+    "CacheSettings",
+    "CoderSettings",
+    "CorpusSettings",
+    "ExplainSettings",
+    "LLMSettings",
+    "ModelSettings",
+    "NeighbourMethod",
+    "NeighbourSettings",
+    "Profile",
+    "Sampler",
+    "ScoreSettings",
+    "SelectionSettings",
+    "ServerSettings",
+    "as_made",
+    "check_selection",
+    "load_profile",
+    "override",
+    "parse_profile",
+    "profile_path",
+    "with_earlier",
+]
