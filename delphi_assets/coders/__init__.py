@@ -26,8 +26,8 @@ from delphi_assets.ground.hookpoint_names import module_of
 
 __all__ = [
     "Coder",
+    "CoderDescription",
     "CoderShape",
-    "Described",
     "Encoder",
     "Format",
     "describe_coder",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-class Described(NamedTuple):
+class CoderDescription(NamedTuple):
     """What is known of a coder before its weights are read."""
 
     folder: Path
@@ -135,12 +135,12 @@ def load_coder(
 
 def describe_coder(
     source: str | Path, hookpoint: str, transcoder_subtracts_b_dec: bool = False
-) -> Described:
+) -> CoderDescription:
     """What is known of a coder without its weights; raises as `load_coder`."""
     found, folder = _recognise(source, hookpoint, config_only=True)
     if transcoder_subtracts_b_dec:
         _check_switch(found, hookpoint, folder)
-    return Described(folder, *found.describe(folder, module_of(hookpoint)))
+    return CoderDescription(folder, *found.describe(folder, module_of(hookpoint)))
 
 
 def files_at_hand(source: str | Path, hookpoint: str) -> list[Path]:

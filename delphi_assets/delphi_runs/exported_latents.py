@@ -21,14 +21,14 @@ import numpy as np
 from tqdm import tqdm
 
 from delphi_assets.delphi_runs.layout import SplitFile
-from delphi_assets.delphi_runs.splits import Array, Entries, write_split
+from delphi_assets.delphi_runs.splits import Array, SplitEntries, write_split
 from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.lake import Lake, Manifest, read_parquet
 
 
 @dataclass(frozen=True)
-class Corpus:
+class ExportedCorpus:
     """Tokens [n_contexts, ctx_len] int32, the settings that made them, and tokens left out."""
 
     tokens: Array
@@ -43,7 +43,7 @@ class Written(NamedTuple):
     n_left_out: int
 
 
-def read_corpus(lake: Lake, run: str) -> Corpus:
+def read_corpus(lake: Lake, run: str) -> ExportedCorpus:
     """The run's corpus; raises `NotReadyError` without it, `DataError` for a damaged file."""
     manifests = sorted(lake.manifests("contexts", run=run), key=lambda held: _number(held, "shard"))
     config = manifests[0].config if manifests else {}
@@ -60,11 +60,15 @@ def read_corpus(lake: Lake, run: str) -> Corpus:
     ctx_len = config["cache.cache_ctx_len"]
     n_contexts = len(tokens) // ctx_len
     whole = tokens[: n_contexts * ctx_len].reshape(n_contexts, ctx_len)
-    return Corpus(whole, config, len(tokens) - whole.size)
+    return ExportedCorpus(whole, config, len(tokens) - whole.size)
 
 
 def write_latents(
-    lake: Lake, manifests: Sequence[Manifest], num_latents: int, corpus: Corpus, folder: Path
+    lake: Lake,
+    manifests: Sequence[Manifest],
+    num_latents: int,
+    corpus: ExportedCorpus,
+    folder: Path,
 ) -> Written:
     """Write a hookpoint's split files and configuration into `folder`, which is made.
 
@@ -93,7 +97,7 @@ def write_latents(
     return Written(rows, sum(held.rows for held in buckets) - rows)
 
 
-def _entries(lake: Lake, held: Manifest, n_positions: int) -> Entries:
+def _entries(lake: Lake, held: Manifest, n_positions: int) -> SplitEntries:
     """The activations of a bucket on the positions that are exported, in half precision."""
     files = lake.checked("activations", held.files)
     rows = read_parquet(lake, files).combine_chunks()
@@ -110,10 +114,10 @@ def _entries(lake: Lake, held: Manifest, n_positions: int) -> Entries:
             "A run with it cannot be exported."
         )
     kept = (positions < n_positions) & (halves != 0)
-    return Entries(latents[kept], positions[kept], halves[kept])
+    return SplitEntries(latents[kept], positions[kept], halves[kept])
 
 
-def _write_config(folder: Path, corpus: Corpus, n_splits: int) -> None:
+def _write_config(folder: Path, corpus: ExportedCorpus, n_splits: int) -> None:
     config = corpus.config
     settings = {
         "dataset_repo": config["corpus.dataset_repo"],

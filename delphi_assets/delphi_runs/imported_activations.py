@@ -21,7 +21,7 @@ from tqdm import tqdm
 from delphi_assets.caching.coder_preparation import weights_config
 from delphi_assets.delphi_runs.layout import CachedHookpoint, SplitFile
 from delphi_assets.delphi_runs.source import CheckedHookpoint, Source
-from delphi_assets.delphi_runs.splits import Entries, read_entries
+from delphi_assets.delphi_runs.splits import SplitEntries, read_entries
 from delphi_assets.errors import ConflictError
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
 from delphi_assets.lake.lake import File, Lake
@@ -93,9 +93,9 @@ class _OneAtATime:
     """Split files, of which the last one asked for stays in memory."""
 
     def __init__(self) -> None:
-        self._held: tuple[SplitFile, Entries] | None = None
+        self._held: tuple[SplitFile, SplitEntries] | None = None
 
-    def entries(self, split: SplitFile) -> Entries:
+    def entries(self, split: SplitFile) -> SplitEntries:
         if self._held is None or self._held[0] != split:
             self._held = None
             self._held = (split, read_entries(split))
@@ -109,7 +109,7 @@ def _rows(cached: CachedHookpoint, bucket: Bucket, files: _OneAtATime) -> Iterat
             yield _within(files.entries(split), bucket)
 
 
-def _within(entries: Entries, bucket: Bucket) -> pa.Table:
+def _within(entries: SplitEntries, bucket: Bucket) -> pa.Table:
     """Rows of the bucket's latents; copied, as a part would keep all entries in memory."""
     first, last = np.searchsorted(entries.latents, [bucket.first, bucket.last])
     return pa.table(

@@ -123,12 +123,12 @@ class _Hookpoint(NamedTuple):
         rows = self._stored("delphi/explanations", **made_by)
         return {row["explanation_id"]: row for row in rows}
 
-    def _answers(self, scorer: str, files: list[LatentFile]) -> dict[str, list[texts.Answer]]:
+    def _answers(self, scorer: str, files: list[LatentFile]) -> dict[str, list[texts.DelphiAnswer]]:
         """The scorer's answers in the lake about the latents of `files`, by explanation."""
         latents = {"first": files[0].latent, "last": files[-1].latent + 1}
-        found: dict[str, list[texts.Answer]] = {}
+        found: dict[str, list[texts.DelphiAnswer]] = {}
         for row in self._stored("delphi/imported_answers", scorer=scorer, **latents):
-            answer = texts.Answer(
+            answer = texts.DelphiAnswer(
                 row["truth"], row["prediction"], row["probability"], row["quantile"]
             )
             found.setdefault(row["explanation_id"], []).append(answer)

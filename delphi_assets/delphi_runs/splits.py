@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 _NARROW = 1 << 16
 
 
-class Entries(NamedTuple):
+class SplitEntries(NamedTuple):
     """Activations in order of latent and position: int32, int64 and float16 arrays [nnz]."""
 
     latents: Array
@@ -91,7 +91,7 @@ def check_split(split: SplitFile) -> SplitFacts:
     return SplitFacts(shape, digest, fingerprint([split.path]), len(locations))
 
 
-def read_entries(split: SplitFile) -> Entries:
+def read_entries(split: SplitFile) -> SplitEntries:
     """The activations of a file that has been checked, sorted."""
     with _opened(split.path) as file:
         shape = tuple(file.get_slice("tokens").get_shape())
@@ -102,7 +102,7 @@ def read_entries(split: SplitFile) -> Entries:
     n_positions = shape[0] * shape[1]
     latents = (keys // n_positions).astype(np.int32) + np.int32(split.first)
     keys %= n_positions
-    return Entries(latents, keys, activations)
+    return SplitEntries(latents, keys, activations)
 
 
 def _keys(locations: Array, shape: tuple[int, ...]) -> Array:
@@ -123,7 +123,7 @@ def read_tokens(split: SplitFile) -> Array:
     return tokens
 
 
-def write_split(split: SplitFile, entries: Entries, tokens: Array) -> None:
+def write_split(split: SplitFile, entries: SplitEntries, tokens: Array) -> None:
     """Write a file as Delphi does: by context and offset, in the narrowest type that fits."""
     n_contexts, ctx_len = tokens.shape
     order = np.lexsort((entries.latents, entries.positions))

@@ -24,7 +24,7 @@ LEFT_OUT = "str_tokens and activations of judged windows, distances of those not
 """What score files hold that has no column to go to."""
 
 
-class Answer(NamedTuple):
+class DelphiAnswer(NamedTuple):
     """A scorer's answer on one window; without prediction where it could not be parsed."""
 
     activating: bool
@@ -44,7 +44,7 @@ def read_explanation(file: LatentFile) -> str:
     return clean_text(text)
 
 
-def read_answers(file: LatentFile) -> list[Answer]:
+def read_answers(file: LatentFile) -> list[DelphiAnswer]:
     """The answers in a score file; raises `DataError` when it is no list of Delphi's objects."""
     items = _read(file)
     if not isinstance(items, list):
@@ -76,7 +76,7 @@ def explanation_row(identity: str, file: LatentFile, text: str, model: str) -> R
 
 
 def prediction_rows(
-    identity: str, file: LatentFile, scorer: str, model: str, answers: list[Answer]
+    identity: str, file: LatentFile, scorer: str, model: str, answers: list[DelphiAnswer]
 ) -> list[Row]:
     """Rows of the table predictions, one an answer."""
     return [
@@ -101,7 +101,7 @@ def prediction_rows(
     ]
 
 
-def _variant(scorer: str, answer: Answer) -> str:
+def _variant(scorer: str, answer: DelphiAnswer) -> str:
     if scorer == "detection":
         return "plain"
     return "true" if answer.activating else "false"
@@ -114,7 +114,7 @@ def _read(file: LatentFile) -> Any:
         raise DataError(f"{file.path} is not readable JSON ({error}); restore it.") from error
 
 
-def _answer(file: LatentFile, place: int, item: Any) -> Answer:
+def _answer(file: LatentFile, place: int, item: Any) -> DelphiAnswer:
     held = item if isinstance(item, dict) else {}
     activating, prediction = held.get("activating"), held.get("prediction")
     probability, distance = held.get("probability"), held.get("distance")
@@ -130,7 +130,7 @@ def _answer(file: LatentFile, place: int, item: Any) -> Answer:
             f"{prediction!r}, probability = {probability!r}, distance = {distance!r}; expected "
             "true or false, the same or null, 0 to 1 or null, and a number of 32 bits or null."
         )
-    return Answer(
+    return DelphiAnswer(
         activating=bool(activating),
         prediction=None if prediction is None else bool(prediction),
         probability=None if probability is None or prediction is None else float(probability),

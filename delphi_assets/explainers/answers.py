@@ -25,7 +25,7 @@ _MARKER = re.compile(
 )
 
 
-class Explanation(NamedTuple):
+class ReadExplanation(NamedTuple):
     """A text, or the code of the reason why there is none (see `llm.calls.failures`)."""
 
     text: str | None
@@ -49,22 +49,22 @@ def schema(cot: bool) -> str:
     )
 
 
-def parse(completion: Completion) -> Explanation:
+def parse(completion: Completion) -> ReadExplanation:
     """The explanation in an answer, or why there is none. Nothing is made up."""
     if completion.failure is not None:
-        return Explanation(None, completion.failure)
+        return ReadExplanation(None, completion.failure)
     answer, finish = (completion.answer or "").strip(), completion.finish_reason
     if finish in (failures.CONTENT_FILTER, failures.REFUSAL):
-        return Explanation(None, finish)
+        return ReadExplanation(None, finish)
     if finish == "length":
-        return Explanation(None, failures.TRUNCATED)
+        return ReadExplanation(None, failures.TRUNCATED)
     if not answer:
-        return Explanation(None, failures.EMPTY)
+        return ReadExplanation(None, failures.EMPTY)
     text = _explanation(answer)
     if text is None:
         code = failures.REFUSAL if failures.is_refusal(answer) else failures.UNPARSEABLE
-        return Explanation(None, code)
-    return Explanation(text, None) if text else Explanation(None, failures.EMPTY)
+        return ReadExplanation(None, code)
+    return ReadExplanation(text, None) if text else ReadExplanation(None, failures.EMPTY)
 
 
 def worked(

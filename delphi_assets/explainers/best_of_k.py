@@ -19,8 +19,8 @@ from dataclasses import replace
 from typing import NamedTuple, TypeGuard
 
 from delphi_assets.explainers import registry
-from delphi_assets.explainers.answers import Explanation
-from delphi_assets.explainers.explainer import Ask, Asked, Candidate, Explainer
+from delphi_assets.explainers.answers import ReadExplanation
+from delphi_assets.explainers.explainer import Ask, AskedExplainer, Candidate, Explainer
 from delphi_assets.explainers.quick_score import QuickScore, hold_out, quick_score
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.llm.calls import failures
@@ -30,7 +30,7 @@ from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings
 
 
-class BestOfKExplainer(Asked):
+class BestOfKExplainer(AskedExplainer):
     """See above."""
 
     def needs_non_activating(self, settings: ExplainSettings) -> bool:
@@ -85,7 +85,7 @@ class BestOfKExplainer(Asked):
 
         async def make(number: int) -> _Made:
             sample = replace(question, sample=number)
-            reply = await ask(sample, by.read, Explanation.failure_of)
+            reply = await ask(sample, by.read, ReadExplanation.failure_of)
             text, score = reply.result.text, QuickScore(None, None, None)
             if text is not None:
                 score = await quick_score(text, held_out.judged, terms, ask)
@@ -112,7 +112,7 @@ class BestOfKExplainer(Asked):
 class _Made(NamedTuple):
     """A candidate before the choice."""
 
-    explanation: Explanation
+    explanation: ReadExplanation
     completion: Completion
     quick: QuickScore
 
@@ -135,11 +135,11 @@ def _best(made: Sequence[_Made]) -> int | None:
     return max(with_text, key=rank)
 
 
-def _writes_candidates(explainer: Explainer) -> TypeGuard[Asked]:
-    return isinstance(explainer, Asked) and not isinstance(explainer, BestOfKExplainer)
+def _writes_candidates(explainer: Explainer) -> TypeGuard[AskedExplainer]:
+    return isinstance(explainer, AskedExplainer) and not isinstance(explainer, BestOfKExplainer)
 
 
-def _asked(settings: ExplainSettings) -> Asked:
+def _asked(settings: ExplainSettings) -> AskedExplainer:
     """The explainer that writes the candidates."""
     found = registry.make(settings.candidates_by)
     assert _writes_candidates(found), "other settings are refused"

@@ -5,13 +5,13 @@ In: the train windows of a latent. Out: a text, made here.
 
 from collections.abc import Callable
 
-from delphi_assets.explainers.explainer import Computed
+from delphi_assets.explainers.explainer import ComputedExplainer
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.reading import lexical
 from delphi_assets.reading.records import LatentRecord
 
 
-class LexicalExplainer(Computed):
+class LexicalExplainer(ComputedExplainer):
     """See above."""
 
     def prompt_hash(self, terms: Terms) -> str:

@@ -2,8 +2,8 @@
 
 In: a latent's record with its train windows, and the `Terms`. Out: `Candidate`s, usually one.
 
-- A `Computed` explainer makes the text here.
-- An `Asked` one makes the messages for an LLM, and reads its answer.
+- A `ComputedExplainer` makes the text here.
+- An `AskedExplainer` makes the messages for an LLM, and reads its answer.
 
 The record holds nothing but train windows: no explainer sees what a scorer will judge.
 
@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from delphi_assets.explainers.answers import Explanation, parse, schema
+from delphi_assets.explainers.answers import ReadExplanation, parse, schema
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.llm.asking import repair
 from delphi_assets.llm.calls.completions import Completion
@@ -37,7 +37,7 @@ class Ask(Protocol):
         request: Request,
         read: Callable[[Completion], Result],
         failure_of: Callable[[Result], str | None],
-    ) -> repair.Asked[Result]:
+    ) -> repair.ReadAnswer[Result]:
         """What `read` makes of the answer, after a second try where the first cannot be read."""
         ...
 
@@ -45,7 +45,7 @@ class Ask(Protocol):
 class Candidate(NamedTuple):
     """One text that was made for a latent, or the reason why there is none."""
 
-    explanation: Explanation
+    explanation: ReadExplanation
     n_examples: int
     """Activating train windows that the explainer saw."""
     completion: Completion | None = None
@@ -86,7 +86,7 @@ class Explainer(ABC):
         return None
 
 
-class Computed(Explainer):
+class ComputedExplainer(Explainer):
     """An explainer that asks nobody."""
 
     needs_model = False
@@ -100,7 +100,7 @@ class Computed(Explainer):
         """A function from a record to its text; an empty text is a failure."""
 
 
-class Asked(Explainer):
+class AskedExplainer(Explainer):
     """An explainer that asks an LLM."""
 
     needs_model = True
@@ -132,17 +132,17 @@ class Asked(Explainer):
             schema=schema(terms.settings.cot) if terms.llm.json_schema else None,
         )
 
-    def read(self, completion: Completion) -> Explanation:
+    def read(self, completion: Completion) -> ReadExplanation:
         """The text in an answer, or why there is none."""
         return parse(completion)
 
     async def explain(self, record: LatentRecord, terms: Terms, ask: Ask) -> Sequence[Candidate]:
         """Ask, read, and give the candidates in the order of `candidates`."""
-        reply = await ask(self.request(record, terms), self.read, Explanation.failure_of)
+        reply = await ask(self.request(record, terms), self.read, ReadExplanation.failure_of)
         return [Candidate(reply.result, len(record.train), reply.completion)]
 
 
-class Instructed(Asked):
+class Instructed(AskedExplainer):
     """An asked explainer whose prompt is instructions, worked examples and a question."""
 
     @abstractmethod

@@ -21,8 +21,14 @@ from tqdm import tqdm
 from delphi_assets.caching.origins import check_coder
 from delphi_assets.errors import NotReadyError
 from delphi_assets.explainers import registry
-from delphi_assets.explainers.answers import Explanation
-from delphi_assets.explainers.explainer import Asked, Candidate, Computed, Explainer, Result
+from delphi_assets.explainers.answers import ReadExplanation
+from delphi_assets.explainers.explainer import (
+    AskedExplainer,
+    Candidate,
+    ComputedExplainer,
+    Explainer,
+    Result,
+)
 from delphi_assets.explainers.outcomes import Outcomes
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.ground.interrupts import terminable
@@ -76,7 +82,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
     work = _work(explainer, terms, latents, outcomes)
-    if isinstance(explainer, Asked) and work.pending:
+    if isinstance(explainer, AskedExplainer) and work.pending:
         if not all(map(work.outcomes.is_settled, work.pending)):
             check_model(terms.llm, "explain.explainer_model", settings.explainer_model)
         with claims.asking(lake, "explanations", terms.keys):
@@ -113,7 +119,7 @@ def _terms(  # noqa: PLR0917 - as `explain`
 ) -> Terms:
     """What the call is about, with the version of the prompts that its answers have so far."""
     terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
-    if settings.prompt_version == "latest" or not isinstance(explainer, Asked):
+    if settings.prompt_version == "latest" or not isinstance(explainer, AskedExplainer):
         return terms
     made_by = {"explainer": settings.explainer, "model": settings.explainer_model}
     with database.connect(lake) as con:
@@ -158,7 +164,7 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     profile = lake.as_made(profile)
     explainer = registry.make(settings.explainer)
     terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
-    if not isinstance(explainer, Asked):
+    if not isinstance(explainer, AskedExplainer):
         return None
     outcomes = Outcomes(explainer, terms)
     explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
@@ -169,17 +175,19 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     return Planned("explain", hookpoint, model, len(pending), len(chosen), requests)
 
 
-async def _planned(explainer: Asked, terms: Terms, latents: Collection[int]) -> list[Request]:
+async def _planned(
+    explainer: AskedExplainer, terms: Terms, latents: Collection[int]
+) -> list[Request]:
     requests: list[Request] = []
 
     async def ask(
         request: Request,
         read: Callable[[Completion], Result],
         failure_of: Callable[[Result], str | None],
-    ) -> repair.Asked[Result]:
+    ) -> repair.ReadAnswer[Result]:
         requests.append(request)
         given = stand_in(request)
-        return repair.Asked(given, read(given))
+        return repair.ReadAnswer(given, read(given))
 
     for record in _records(terms, latents) if latents else ():
         await explainer.explain(record, terms, ask)
@@ -234,8 +242,8 @@ class _Written(NamedTuple):
 
 def _compute(explainer: Explainer, terms: Terms, work: _Work) -> _Written:
     if not work.pending:
-        return _Written(0, Usage().facts() if isinstance(explainer, Asked) else {})
-    assert isinstance(explainer, Computed), "there is no other kind that makes candidates"
+        return _Written(0, Usage().facts() if isinstance(explainer, AskedExplainer) else {})
+    assert isinstance(explainer, ComputedExplainer), "there is no other kind that makes candidates"
     text_of, written = explainer.open(terms), 0
     with _progress(terms, work.pending) as bar:
         for records in batches(_records(terms, work.pending), CHUNK):
@@ -251,11 +259,13 @@ def _compute(explainer: Explainer, terms: Terms, work: _Work) -> _Written:
 
 
 def _computed(record: LatentRecord, text: str) -> Candidate:
-    explanation = Explanation(text, None) if text.strip() else Explanation(None, failures.EMPTY)
+    explanation = (
+        ReadExplanation(text, None) if text.strip() else ReadExplanation(None, failures.EMPTY)
+    )
     return Candidate(explanation, len(record.train))
 
 
-async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
+async def _ask(explainer: AskedExplainer, terms: Terms, work: _Work) -> _Written:
     if not (pending := work.pending):
         return _Written(0, Usage().facts())
     outcomes = work.outcomes
@@ -276,10 +286,10 @@ async def _ask(explainer: Asked, terms: Terms, work: _Work) -> _Written:
                 request: Request,
                 read: Callable[[Completion], Result],
                 failure_of: Callable[[Result], str | None],
-            ) -> repair.Asked[Result]:
+            ) -> repair.ReadAnswer[Result]:
                 if (failure := outcomes.final.get(request.hash)) is not None:
                     stored = failed(request, failure, "as stored", 0.0, 0)
-                    return repair.Asked(stored, read(stored))
+                    return repair.ReadAnswer(stored, read(stored))
                 reply = await repair.ask(client, request, read, failure_of, terms.prompts)
                 tally.count(failure_of(reply.result), reply.completion)
                 return reply

@@ -5,13 +5,13 @@ In: a function of a latent's record, whose windows are the train windows. Out: a
 
 from collections.abc import Callable, Sequence
 
-from delphi_assets.explainers.explainer import Asked, Computed, hash_of
+from delphi_assets.explainers.explainer import AskedExplainer, ComputedExplainer, hash_of
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.llm.calls.requests import Message
 from delphi_assets.reading.records import LatentRecord
 
 
-class FunctionExplainer(Computed):
+class FunctionExplainer(ComputedExplainer):
     """`function(record)` is the explanation. Another `version` makes its explanations others."""
 
     def __init__(self, function: Callable[[LatentRecord], str], version: str = "1") -> None:
@@ -26,7 +26,7 @@ class FunctionExplainer(Computed):
         return self._function
 
 
-class PromptExplainer(Asked):
+class PromptExplainer(AskedExplainer):
     """`function(record, terms)` gives the messages for the LLM `explain.explainer_model`.
 
     They have to ask for the explanation behind `[EXPLANATION]:`, or in a JSON object's field

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from delphi_assets.explainers.explainer import Ask, Asked
+from delphi_assets.explainers.explainer import Ask, AskedExplainer
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.scorers import registry
@@ -44,7 +44,7 @@ class HeldOut:
     """The windows held out, as test windows."""
 
 
-def hold_out(record: LatentRecord, explainer: Asked, terms: Terms) -> HeldOut:
+def hold_out(record: LatentRecord, explainer: AskedExplainer, terms: Terms) -> HeldOut:
     """Part the record's windows for `explainer`; see above."""
     active, silent = record.train, record.train_non_activating
     most_silent = len(silent)

@@ -15,13 +15,13 @@ import duckdb
 
 from delphi_assets.explorer.described import Row
 from delphi_assets.explorer.ranges import PAGE, Range
-from delphi_assets.explorer.site_folder import Place
+from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.lake.database import query
 from delphi_assets.latent_ranges import Latents
 
 
 def calls_of(
-    con: duckdb.DuckDBPyConnection, place: Place, part: Range, latents: Latents
+    con: duckdb.DuckDBPyConnection, place: HookpointPlace, part: Range, latents: Latents
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The files with the calls of a range, as number and content."""
     rows = query(con, "explorer/calls", **place._asdict(), **part._asdict()).to_pylist()

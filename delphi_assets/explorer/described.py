@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import duckdb
 
 from delphi_assets.explorer.ranges import Range
-from delphi_assets.explorer.site_folder import Place
+from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.lake.database import query
 from delphi_assets.latent_ranges import Latents
 
 Row = Mapping[str, Any]
 
 
-class Described(NamedTuple):
+class LatentRows(NamedTuple):
     """Rows of some latents, in order of latent."""
 
     latents: list[Row]
@@ -26,12 +26,12 @@ class Described(NamedTuple):
 
 
 def describe(
-    con: duckdb.DuckDBPyConnection, place: Place, part: Range, latents: Latents
-) -> Described:
+    con: duckdb.DuckDBPyConnection, place: HookpointPlace, part: Range, latents: Latents
+) -> LatentRows:
     """The rows of those of `latents` that are in the range and known to the lake."""
     keys = {**place._asdict(), **part._asdict()}
     known = query(con, "explorer/latents", **keys).to_pylist()
-    return Described(
+    return LatentRows(
         [row for row in known if row["latent"] in latents],
         by_latent(query(con, "explorer/explanations", **keys).to_pylist()),
         by_latent(query(con, "explorer/scores_of_latents", **part._asdict()).to_pylist()),

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import duckdb
 
-from delphi_assets.explorer.described import Described, Row
-from delphi_assets.explorer.site_folder import Place
+from delphi_assets.explorer.described import LatentRows, Row
+from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.lake.database import query
 from delphi_assets.reading.rendering import visible
 
@@ -43,7 +43,7 @@ class Set(NamedTuple):
     n_latents: int
 
 
-class Column(NamedTuple):
+class ScoreColumn(NamedTuple):
     """Scores of a set by one scorer and judge, asked in one way; `metric` is what is shown."""
 
     set: int
@@ -60,7 +60,7 @@ _Held = dict[int, Row]
 class Listing:
     """The list of latents of a place, as it is gathered; pieces are forgotten once given."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, place: Place) -> None:
+    def __init__(self, con: duckdb.DuckDBPyConnection, place: HookpointPlace) -> None:
         sets = query(con, "explorer/sets", **place._asdict()).to_pylist()
         self.sets = [Set(**row) for row in sets]
         self.columns = list(_columns(self.sets, query(con, "explorer/scorers").to_pylist()))
@@ -72,7 +72,7 @@ class Listing:
         """Latents in the list so far."""
         return self.states.total()
 
-    def add(self, described: Described) -> None:
+    def add(self, described: LatentRows) -> None:
         """Take in the next latents."""
         for row in described.latents:
             at = len(self._rows)
@@ -123,11 +123,13 @@ def one_line(text: str) -> str:
     return "; ".join(visible(line) for line in text.splitlines() if line.strip())
 
 
-def _columns(sets: list[Set], scorers: list[Row]) -> Iterator[Column]:
+def _columns(sets: list[Set], scorers: list[Row]) -> Iterator[ScoreColumn]:
     for number, of in enumerate(sets):
         for row in scorers:
             if _is_of(row, of):
-                yield Column(number, row["scorer"], row["judge"], row["judge_hash"], row["metric"])
+                yield ScoreColumn(
+                    number, row["scorer"], row["judge"], row["judge_hash"], row["metric"]
+                )
 
 
 def _is_of(score: Row, of: Set) -> bool:

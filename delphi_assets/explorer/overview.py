@@ -8,13 +8,17 @@ import duckdb
 
 from delphi_assets.explorer.listing import STATES, Listing
 from delphi_assets.explorer.ranges import PAGE, PIECE
-from delphi_assets.explorer.site_folder import Place
+from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import Lake, Unit
 
 
 def overview_of(
-    con: duckdb.DuckDBPyConnection, lake: Lake, place: Place, listing: Listing, pieces: list[int]
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    place: HookpointPlace,
+    listing: Listing,
+    pieces: list[int],
 ) -> dict[str, Any]:
     """The content of the file `overview`, once all latents are in the listing."""
     keys = place._asdict()

@@ -17,9 +17,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from delphi_assets.explorer.described import Described, Row, by_latent
+from delphi_assets.explorer.described import LatentRows, Row, by_latent
 from delphi_assets.explorer.ranges import PAGE, Range
-from delphi_assets.explorer.site_folder import Place
+from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.explorer.windows import page_windows
 from delphi_assets.lake.database import query
 from delphi_assets.reading.rendering import visible
@@ -29,7 +29,7 @@ _PLAIN = "plain"
 
 
 def pages_of(
-    con: duckdb.DuckDBPyConnection, place: Place, part: Range, described: Described
+    con: duckdb.DuckDBPyConnection, place: HookpointPlace, part: Range, described: LatentRows
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """The files with the latents of a range, as number and content."""
     keys = {**place._asdict(), **part._asdict()}
@@ -58,7 +58,7 @@ def _of_page(windows: pa.Table, number: int) -> pa.Table:
     return windows.filter(inside)
 
 
-def _described(row: Row, described: Described, verdicts: list[Row]) -> dict[str, Any]:
+def _described(row: Row, described: LatentRows, verdicts: list[Row]) -> dict[str, Any]:
     explanations = described.explanations.get(row["latent"], [])
     scores = described.scores.get(row["latent"], [])
     places = {one["explanation_id"]: place for place, one in enumerate(explanations)}

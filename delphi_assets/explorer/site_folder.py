@@ -27,7 +27,7 @@ FORMAT = 1
 _PLACE = "place.json"
 
 
-class Place(NamedTuple):
+class HookpointPlace(NamedTuple):
     """A hookpoint of a run."""
 
     run: str
@@ -46,7 +46,7 @@ class SiteFolder:
         self.storage = Storage(folder)
         self._write_index()
 
-    def edition(self, place: Place) -> "Edition":
+    def edition(self, place: HookpointPlace) -> "Edition":
         """A new edition of a place's data, not shown yet."""
         return Edition(self.storage, place)
 
@@ -92,7 +92,7 @@ class SiteFolder:
 class Edition:
     """Data of a place, being written."""
 
-    def __init__(self, storage: Storage, place: Place) -> None:
+    def __init__(self, storage: Storage, place: HookpointPlace) -> None:
         self._storage, self.place = storage, place
         self.name = uuid.uuid4().hex[:12]
         self.files = self.bytes = 0

@@ -29,7 +29,7 @@ from delphi_assets.explorer.listing import Listing
 from delphi_assets.explorer.overview import overview_of
 from delphi_assets.explorer.pages import pages_of
 from delphi_assets.explorer.ranges import PIECE, Range, ranges
-from delphi_assets.explorer.site_folder import Edition, Place, SiteFolder
+from delphi_assets.explorer.site_folder import Edition, HookpointPlace, SiteFolder
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, keep_rows, query
@@ -84,9 +84,9 @@ def write_explorer(
     )
 
 
-def _places(lake: Lake, run: str | None, hookpoint: str | None) -> list[Place]:
+def _places(lake: Lake, run: str | None, hookpoint: str | None) -> list[HookpointPlace]:
     with connect(lake) as con:
-        there = [Place(**row) for row in query(con, "explorer/places").to_pylist()]
+        there = [HookpointPlace(**row) for row in query(con, "explorer/places").to_pylist()]
     found = [
         place
         for place in there
@@ -129,7 +129,9 @@ def _write_place(lake: Lake, edition: Edition, latents: Latents) -> int:
     return listing.n_latents
 
 
-def _judge(con: duckdb.DuckDBPyConnection, place: Place, n_latents: int, latents: Latents) -> None:
+def _judge(
+    con: duckdb.DuckDBPyConnection, place: HookpointPlace, n_latents: int, latents: Latents
+) -> None:
     """Keep scores and latent_scores of the latents that are asked for on `con`."""
     parts = list(ranges(n_latents, latents, PIECE))
     shown = tqdm(parts, desc=f"scores {place.hookpoint}", unit="range")
@@ -137,7 +139,7 @@ def _judge(con: duckdb.DuckDBPyConnection, place: Place, n_latents: int, latents
     keep_rows(con, "latent_scores", "analysis/latent_scores", **place._asdict())
 
 
-def _by_piece(place: Place, asked: list[Range]) -> Iterator[tuple[int, list[Range]]]:
+def _by_piece(place: HookpointPlace, asked: list[Range]) -> Iterator[tuple[int, list[Range]]]:
     pieces: dict[int, list[Range]] = {}
     for part in asked:
         pieces.setdefault(part.first // PIECE, []).append(part)

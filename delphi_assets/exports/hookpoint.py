@@ -40,7 +40,7 @@ class Best:
     """Only explanations of this model; None: of all."""
 
 
-class Range(NamedTuple):
+class LatentBatch(NamedTuple):
     """Latents of a batch, half open."""
 
     number: int
@@ -48,7 +48,7 @@ class Range(NamedTuple):
     last: int
 
 
-class Scorer(NamedTuple):
+class ScorerMetric(NamedTuple):
     """A scorer and the metric by which it is read."""
 
     scorer: str
@@ -86,7 +86,8 @@ class ExportedHookpoint:
                 "the asset 'latents' first."
             )
         self.scorers = [
-            Scorer(**row) for row in query(self.con, "exports/scorers", **self._place).to_pylist()
+            ScorerMetric(**row)
+            for row in query(self.con, "exports/scorers", **self._place).to_pylist()
         ]
         self._check_scorer()
         execute(self.con, "exports/best_explanations")
@@ -102,20 +103,20 @@ class ExportedHookpoint:
     ) -> None:
         self.con.close()
 
-    def ranges(self, size: int) -> Iterator[Range]:
+    def ranges(self, size: int) -> Iterator[LatentBatch]:
         """All latents, `size` at a time."""
         for number, first in enumerate(range(0, self.num_latents, size)):
-            yield Range(number, first, min(first + size, self.num_latents))
+            yield LatentBatch(number, first, min(first + size, self.num_latents))
 
-    def latents(self, of: Range) -> pa.Table:
+    def latents(self, of: LatentBatch) -> pa.Table:
         """What is known of latents, with their best explanations: `sql/exports/latents.sql`."""
         return self._rows("latents", of, **vars(self.best))
 
-    def explanations(self, of: Range) -> pa.Table:
+    def explanations(self, of: LatentBatch) -> pa.Table:
         """Their best explanations: `sql/exports/explanations.sql`."""
         return self._rows("explanations", of, **vars(self.best))
 
-    def scores(self, of: Range) -> pa.Table:
+    def scores(self, of: LatentBatch) -> pa.Table:
         """The scores of these, a row a scorer: `sql/exports/scores.sql`."""
         return self._rows(
             "scores",
@@ -125,15 +126,15 @@ class ExportedHookpoint:
             metrics=[scorer.metric for scorer in self.scorers],
         )
 
-    def features(self, of: Range) -> pa.Table:
+    def features(self, of: LatentBatch) -> pa.Table:
         """Statistics and neighbours of latents: `sql/exports/features.sql`."""
         return self._rows("features", of)
 
-    def windows(self, of: Range, selection: str) -> pa.Table:
+    def windows(self, of: LatentBatch, selection: str) -> pa.Table:
         """Windows in which latents fire: `sql/exports/windows.sql`."""
         return self._rows("windows", of, selection=selection)
 
-    def _rows(self, name: str, of: Range, **parameters: Any) -> pa.Table:
+    def _rows(self, name: str, of: LatentBatch, **parameters: Any) -> pa.Table:
         return query(
             self.con,
             f"exports/{name}",

@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from delphi_assets.errors import NotReadyError
 from delphi_assets.exports import neuronpedia_rows as rows_of
-from delphi_assets.exports.hookpoint import ExportedHookpoint, Range
-from delphi_assets.exports.neuronpedia_names import Source
+from delphi_assets.exports.hookpoint import ExportedHookpoint, LatentBatch
+from delphi_assets.exports.neuronpedia_names import NeuronpediaSource
 from delphi_assets.exports.targets import whole
 from delphi_assets.ground.interrupts import terminable
 
@@ -50,7 +50,7 @@ class ExportedBulk:
 
 @terminable()
 def export_bulk(
-    source: ExportedHookpoint, named: Source, selection: str, folder: Path
+    source: ExportedHookpoint, named: NeuronpediaSource, selection: str, folder: Path
 ) -> ExportedBulk:
     """Write the bulk files of a hookpoint below `folder`, with windows of `selection`.
 
@@ -82,11 +82,11 @@ class _Bulk:
     """The files on their way: `folder` is where they are made."""
 
     source: ExportedHookpoint
-    named: Source
+    named: NeuronpediaSource
     selection: str
     folder: Path
 
-    def write(self, of: Range, written: ExportedBulk) -> None:
+    def write(self, of: LatentBatch, written: ExportedBulk) -> None:
         """Write a batch, and count its rows in `written`."""
         named, source = self.named, self.source
         features = [rows_of.feature(named, row) for row in _each(source.features(of))]
@@ -105,7 +105,7 @@ class _Bulk:
         longest = rows_of.LONGEST_DESCRIPTION
         written.descriptions_cut += sum(len(row["explanation"]) > longest for row in best)
 
-    def _file(self, kind: str, of: Range, rows: Iterable[rows_of.Row]) -> int:
+    def _file(self, kind: str, of: LatentBatch, rows: Iterable[rows_of.Row]) -> int:
         (self.folder / kind).mkdir(exist_ok=True)
         path = self.folder / kind / f"batch-{of.number}.jsonl.gz"
         count = 0

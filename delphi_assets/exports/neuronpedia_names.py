@@ -1,7 +1,8 @@
 """What Neuronpedia calls a hookpoint: its model, its layer, its source set.
 
-In: a run's configuration and a hookpoint, and what the user wants to call them. Out: a `Source`.
-`layers.9.mlp` of the run `demo` on `google/gemma-2-2b` is the source `9-mlp-demo` of `gemma-2-2b`.
+In: a run's configuration and a hookpoint, and what the user wants to call them. Out: a
+`NeuronpediaSource`. `layers.9.mlp` of the run `demo` on `google/gemma-2-2b` is the source
+`9-mlp-demo` of `gemma-2-2b`.
 """
 
 import re
@@ -15,7 +16,7 @@ _ID = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
 
 @dataclass(frozen=True)
-class Source:
+class NeuronpediaSource:
     """A hookpoint under Neuronpedia's names."""
 
     model_id: str
@@ -55,7 +56,7 @@ def named(
     creator_id: str | None = None,
     creator_name: str = "",
     release: str | None = None,
-) -> Source:
+) -> NeuronpediaSource:
     """The source, with names from the run and the hookpoint for those that are not given.
 
     Raises `SettingError` for an id with other characters than letters, digits, `_`, `.` and `-`,
@@ -72,7 +73,7 @@ def named(
         layer = int(numbers[0])
     rest = re.sub(r"^.*?(?:^|\.)\d+(?=\.|$)", "", module).strip(".")
     model = str(config.get("model.name") or "").rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-    source = Source(
+    source = NeuronpediaSource(
         model_id=model_id or model,
         layer=layer,
         source_set=source_set or "-".join(part for part in (rest, coder, run) if part),

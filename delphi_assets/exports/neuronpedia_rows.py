@@ -8,7 +8,7 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-from delphi_assets.exports.neuronpedia_names import Source
+from delphi_assets.exports.neuronpedia_names import NeuronpediaSource
 
 LONGEST_DESCRIPTION = 512
 Row = dict[str, Any]
@@ -23,7 +23,7 @@ _UNKNOWN = (
 """Lists of a feature that the lake holds nothing for."""
 
 
-def feature(source: Source, row: Row) -> Row:
+def feature(source: NeuronpediaSource, row: Row) -> Row:
     """A latent: a row of `sql/exports/features.sql`."""
     heights = row["activation_histogram"] or []
     return {
@@ -44,7 +44,7 @@ def feature(source: Source, row: Row) -> Row:
     }
 
 
-def activation(source: Source, row: Row, described_at: str | None) -> Row:
+def activation(source: NeuronpediaSource, row: Row, described_at: str | None) -> Row:
     """A window in which a latent fires: a row of `sql/exports/windows.sql`."""
     place = _place(source, row["latent"])
     values = row["activations"]
@@ -73,7 +73,7 @@ def activation(source: Source, row: Row, described_at: str | None) -> Row:
     }
 
 
-def explanation(source: Source, row: Row) -> Row:
+def explanation(source: NeuronpediaSource, row: Row) -> Row:
     """A latent's best explanation: a row of `sql/exports/explanations.sql`."""
     text = row["explanation"]
     if len(text) > LONGEST_DESCRIPTION:
@@ -89,7 +89,7 @@ def explanation(source: Source, row: Row) -> Row:
     }
 
 
-def score(source: Source, row: Row) -> Row:
+def score(source: NeuronpediaSource, row: Row) -> Row:
     """A score of that explanation: a row of `sql/exports/scores.sql`. Ours, not Neuronpedia's."""
     return {
         **_place(source, row["latent"]),
@@ -109,7 +109,7 @@ def score(source: Source, row: Row) -> Row:
     }
 
 
-def descriptions(source: Source, described_at: datetime | None) -> list[tuple[str, Row]]:
+def descriptions(source: NeuronpediaSource, described_at: datetime | None) -> list[tuple[str, Row]]:
     """What the rows are of: the lines of release, model, sourceset and source."""
     made: Row = {"creatorId": source.creator_id, "createdAt": _when(described_at)}
     release: Row = {
@@ -160,7 +160,7 @@ def descriptions(source: Source, described_at: datetime | None) -> list[tuple[st
     return [("release", release), ("model", model), ("sourceset", sourceset), ("source", one)]
 
 
-def _place(source: Source, latent: int) -> Row:
+def _place(source: NeuronpediaSource, latent: int) -> Row:
     return {"modelId": source.model_id, "layer": source.source_id, "index": str(latent)}
 
 

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from delphi_assets.errors import SettingError
-from delphi_assets.exports.hookpoint import ExportedHookpoint, Scorer
+from delphi_assets.exports.hookpoint import ExportedHookpoint, ScorerMetric
 from delphi_assets.exports.targets import whole
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.queries.formats import harmless
@@ -87,7 +87,7 @@ def _write(
     return ExportedTable(rows, latents.num_columns, explained, 0)
 
 
-def _beside(latents: pa.Table, scores: pa.Table, scorer: Scorer) -> pa.Table:
+def _beside(latents: pa.Table, scores: pa.Table, scorer: ScorerMetric) -> pa.Table:
     """`latents` with the columns of a scorer, null where it did not judge."""
     mine = {
         row["latent"]: row

@@ -19,7 +19,7 @@ from delphi_assets.lake.damage import damage_behind
 from delphi_assets.lake.database import Parameter, connect, own_folder
 from delphi_assets.lake.storage import globbed
 from delphi_assets.queries.read_only import ReadOnlyLake
-from delphi_assets.queries.statements import Question, is_refusal, query_error
+from delphi_assets.queries.statements import CheckedStatement, is_refusal, query_error
 
 _BATCH = 8_192
 R = TypeVar("R")
@@ -70,7 +70,7 @@ def _open(lake: ReadOnlyLake, folder: str) -> duckdb.DuckDBPyConnection:
 
 
 def run(
-    con: duckdb.DuckDBPyConnection, question: Question, values: Mapping[str, Parameter]
+    con: duckdb.DuckDBPyConnection, question: CheckedStatement, values: Mapping[str, Parameter]
 ) -> Rows:
     """Rows of a question, none for one that has none; raises `DataError` for what DuckDB refuses.
 

@@ -32,7 +32,7 @@ _READS = (
 )
 
 
-class Question(NamedTuple):
+class CheckedStatement(NamedTuple):
     """One statement that may run."""
 
     statement: duckdb.Statement
@@ -43,7 +43,7 @@ class Question(NamedTuple):
     """Whether its rows are what it is for."""
 
 
-def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[Question]:
+def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[CheckedStatement]:
     """The statements of a text, in order, as the connection reads them.
 
     Raises `DataError` for what is not SQL, for one that writes or attaches files, and without any.
@@ -60,7 +60,7 @@ def questions(con: duckdb.DuckDBPyConnection, text: str) -> list[Question]:
         if statement.type not in _ROWS | _WITHOUT_ROWS:
             raise DataError(f"{statement.type.name} is refused: {_READS}")
     return [
-        Question(statement, frozenset(statement.named_parameters), statement.type in _ROWS)
+        CheckedStatement(statement, frozenset(statement.named_parameters), statement.type in _ROWS)
         for statement in found
     ]
 

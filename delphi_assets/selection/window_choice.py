@@ -30,7 +30,7 @@ from delphi_assets.selection.windows import ranked_windows
 from delphi_assets.settings import Profile, SelectionSettings
 
 
-class Choice(NamedTuple):
+class WindowChoice(NamedTuple):
     """Rows of the tables examples, but for what stands in a window, and shortfalls."""
 
     windows: pa.Table
@@ -47,7 +47,7 @@ def choose_windows(
     sources: Sources,
     latents: list[int],
     activations: list[str],
-) -> Choice:
+) -> WindowChoice:
     """The windows of these latents of a bucket; `activations` are the bucket's files.
 
     Raises as `ranked_windows`.
@@ -84,7 +84,7 @@ def choose_windows(
         max_examples=selection.max_examples,
         draw_of=profile.draws_of(selection, tables.hookpoint),
     )
-    return Choice(rows, shortfalls)
+    return WindowChoice(rows, shortfalls)
 
 
 def _rank_centred(

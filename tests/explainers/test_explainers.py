@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explainers import registry
 from delphi_assets.explainers.contrastive import CONTRASTIVE
-from delphi_assets.explainers.explainer import Asked
+from delphi_assets.explainers.explainer import AskedExplainer
 from delphi_assets.explainers.functions import PromptExplainer
 from delphi_assets.explainers.single_token import SINGLE_TOKEN, strongest
 from delphi_assets.explainers.terms import Terms
@@ -97,7 +97,7 @@ def test_single_token_shows_the_strongest_tokens_alone() -> None:
 def test_prompts_begin_alike_for_all_latents() -> None:
     for name in LLM_EXPLAINERS:
         explainer, given = registry.make(name), terms(explainer=name)
-        assert isinstance(explainer, Asked)
+        assert isinstance(explainer, AskedExplainer)
         one, other = (
             explainer.messages(record(latent, Sizes(8, 2, 2, 6)), given) for latent in (1, 2)
         )
@@ -131,16 +131,16 @@ def marked(one: LatentRecord) -> LatentRecord:
 def test_no_test_window_is_in_any_prompt(size: Sizes, name: str, quick_windows: int) -> None:
     """Nor is a window in a prompt that is held out to choose by."""
     explainer = registry.make(name)
-    assert isinstance(explainer, Asked)
+    assert isinstance(explainer, AskedExplainer)
     given = terms(explainer=name, quick_windows=quick_windows, candidates_by="contrastive", k=2)
     asked: list[Request] = []
 
     async def ask(
         request: Request, read: Callable[[Completion], Any], failure_of: object
-    ) -> repair.Asked[Any]:
+    ) -> repair.ReadAnswer[Any]:
         asked.append(request)
         answer = completion("[EXPLANATION]: a text")
-        return repair.Asked(answer, read(answer))
+        return repair.ReadAnswer(answer, read(answer))
 
     one = marked(record(1, size))
     asyncio.run(explainer.explain(one, given, ask))  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from delphi_assets.llm.calls.rates import Bucket, Rates
+from delphi_assets.llm.calls.rates import RateBucket, Rates
 from tests.parts.asking import complete
 from tests.parts.fault_server import FaultServer, Reply
 
@@ -19,7 +19,7 @@ class Clock:
         return self.now
 
 
-def sent_at(bucket: Bucket, clock: Clock, amounts: list[float]) -> list[float]:
+def sent_at(bucket: RateBucket, clock: Clock, amounts: list[float]) -> list[float]:
     """When callers go that all come at once."""
     return [round(clock.now - 100 + bucket.take(amount), 6) for amount in amounts]
 
@@ -27,7 +27,7 @@ def sent_at(bucket: Bucket, clock: Clock, amounts: list[float]) -> list[float]:
 def test_a_bucket_by_hand() -> None:
     """120 a minute: two a second, two at once."""
     clock = Clock()
-    bucket = Bucket(120, clock)
+    bucket = RateBucket(120, clock)
     assert sent_at(bucket, clock, [1] * 5) == [0, 0, 0.5, 1.0, 1.5]
     clock.now += 100
     assert sent_at(bucket, clock, [1] * 3) == [100, 100, 100.5]
@@ -35,12 +35,12 @@ def test_a_bucket_by_hand() -> None:
 
 def test_a_slow_rate_lets_one_through_at_once() -> None:
     clock = Clock()
-    assert sent_at(Bucket(6, clock), clock, [1] * 3) == [0, 10, 20]
+    assert sent_at(RateBucket(6, clock), clock, [1] * 3) == [0, 10, 20]
 
 
 def test_no_limit() -> None:
     clock = Clock()
-    assert sent_at(Bucket(None, clock), clock, [10**9] * 3) == [0, 0, 0]
+    assert sent_at(RateBucket(None, clock), clock, [10**9] * 3) == [0, 0, 0]
 
 
 def test_tokens_are_settled_when_they_are_known() -> None:
@@ -65,7 +65,7 @@ def most_in_a_minute(times: list[float], amounts: list[float]) -> float:
 
 def test_any_minute_holds_a_minutes_worth_and_a_burst() -> None:
     clock = Clock()
-    bucket = Bucket(600, clock)
+    bucket = RateBucket(600, clock)
     amounts = [1.0 + number % 7 for number in range(2_000)]
     times = []
     for number, amount in enumerate(amounts):

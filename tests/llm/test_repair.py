@@ -27,8 +27,8 @@ def read(completion: Completion) -> str | None:
     return None if completion.answer == "yes" else failures.UNPARSEABLE
 
 
-def asked(root: Path, url: str, **settings: object) -> repair.Asked[str | None]:
-    async def main() -> repair.Asked[str | None]:
+def asked(root: Path, url: str, **settings: object) -> repair.ReadAnswer[str | None]:
+    async def main() -> repair.ReadAnswer[str | None]:
         async with Client(settings_of(url, **settings), MODEL, made(root), "run") as client:
             return await repair.ask(client, ask("x"), read, lambda failure: failure, Prompts())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from delphi_assets.explainers import registry as explainers
-from delphi_assets.explainers.explainer import Asked
+from delphi_assets.explainers.explainer import AskedExplainer
 from delphi_assets.explainers.single_token import strongest
 from delphi_assets.lake.lake import Lake
 from delphi_assets.llm.calls.requests import Request
@@ -41,7 +41,7 @@ def questions(one: LatentRecord) -> Iterator[tuple[str, Request]]:
     """What explainers and scorers ask about a latent."""
     for name in EXPLAINERS:
         by = explainers.make(name)
-        assert isinstance(by, Asked)
+        assert isinstance(by, AskedExplainer)
         yield name, by.request(one, terms())
     said = Explained(one.latent, "id", "default", "openai/m", None, "The word of the latent.")
     for name in SCORERS:

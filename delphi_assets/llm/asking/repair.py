@@ -32,7 +32,7 @@ COMPLAINTS = {
 }
 
 
-class Asked(NamedTuple, Generic[Result]):
+class ReadAnswer(NamedTuple, Generic[Result]):
     """What was read, and the completion whose hash a row is to be stored with."""
 
     completion: Completion
@@ -45,7 +45,7 @@ async def ask(
     read: Callable[[Completion], Result],
     failure_of: Callable[[Result], str | None],
     prompts: Prompts,
-) -> Asked[Result]:
+) -> ReadAnswer[Result]:
     """Ask `request`, and once more if its answer cannot be read and `llm.repair` is on.
 
     `failure_of` gives the code of the failure in what `read` made of a completion, None without
@@ -55,10 +55,10 @@ async def ask(
     result = read(first)
     failure = failure_of(result)
     if first.error is not None or failure not in failures.REPAIRABLE or not client.repairs:
-        return Asked(first, result)
+        return ReadAnswer(first, result)
     second = await client.complete(again(request, first.answer, failure, prompts))
     mended = read(second)
-    return Asked(second if failure_of(mended) is None else first, mended)
+    return ReadAnswer(second if failure_of(mended) is None else first, mended)
 
 
 def again(request: Request, answer: str | None, failure: str, prompts: Prompts) -> Request:

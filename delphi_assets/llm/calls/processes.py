@@ -49,14 +49,14 @@ class Called(NamedTuple):
     """Bytes of a reply."""
 
 
-class Question(NamedTuple):
+class Call(NamedTuple):
     """A call to make."""
 
     number: int
     request: Request
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """What came of a call."""
 
     number: int
@@ -125,7 +125,7 @@ class _Process:
         answer: asyncio.Future[Reading] = asyncio.get_running_loop().create_future()
         self._open[number] = answer
         assert process.stdin is not None
-        process.stdin.write(_message(Question(number, request)))
+        process.stdin.write(_message(Call(number, request)))
         try:
             return await answer
         finally:
@@ -223,14 +223,14 @@ async def _work(outcomes: BinaryIO) -> None:
         outcomes.write(_message(message))
         outcomes.flush()
 
-    async def answer(question: Question) -> None:
+    async def answer(question: Call) -> None:
         try:
             async with asyncio.timeout(called.timeout):
                 result: Reading | DiagnosedError = await calls.send(question.request)
         # Whatever it is, the parent waits for it.
         except Exception as error:  # noqa: BLE001
             result = DiagnosedError(scrub(told(error)), diagnose(error))
-        say(Outcome(question.number, result))
+        say(CallOutcome(question.number, result))
         if next(answered) == 0:
             # What LiteLLM has loaded stays: looking through it halts all calls for 0.1 s and more.
             gc.freeze()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 MINUTE = 60.0
 
 
-class Bucket:
+class RateBucket:
     """A token bucket; `per_minute` None is no limit. Give `clock` seconds that only grow."""
 
     def __init__(
@@ -44,8 +44,8 @@ class Rates:
         tokens_per_minute: float | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._requests = Bucket(requests_per_minute, clock)
-        self._tokens = Bucket(tokens_per_minute, clock)
+        self._requests = RateBucket(requests_per_minute, clock)
+        self._tokens = RateBucket(tokens_per_minute, clock)
 
     def take(self, tokens: int) -> float:
         """Seconds to wait before sending a request of so many tokens."""
