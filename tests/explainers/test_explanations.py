@@ -233,13 +233,19 @@ def test_a_refused_key_stops_and_keeps_what_arrived(tmp_path: Path) -> None:
     lake = make_lake(tmp_path)
 
     def answer(asked: Asked) -> Reply:
-        return good(asked) if asked.number < 2 else Reply(status=401)
+        return Reply(status=401) if asked.number == 2 else good(asked)
 
     with FaultServer(answer) as server:
+        given = profile(api_base=server.url, max_concurrent=1)
         with pytest.raises(SettingError, match="OPENAI_API_KEY"):
-            run(lake, profile(api_base=server.url, max_concurrent=1))
+            run(lake, given)
         assert len(server.asked) == 3
-    assert len(rows(lake)) == 2
+        # The answers are kept, whether or not the stop left time to make them rows of explanations.
+        answers = "select count(*) from completions where error is null"
+        assert connect(lake).sql(answers).fetchall() == [(2,)]
+        report = run(lake, given)
+        assert len(server.asked) == 3 + 4
+    assert report.facts["explained"] == len(rows(lake)) == 6
 
 
 def test_json_answers(tmp_path: Path) -> None:
