@@ -1,14 +1,14 @@
 """The command `delphi-assets`; `delphi-assets --help` lists what it can be told, a module each.
 
-What was done goes to standard output, a fact a line. An error is one line on standard error, and
-the exit status 1; 2 where the arguments are wrong, 130 after Ctrl-C or SIGTERM. When nobody reads
-the output any more, as behind `| head`, it ends in silence with 141, as other programs do.
+What was done goes to standard output, a fact a line. An error is one line on standard error.
+`STATUSES` are the exit statuses there are.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from delphi_assets.commands import (
     estimate,
@@ -39,6 +39,17 @@ COMMANDS = {
     )
 }
 
+DONE, REFUSED, MISUSED, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
+STATUSES = {
+    DONE: "it is done",
+    REFUSED: "an error that this library raises on purpose; standard error says what and why",
+    MISUSED: "the arguments are wrong; standard error says how they are used",
+    INTERRUPTED: "Ctrl-C; what was finished is kept",
+    UNREAD: "nobody reads the output any more, as behind `| head`; it ends in silence",
+}
+"""What the exit status says. Any other one is not ours: a fault with a traceback also ends with 1,
+and a signal that kills the process with 128 and its number, as in 143 for SIGTERM."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (the process's own without any); returns its status."""
@@ -49,26 +60,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except DelphiAssetsError as error:
         _complain(str(error))
-        return 1
+        return REFUSED
     except UnicodeEncodeError as error:
         _complain(
             f"standard output is {error.encoding}, which has no "
             f"{error.object[error.start : error.end]!a}; expected UTF-8, as with "
             "PYTHONIOENCODING=utf-8 in the environment."
         )
-        return 1
+        return REFUSED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except RuntimeError as error:
         # DuckDB says with an error of its own that Ctrl-C stopped a query.
         if not isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # Python would complain when it flushes what is left at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return 0
+        return UNREAD
+    return DONE
 
 
 def _complain(text: str) -> None:
@@ -83,9 +94,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="delphi-assets", description="Ask a lake, write it elsewhere, read runs of Delphi."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS.values():
         command.arguments(
             commands.add_parser(command.name, help=command.help, description=command.help)
         )
     return parser
+
+
+def _version() -> str:
+    try:
+        return metadata.version("delphi-assets")
+    except metadata.PackageNotFoundError:
+        return "(not installed: this Python only finds its source)"

@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from delphi_assets.command_line import COMMANDS
+from delphi_assets.command_line import COMMANDS, STATUSES
 from delphi_assets.lake.schema import TABLES, VIEWS, Column, Table
 from delphi_assets.queries.analyses import analyses
 from delphi_assets.settings import Profile, ServerSettings
@@ -71,7 +71,9 @@ def queries_page() -> str:
 
 def commands_page() -> str:
     """Every command with its arguments."""
-    parts = [_WRITTEN_BY + "# Commands", _COMMANDS_INTRODUCTION]
+    statuses = [f"| {status} | {meaning} |" for status, meaning in STATUSES.items()]
+    table = "\n".join(["| exit status | meaning |", "|---|---|", *statuses])
+    parts = [_WRITTEN_BY + "# Commands", _COMMANDS_INTRODUCTION, table]
     for command in COMMANDS.values():
         parser = argparse.ArgumentParser(add_help=False)
         command.arguments(parser)
@@ -152,8 +154,11 @@ every row; in CSV no text is a formula to a spreadsheet ([what is put in front](
 _COMMANDS_INTRODUCTION = """\
 What can be done with a lake from the command line, without Dagster. The program is
 `.venv/bin/delphi-assets` where `make` made the environment. What was done goes to standard output,
-a fact a line. An error is one line on standard error, and the exit status 1; 2 where the arguments
-are wrong."""
+a fact a line. An error is one line on standard error. `delphi-assets --version` says which version
+is installed.
+
+The exit status says how it ended. A process that a signal kills has 128 and the number of the
+signal, as in 143 for SIGTERM."""
 
 
 def _argument(action: argparse.Action) -> str:
