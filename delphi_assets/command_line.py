@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import metadata
 
 from delphi_assets.commands import (
+    check,
     estimate,
     export_delphi,
     export_neuronpedia,
@@ -27,6 +28,7 @@ from delphi_assets.ground.key_shapes import masked
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
     for module in (
+        check,
         sql,
         report,
         export_table,
@@ -92,7 +94,8 @@ def _complain(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="delphi-assets", description="Ask a lake, write it elsewhere, read runs of Delphi."
+        prog="delphi-assets",
+        description="Run profiles, ask a lake, write it elsewhere, read runs of Delphi.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

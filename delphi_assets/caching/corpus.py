@@ -71,6 +71,14 @@ def read_documents(corpus: CorpusSettings, seed: int) -> Iterator[Document]:
     return shuffled(documents, corpus.shuffle_buffer, seed) if corpus.shuffle_buffer else documents
 
 
+def on_hub(corpus: CorpusSettings) -> bool:
+    """Whether the corpus is the name of a dataset on the hub: nothing is there, nor could be."""
+    path = local_path(corpus.dataset_repo)
+    if is_file(path) or is_folder(path) or path.suffix in _SUFFIXES:
+        return False
+    return not corpus.dataset_repo.startswith(("embedded:", ".", "/", "~"))
+
+
 def _documents(corpus: CorpusSettings) -> Iterator[Document]:
     empty = True
     for document in _source(corpus):
@@ -94,7 +102,7 @@ def _source(corpus: CorpusSettings) -> Iterator[Document]:
         if _is_saved_dataset(path) or _is_hub_layout(path, corpus.dataset_split):
             return _hugging_face(corpus)
         return _read_folder(path, corpus.dataset_column)
-    if corpus.dataset_repo.startswith(("embedded:", ".", "/", "~")) or path.suffix in _SUFFIXES:
+    if not on_hub(corpus):
         raise DataError(
             f"corpus.dataset_repo = {corpus.dataset_repo!r} does not exist; expected a file or "
             f"folder, a dataset of the Hugging Face hub, or {PYTHON_DOCS!r}."

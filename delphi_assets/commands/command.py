@@ -23,6 +23,16 @@ def count(text: str) -> int:
     return int(text)
 
 
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says which profile."""
+    parser.add_argument(
+        "profile",
+        metavar="PROFILE",
+        nargs="?",
+        help="name or path of a profile; else that of DELPHI_ASSETS_PROFILE, else demo",
+    )
+
+
 class Command(NamedTuple):
     """One command of `delphi-assets`."""
 
