@@ -1,10 +1,12 @@
 """The notation of latents: `0-4, 17`, `all`, `next 1000`, `failed`.
 
-In: a text of a profile, a launch or a call. Out: `Latents`, ranges of numbers.
+In: a text of a profile, a launch or a call, or indices. Out: `Latents`, ranges of numbers.
 """
 
+import operator
 import re
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
 
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.shown_values import shown
@@ -41,6 +43,9 @@ class Latents(NamedTuple):
 
 
 ALL = Latents(())
+
+WhichLatents: TypeAlias = Latents | str | Iterable[int]
+"""Latents as a call names them: ranges, `"0-4, 17"`, or indices."""
 
 
 def parse_latents(text: str) -> Latents:
@@ -88,3 +93,48 @@ def parse_wanted(text: str) -> Latents:
         return parse_latents(text)
     except SettingError as error:
         raise SettingError(f"{error} Also known here: 'next 1000', 'failed'.") from error
+
+
+def as_latents(which: WhichLatents) -> Latents:
+    """`which` as it is, or read as `parse_latents` reads it."""
+    return which if isinstance(which, Latents) else parse_latents(as_text(which))
+
+
+def wanted_latents(which: WhichLatents) -> Latents:
+    """What a stage is asked for: `which` as it is, or read as `parse_wanted` reads it."""
+    return which if isinstance(which, Latents) else parse_wanted(as_text(which))
+
+
+def as_text(latents: WhichLatents) -> str:
+    """Latents as `parse_wanted` reads them; raises `SettingError` for what names none."""
+    if isinstance(latents, str):
+        return latents
+    if isinstance(latents, Latents):
+        return _text_of(latents)
+    if not isinstance(latents, Iterable):
+        raise SettingError(
+            f"latents = {latents!r}; expected '0-4, 17', 'all', or indices, e.g. [{latents!r}]."
+        )
+    indices = [str(latent_index(latent)) for latent in latents]
+    if not indices:
+        raise SettingError("latents = []; expected at least one, or 'all'.")
+    return ", ".join(indices)
+
+
+def _text_of(latents: Latents) -> str:
+    if latents.failed:
+        return "failed"
+    if latents.next is not None:
+        return f"next {latents.next}"
+    return ", ".join(f"{start}-{end - 1}" for start, end in latents.ranges) or "all"
+
+
+def latent_index(latent: object) -> int:
+    """The index of one latent, of any whole number's type; raises `SettingError` for others."""
+    try:
+        return operator.index(latent)  # type: ignore[arg-type]
+    except TypeError:
+        raise SettingError(
+            f"latent = {latent!r}; expected its index, a whole number. `hookpoint.latents` takes "
+            "several, as '0-4, 17' or as indices."
+        ) from None

@@ -135,8 +135,7 @@ delphi-assets sql lake --analysis best_explained --param scorer=detection --para
 ```
 
 ```python
-from delphi_assets import connect
-from delphi_assets.lake.database import query
+from delphi_assets import connect, query
 
 query(connect("lake"), "analysis/latent_census", run="demo", hookpoint="layers.9").to_pylist()
 ```

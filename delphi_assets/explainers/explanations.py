@@ -37,7 +37,7 @@ from delphi_assets.lake import claims, database
 from delphi_assets.lake.growing_tables import RowWriter, fitted
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import EXPLANATIONS
-from delphi_assets.latent_ranges import Latents
+from delphi_assets.latent_ranges import Latents, WhichLatents, wanted_latents
 from delphi_assets.llm.asking import loop, repair
 from delphi_assets.llm.asking.client import Client, Usage
 from delphi_assets.llm.asking.keys import check_model
@@ -60,11 +60,14 @@ def explain(  # noqa: PLR0917 - the stages' contract
     profile: Profile,
     lake: Lake,
     hookpoint: str,
-    latents: Latents,
-    settings: ExplainSettings,
-    selection: str,
+    latents: WhichLatents | None = None,
+    settings: ExplainSettings | None = None,
+    selection: str | None = None,
 ) -> StageReport:
     """Explain the given latents of a hookpoint from the windows of `selection`.
+
+    `latents` are `"0-4, 17"`, `"next 1000"`, `"failed"`, indices or `Latents`. What is not given is
+    the profile's: `explain.latents`, its section explain, the name of its selection.
 
     Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
     for want of windows, rows of this selection, and what the LLM calls came to. Raises
@@ -74,6 +77,8 @@ def explain(  # noqa: PLR0917 - the stages' contract
     hookpoint, waits for it to end.
     """
     start = time.perf_counter()
+    latents = wanted_latents(profile.explain.latents if latents is None else latents)
+    settings, selection = settings or profile.explain, selection or profile.selection.name
     profile = lake.as_made(profile)
     check_coder(lake, profile.run.name, hookpoint)
     explainer = registry.make(settings.explainer)
@@ -152,7 +157,7 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     profile: Profile,
     lake: Lake,
     hookpoint: str,
-    latents: Latents,
+    latents: WhichLatents,
     settings: ExplainSettings,
     selection: str,
     sample: int,
@@ -167,6 +172,7 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     if not isinstance(explainer, AskedExplainer):
         return None
     outcomes = Outcomes(explainer, terms)
+    latents = wanted_latents(latents)
     explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
     pending = [latent for latent in explainable if not outcomes.has_text(latent)]
     chosen = drawn(pending, sample, terms.seed)

@@ -34,7 +34,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, keep_rows, query
 from delphi_assets.lake.lake import Lake
-from delphi_assets.latent_ranges import ALL, Latents
+from delphi_assets.latent_ranges import ALL, Latents, WhichLatents, as_latents
 from delphi_assets.queries.kept_scores import keep_scores
 
 _MEMORY = "1GB"
@@ -47,7 +47,7 @@ def write_explorer(
     folder: str | os.PathLike[str],
     run: str | None = None,
     hookpoint: str | None = None,
-    latents: Latents = ALL,
+    latents: WhichLatents = ALL,
 ) -> StageReport:
     """Write the explorer of a lake's hookpoints into `folder`, a local one or a URL.
 
@@ -56,7 +56,7 @@ def write_explorer(
     `hookpoints`. Raises `NotReadyError` when the lake has none such, `SettingError` when a
     hookpoint has none of `latents`, `StorageError` when the folder cannot be written.
     """
-    started = time.perf_counter()
+    started, latents = time.perf_counter(), as_latents(latents)
     site = SiteFolder(os.fspath(folder))
     editions = []
     rows = 0

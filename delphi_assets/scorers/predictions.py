@@ -20,7 +20,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
 from delphi_assets.lake.lake import Lake
-from delphi_assets.latent_ranges import Latents
+from delphi_assets.latent_ranges import Latents, WhichLatents, wanted_latents
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.money.estimates import STAND_IN, Planned, drawn
 from delphi_assets.reading.records import example_files
@@ -40,12 +40,15 @@ def score(  # noqa: PLR0917 - the stages' contract
     profile: Profile,
     lake: Lake,
     hookpoint: str,
-    latents: Latents,
-    settings: ScoreSettings,
-    selection: str,
+    latents: WhichLatents | None = None,
+    settings: ScoreSettings | None = None,
+    selection: str | None = None,
     explainer: str | None = None,
 ) -> StageReport:
     """Judge the given latents with every scorer of `settings`.
+
+    `latents` are `"0-4, 17"`, `"next 1000"`, `"failed"`, indices or `Latents`. What is not given is
+    the profile's: `score.latents`, its section score, the name of its selection.
 
     By the stored explanations of `explainer`, of the profile's explainer when that is not given, of
     every explainer when it is "all". The lexical judge reads lexical explanations only; others are
@@ -58,6 +61,8 @@ def score(  # noqa: PLR0917 - the stages' contract
     process asks about the hookpoint, waits for it to end.
     """
     start = time.perf_counter()
+    latents = wanted_latents(profile.score.latents if latents is None else latents)
+    settings, selection = settings or profile.score, selection or profile.selection.name
     profile = lake.as_made(profile)
     check_coder(lake, profile.run.name, hookpoint)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
@@ -152,7 +157,7 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     profile: Profile,
     lake: Lake,
     hookpoint: str,
-    latents: Latents,
+    latents: WhichLatents,
     settings: ScoreSettings,
     selection: str,
     sample: int,
@@ -163,6 +168,7 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     `shuffled` finds one; discrimination, which needs those of the neighbours too, is only planned
     once they are. None when no scorer asks an LLM. Raises `NotReadyError` without examples.
     """
+    latents = wanted_latents(latents)
     profile = lake.as_made(profile)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     windows = _windows(scoring, latents)

@@ -27,12 +27,12 @@ from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
-from delphi_assets.latent_ranges import parse_latents
+from delphi_assets.latent_ranges import WhichLatents, as_text, parse_latents
 from delphi_assets.selection.non_activating import open_sources, sources_config
 from delphi_assets.selection.non_activating.sources import Sources
 from delphi_assets.selection.window_choice import choose_windows
 from delphi_assets.selection.window_contents import Corpus, read_corpus, with_contents
-from delphi_assets.settings import Profile, SelectionSettings, as_made, check_selection
+from delphi_assets.settings import Profile, SelectionSettings, as_made, check_selection, override
 
 _BUCKETS_AT_ONCE = 2
 """More would not be faster on few cores, and each takes memory."""
@@ -43,9 +43,15 @@ _THREADS = max(1, (os.cpu_count() or 1) // _BUCKETS_AT_ONCE)
 
 @terminable()
 def select_examples(
-    profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    selection: SelectionSettings | None = None,
+    latents: WhichLatents | None = None,
 ) -> StageReport:
     """Write examples and shortfalls of a hookpoint, bucket by bucket, skipping what is there.
+
+    `selection` is the profile's unless given; `latents`, e.g. `"0-4"`, stand in place of its own.
 
     Raises `ConflictError` when the run or the selection's name is taken by other settings,
     `SettingError` when windows do not fit the contexts or the coder lacks the latents,
@@ -53,6 +59,7 @@ def select_examples(
     latent fires.
     """
     start = time.perf_counter()
+    selection = _of_latents(selection or profile.selection, latents)
     profile = lake.as_made(profile)
     keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
     units = [
@@ -106,19 +113,28 @@ def select_examples(
 
 
 def choose_examples(
-    profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
+    profile: Profile,
+    lake: Lake,
+    hookpoint: str,
+    selection: SelectionSettings | None = None,
+    latents: WhichLatents | None = None,
 ) -> pa.Table:
     """Rows of the table examples for the selection's latents, which are not written.
 
     The windows are those that `select_examples` would write. Raises as that does, but whatever
     stands under the selection's name.
     """
+    selection = _of_latents(selection or profile.selection, latents)
     profile = lake.as_made(profile)
     check_selection(selection, profile.cache.cache_ctx_len)
     opened = _open(profile, lake, hookpoint, selection)
     with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
         made = pool.map(opened.rows, range(profile.cache.n_buckets))
         return pa.concat_tables([bucket.examples.cast(EXAMPLES.arrow) for bucket in made])
+
+
+def _of_latents(selection: SelectionSettings, latents: WhichLatents | None) -> SelectionSettings:
+    return selection if latents is None else override(selection, "call", latents=as_text(latents))
 
 
 class _Rows(NamedTuple):

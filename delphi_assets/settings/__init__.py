@@ -14,6 +14,7 @@ from delphi_assets.settings.profile_files import (
     parse_profile,
     profile_path,
 )
+from delphi_assets.settings.run_profile import profile_of_run
 from delphi_assets.settings.sections import (
     EMBEDDED_ENCODER,
     LONGEST_CONTEXT,
@@ -55,6 +56,7 @@ __all__ = [
     "load_profile",
     "override",
     "parse_profile",
+    "profile_of_run",
     "profile_path",
     "with_earlier",
 ]

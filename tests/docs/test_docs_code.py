@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         (explains,) = [
-            block for block in blocks(ROOT / "docs" / "python.md", "python") if "score(" in block
+            block for block in blocks(ROOT / "docs" / "python.md", "python") if "da.score(" in block
         ]
         exec(compile(explains, "docs/python.md", "exec"), {})
     return folder

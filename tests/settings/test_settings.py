@@ -11,7 +11,15 @@ import pytest
 
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.hookpoint_names import module_of
-from delphi_assets.latent_ranges import parse_latents, parse_wanted
+from delphi_assets.latent_ranges import (
+    Latents,
+    WhichLatents,
+    as_latents,
+    as_text,
+    parse_latents,
+    parse_wanted,
+    wanted_latents,
+)
 from delphi_assets.settings import (
     Profile,
     SelectionSettings,
@@ -419,3 +427,22 @@ def test_what_is_no_file_is_no_profile(tmp_path: Path, monkeypatch: pytest.Monke
 def test_numbers_that_no_latent_has_are_refused(text: str) -> None:
     with pytest.raises(SettingError, match="latents = "):
         parse_wanted(text)
+
+
+@pytest.mark.parametrize(
+    ("which", "read"),
+    [
+        ("0-4, 17", parse_latents("0-4, 17")),
+        (range(3), parse_latents("0, 1, 2")),
+        (parse_latents("2-3"), parse_latents("2-3")),
+    ],
+)
+def test_latents_of_a_call(which: WhichLatents, read: Latents) -> None:
+    assert as_latents(which) == wanted_latents(which) == read
+
+
+@pytest.mark.parametrize("text", ["0-4, 17-17", "all", "next 12", "failed"])
+def test_latents_as_text(text: str) -> None:
+    assert as_text(parse_wanted(text)) == text
+    with pytest.raises(SettingError, match="at least one"):
+        wanted_latents([])

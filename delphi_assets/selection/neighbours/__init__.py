@@ -29,16 +29,17 @@ def find_neighbours(
     lake: Lake,
     hookpoint: str,
     method: NeighbourMethod,
-    settings: NeighbourSettings,
+    settings: NeighbourSettings | None = None,
 ) -> StageReport:
     """Write a hookpoint's neighbours by one method, unless they are there.
 
-    Of `settings`, `n_neighbours` is used. The fact `latents` counts those that have a neighbour.
-    Raises `NotReadyError` without activations or, for the weights, without a coder (imported runs
-    have none), `ConflictError` for data made with other settings or another coder, and `DataError`
-    for a damaged file.
+    Of `settings`, the profile's unless given, `n_neighbours` is used. The fact `latents` counts
+    those that have a neighbour. Raises `NotReadyError` without activations or, for the weights,
+    without a coder (imported runs have none), `ConflictError` for data made with other settings or
+    another coder, and `DataError` for a damaged file.
     """
     started, new_rows = time.perf_counter(), 0
+    settings = settings or profile.neighbours
     profile = lake.as_made(profile)
     check_settings(profile, lake, hookpoint)
     unit = neighbours_unit(profile, hookpoint, method)

@@ -5,27 +5,36 @@ explainers and scorers see them, with what the lake knows of the latent.
 
 Examples are read a row group at a time, statistics, explanations and scores when they are asked
 for. `Hookpoint.select` chooses other examples, which are not written; what choosing prepares once a
-window length, as the table windows, is.
+window length, as the table windows, is. `explain` and `score` are the stages, for this hookpoint.
 """
 
 import copy
-import operator
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from delphi_assets.errors import NotReadyError, SettingError
+from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake, Unit
-from delphi_assets.latent_ranges import Latents, parse_latents
+from delphi_assets.latent_ranges import (
+    Latents,
+    WhichLatents,
+    as_latents,
+    as_text,
+    latent_index,
+)
 from delphi_assets.reading.records import LatentRecord, Selection, records_in
-from delphi_assets.settings import Profile, SelectionSettings, override
+from delphi_assets.settings import Profile, SelectionSettings, override, profile_of_run
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Explanation(NamedTuple):
@@ -86,6 +95,23 @@ class Latent(LatentRecord):
         """How well explanations predict it: its own, and under `control` other latents'."""
         return [Score(**row) for row in self.hookpoint.rows("scores", self.latent)]
 
+    def score(
+        self,
+        scorer: str,
+        profile: Profile | None = None,
+        explainer: str | None = None,
+        **changes: object,
+    ) -> list[Score]:
+        """Have one scorer judge it, as `Hookpoint.score`, and its scores for this selection.
+
+        What is stored is not asked for again.
+        """
+        place = self.hookpoint
+        place.score([self.latent], profile, explainer, scorers=(scorer,), **changes)
+        return [
+            one for one in self.scores if (one.scorer, one.selection) == (scorer, place.selection)
+        ]
+
     def _title(self) -> str:
         place = self.hookpoint
         chosen = place.selection if place.written else f"{place.selection}, not written"
@@ -136,17 +162,17 @@ class Hookpoint:
         Raises `SettingError` when the coder has no such latent, `NotReadyError` when the selection
         has not been materialized.
         """
-        index = _index(latent)
+        index = latent_index(latent)
         for record in self._records(self._known(Latents(((index, index + 1),)))):
             return Latent(record.latent, record.examples, self)
         return Latent(index, [], self)
 
-    def latents(self, which: str | Iterable[int] = "all") -> Iterator[Latent]:
+    def latents(self, which: WhichLatents = "all") -> Iterator[Latent]:
         """The latents that have examples, in order: of `"0-4, 17"`, of indices, or all.
 
         Raises as `hookpoint[latent]`.
         """
-        records = self._records(self._known(parse_latents(_as_text(which))))
+        records = self._records(self._known(as_latents(which)))
         return (Latent(record.latent, record.examples, self) for record in records)
 
     @cached_property
@@ -168,7 +194,7 @@ class Hookpoint:
     def select(
         self,
         profile: Profile,
-        latents: str | Iterable[int] = "all",
+        latents: WhichLatents = "all",
         selection: SelectionSettings | None = None,
         **changes: object,
     ) -> "Hookpoint":
@@ -181,13 +207,9 @@ class Hookpoint:
         # Choosing may embed sentences; looking at what is there must not wait for such modules.
         from delphi_assets.selection.examples import choose_examples
 
-        if profile.run.name != self.run:
-            raise SettingError(
-                f"the profile's run.name is {profile.run.name!r}; expected the profile of run "
-                f"{self.run!r}, with which its activations were made."
-            )
-        asked = _as_text(latents)
-        self._known(parse_latents(asked))
+        self._check_run(profile)
+        asked = as_text(latents)
+        self._known(as_latents(asked))
         settings = override(
             selection or profile.selection, "select", **{**changes, "latents": asked}
         )
@@ -196,12 +218,98 @@ class Hookpoint:
         tried._chosen = choose_examples(profile, self.lake, self.name, settings)
         return tried
 
+    def explain(
+        self,
+        latents: WhichLatents | None = None,
+        profile: Profile | None = None,
+        **changes: object,
+    ) -> StageReport:
+        """Explain latents, `"0-4"` say, from these examples; the stage `explain` at this hookpoint.
+
+        Settings are those of the profile's section explain with `changes`, e.g.
+        `explainer="default", explainer_model="openai/gpt-4o"`. Without a profile it is the run's
+        as the lake knows it, with the defaults of what a run is not bound to. Raises as the stage,
+        `SettingError` for another run's profile or examples that are not written.
+        """
+        # Explainers and scorers load an LLM's client; looking at what is there must not.
+        from delphi_assets.explainers.explanations import explain
+
+        profile = self._profile(profile)
+        settings = override(profile.explain, "explain", **changes)
+        report = explain(profile, self.lake, self.name, latents, settings, self._stored_selection())
+        self._look_again()
+        return report
+
+    def score(
+        self,
+        latents: WhichLatents | None = None,
+        profile: Profile | None = None,
+        explainer: str | None = None,
+        **changes: object,
+    ) -> StageReport:
+        """Score stored explanations of latents; the stage `score` at this hookpoint.
+
+        Settings are those of the profile's section score with `changes`, e.g. `scorers=("fuzz",)`.
+        `explainer` says whose explanations: without it the profile's, without a profile all. Raises
+        as `explain`.
+        """
+        from delphi_assets.scorers.predictions import score
+
+        explainer = explainer or (None if profile else "all")
+        profile = self._profile(profile)
+        settings = override(profile.score, "score", **changes)
+        selection = self._stored_selection()
+        report = score(profile, self.lake, self.name, latents, settings, selection, explainer)
+        self._look_again()
+        return report
+
+    def scores(self) -> "pl.DataFrame":
+        """The view scores for this hookpoint and selection, as a Polars frame."""
+        import polars as pl
+
+        place = {"run": self.run, "hookpoint": self.name, "selection": self.selection}
+        return pl.DataFrame(query(self._con, "hookpoint/all_scores", **place))
+
     def rows(self, statement: str, latent: int) -> list[dict[str, Any]]:
         """Rows of `sql/hookpoint/<statement>.sql` for a latent."""
         found: list[dict[str, Any]] = query(
             self._con, f"hookpoint/{statement}", run=self.run, hookpoint=self.name, latent=latent
         ).to_pylist()
         return found
+
+    def _profile(self, given: Profile | None) -> Profile:
+        """The profile to ask with: `given`, or what the lake knows of the run's."""
+        if given is not None:
+            self._check_run(given)
+            return given
+        made = self.lake.manifests("activations", run=self.run, hookpoint=self.name)
+        stored = {**self.lake.run_settings(self.run), **(made[0].config if made else {})}
+        if not stored:
+            raise NotReadyError(
+                f"{self.lake!r} does not say what run {self.run!r} was made with; give `profile=`, "
+                "e.g. profile=load_profile('my-run.toml')."
+            )
+        return profile_of_run(self.run, self.name, stored, self.lake.url)
+
+    def _check_run(self, profile: Profile) -> None:
+        if profile.run.name != self.run:
+            raise SettingError(
+                f"the profile's run.name is {profile.run.name!r}; expected the profile of run "
+                f"{self.run!r}, with which its activations were made."
+            )
+
+    def _stored_selection(self) -> str:
+        """Name of the selection; raises `SettingError` unless its examples are in the lake."""
+        if not self.written:
+            raise SettingError(
+                f"the examples of {self!r} were chosen by `select`, and are not in the lake; "
+                "expected a selection that `select_examples` has written."
+            )
+        return self.selection
+
+    def _look_again(self) -> None:
+        """Connect anew: a table's first file is seen by connections made after it."""
+        self.__dict__.pop("_con", None)
 
     @cached_property
     def _con(self) -> duckdb.DuckDBPyConnection:
@@ -241,30 +349,6 @@ def _one_of(lake: Lake, key: str, given: str | None, **keys: str) -> str:
     if given is None and len(there) > 1:
         raise SettingError(f"{lake!r} holds several {key}s{where}: {there}; name one of them.")
     return given or there[0]
-
-
-def _index(latent: object) -> int:
-    try:
-        return operator.index(latent)  # type: ignore[arg-type]
-    except TypeError:
-        raise SettingError(
-            f"latent = {latent!r}; expected its index, a whole number. `hookpoint.latents` takes "
-            "several, as '0-4, 17' or as indices."
-        ) from None
-
-
-def _as_text(latents: str | Iterable[int]) -> str:
-    """Latents as `parse_latents` reads them."""
-    if isinstance(latents, str):
-        return latents
-    if not isinstance(latents, Iterable):
-        raise SettingError(
-            f"latents = {latents!r}; expected '0-4, 17', 'all', or indices, e.g. [{latents!r}]."
-        )
-    indices = [str(_index(latent)) for latent in latents]
-    if not indices:
-        raise SettingError("latents = []; expected at least one, or 'all'.")
-    return ", ".join(indices)
 
 
 def _statistics_notes(statistics: dict[str, Any]) -> list[str]:

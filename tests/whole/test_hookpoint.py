@@ -11,17 +11,23 @@ import pytest
 from delphi_assets import Hookpoint
 from delphi_assets.errors import DataError, NotReadyError, SettingError
 from delphi_assets.explainers.explanations import explain
+from delphi_assets.hookpoint import Latent
 from delphi_assets.lake import parquet
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.parquet import row_groups_of
 from delphi_assets.lake.schema import EXAMPLES, LATENTS, WEIGHTS
 from delphi_assets.latent_ranges import Latents, parse_latents
-from delphi_assets.reading.hookpoint import Latent
 from delphi_assets.reading.records import Example, read_records
 from delphi_assets.scorers import detection
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
-from delphi_assets.settings import ExplainSettings, ScoreSettings, override
+from delphi_assets.settings import (
+    ExplainSettings,
+    ScoreSettings,
+    override,
+    parse_profile,
+    profile_of_run,
+)
 from tests.parts import hand_built
 from tests.parts.explained_lake import HOOKPOINT, KEYS, RUN, make_lake, profile, record
 from tests.parts.random_lake import random_lake
@@ -287,3 +293,69 @@ print(sorted({HEAVY} & set(sys.modules)))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.startswith("latent 3 of layers.3")
     assert run.stdout.endswith("\n[]\n")
+
+
+def test_stages_are_called_on_a_hookpoint(tmp_path: Path) -> None:
+    """With the settings that the lake has of the run, and defaults for the rest."""
+    lake = make_lake(tmp_path)
+    hookpoint = Hookpoint(lake)
+    with pytest.raises(NotReadyError, match="does not say what run 'tiny' was made with"):
+        hookpoint.explain("0-1")
+    lake.claim_run(RUN, profile().run_config())
+    assert hookpoint.explain("0-1").facts["explained"] == 2
+    assert hookpoint.explain([1, 2]).new_rows == 1
+    assert hookpoint.scores().is_empty()
+    report = hookpoint.score("0", scorers=("detection",))
+    assert (report.new_rows, report.facts["explanations"]) == (12, 1)
+    frame = hookpoint.scores()
+    assert frame.select("latent", "scorer", "auroc").rows() == [(0, "detection", 1.0)]
+    (fuzzed,) = make_weights(lake, hookpoint)[2].score("fuzz")
+    assert (fuzzed.scorer, fuzzed.control) == ("fuzz", "none")
+    assert hookpoint.scores()["latent"].to_list() == [0, 2]
+    with pytest.raises(SettingError, match=r"scorer = .*: no such setting"):
+        hookpoint.score("0", scorer="fuzz")
+
+
+def make_weights(lake: Lake, hookpoint: Hookpoint) -> Hookpoint:
+    """The hookpoint, once its coder has weights."""
+    weights: list[dict[str, object]] = [{"latent": latent} for latent in range(N_LATENTS)]
+    lake.publish(Unit("weights", PLACE), [File(WEIGHTS.from_rows(weights))], config={})
+    return hookpoint
+
+
+def test_a_profile_says_how(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    hookpoint = Hookpoint(lake)
+    given = profile().model_dump()
+    given["score"] |= {"scorers": ("fuzz",), "latents": "1"}
+    given["explain"] |= {"explainer": "lexical", "explainer_model": "lexical", "latents": "0-2"}
+    said = parse_profile(given)
+    assert hookpoint.explain(profile=said).new_rows == 3
+    assert hookpoint.score(profile=said).facts["explanations"] == 1
+    assert hookpoint.scores()["scorer"].to_list() == ["fuzz"]
+    # The stages themselves take what is left out from the profile too.
+    assert explain(said, lake, HOOKPOINT, latents="0-3").new_rows == 1
+    assert score(said, lake, HOOKPOINT, "1", explainer="lexical").new_rows == 0
+    other = said.model_copy(update={"run": said.run.model_copy(update={"name": "other"})})
+    with pytest.raises(SettingError, match=r"run.name is 'other'"):
+        hookpoint.score(profile=other)
+
+
+@pytest.mark.parametrize("name", ["layers.0", "layers.0@wide"])
+def test_the_profile_of_a_run_is_what_it_was_made_with(name: str) -> None:
+    raw = profile().model_dump()
+    raw["coder"] |= {"sparse_models": {"wide": "somewhere"}}
+    raw["cache"] |= {"hookpoints": [name]}
+    made = parse_profile(raw)
+    stored = {**made.hookpoint_config(name), "cache.of_another_version": 3}
+    found = profile_of_run(made.run.name, name, stored, "here")
+    assert found.hookpoint_config(name) == made.hookpoint_config(name)
+    assert (found.run.lake, found.cache.hookpoints) == ("here", (name,))
+
+
+def test_examples_that_are_not_written_are_not_explained(tmp_path: Path) -> None:
+    data = random_lake(tmp_path)
+    small = {"n_examples_train": 3, "n_examples_test": 4, "n_non_activating": 5, "n_quantiles": 2}
+    tried = Hookpoint(data.lake).select(data.profile, "3-9", min_examples=4, **small)
+    with pytest.raises(SettingError, match="were chosen by `select`, and are not in the lake"):
+        tried.explain("3")
