@@ -1,6 +1,7 @@
 -- A DuckDB shell over a lake, from the project's folder: duckdb -init sql/lake.sql
 -- Another lake: set variable lake = '<folder>'; the macros and views follow.
 set variable lake = 'lake';
+.read sql/macros/beyond_rounding.sql
 .read sql/macros/normal95.sql
 .read sql/macros/student95.sql
 .read sql/macros/wilson.sql
