@@ -219,7 +219,8 @@ def _named(annotation: Any) -> str:
     if kind is tuple:
         return f"list of {_named(arguments[0])}"
     if kind is dict:
-        return f"table of {_named(arguments[1])} by name"
+        what = "options" if arguments[1] == dict[str, Any] else _named(arguments[1])
+        return f"table of {what} by name"
     if annotation in _TYPES:
         return _TYPES[annotation]
     return "section"

@@ -39,7 +39,7 @@ class BestOfKExplainer(AskedExplainer):
 
     def problem(self, settings: ExplainSettings) -> str | None:
         """The candidates have to come from an LLM."""
-        if _writes_candidates(registry.make(settings.candidates_by)):
+        if _writes_candidates(registry.make(settings.candidates_by, settings.options)):
             return None
         return (
             f"explain.candidates_by = {settings.candidates_by!r} does not ask an LLM for one "
@@ -69,9 +69,11 @@ class BestOfKExplainer(AskedExplainer):
         """Who writes the candidates, how many there are, and what the choice hangs on."""
         settings = terms.settings
         made_by = _asked(settings).made_by(terms.by(settings.candidates_by))
+        told = registry.options_told(settings.candidates_by, settings.options)
         return {
             **made_by,
             "candidates_by": settings.candidates_by,
+            **({"candidates_options": told} if told else {}),
             "candidate_temperature": settings.candidate_temperature,
             "k": settings.k,
             "quick_windows": settings.quick_windows,
@@ -141,7 +143,7 @@ def _writes_candidates(explainer: Explainer) -> TypeGuard[AskedExplainer]:
 
 def _asked(settings: ExplainSettings) -> AskedExplainer:
     """The explainer that writes the candidates."""
-    found = registry.make(settings.candidates_by)
+    found = registry.make(settings.candidates_by, settings.options)
     assert _writes_candidates(found), "other settings are refused"
     return found
 

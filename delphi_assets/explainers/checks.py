@@ -12,7 +12,7 @@ from delphi_assets.settings import ExplainSettings
 def problem_of(settings: ExplainSettings) -> str | None:
     """An explainer that is unknown or goes with another model, prompts that cannot be used."""
     try:
-        explainer = registry.make(settings.explainer)
+        explainer = registry.make(settings.explainer, settings.options)
         Prompts(settings.prompts)
         problem = explainer.problem(settings)
     except SettingError as error:

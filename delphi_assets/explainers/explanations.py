@@ -81,7 +81,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     settings, selection = settings or profile.explain, selection or profile.selection.name
     profile = lake.as_made(profile)
     check_coder(lake, profile.run.name, hookpoint)
-    explainer = registry.make(settings.explainer)
+    explainer = registry.make(settings.explainer, settings.options)
     terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
     outcomes = Outcomes(explainer, terms)
     if not explainer.candidates(settings):
@@ -167,7 +167,7 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     None for an explainer that asks no LLM. Raises `NotReadyError` as `explain`.
     """
     profile = lake.as_made(profile)
-    explainer = registry.make(settings.explainer)
+    explainer = registry.make(settings.explainer, settings.options)
     terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
     if not isinstance(explainer, AskedExplainer):
         return None

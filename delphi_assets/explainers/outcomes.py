@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from delphi_assets.explainers import registry
 from delphi_assets.explainers.explainer import Candidate, Explainer
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.lake import database
@@ -120,6 +121,8 @@ class Outcomes:
 
     @cached_property
     def _made_by(self) -> dict[str, object]:
+        settings = self._terms.settings
+        told = registry.options_told(settings.explainer, settings.options)
         return {
             "run": self._terms.run,
             "hookpoint": self._terms.hookpoint,
@@ -127,6 +130,7 @@ class Outcomes:
             "explainer": self._terms.settings.explainer,
             "model": self._model,
             "prompt": self._prompt_hash,
+            **({"options": told} if told else {}),
             **self._explainer.made_by(self._terms),
         }
 

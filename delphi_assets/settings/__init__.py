@@ -6,6 +6,7 @@ words.
 """
 
 from delphi_assets.settings.earlier import as_made
+from delphi_assets.settings.options import Options
 from delphi_assets.settings.profile import Profile, check_selection, with_earlier
 from delphi_assets.settings.profile_files import (
     PROFILE_VARIABLE,
@@ -46,6 +47,7 @@ __all__ = [
     "ModelSettings",
     "NeighbourMethod",
     "NeighbourSettings",
+    "Options",
     "Profile",
     "Sampler",
     "ScoreSettings",

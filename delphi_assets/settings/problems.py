@@ -31,6 +31,15 @@ def checked(model: type[S], raw: dict[str, object], origin: str) -> S:
         raise SettingError(text) from None
 
 
+def checked_options(model: type[S], text: str, place: str) -> S:
+    """`text`, the JSON of a table at `place`, as a checked `model`; raises as `checked`."""
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        problems = [_problem(model, problem, place) for problem in error.errors()]
+        raise SettingError(_scrubbed("; ".join(problems))) from None
+
+
 def _scrubbed(text: str) -> str:
     """`text` without keys: those of the environment, and what looks like one."""
     from delphi_assets.ground.secrets import Scrubber
@@ -38,10 +47,10 @@ def _scrubbed(text: str) -> str:
     return key_shapes.masked(Scrubber()(text))
 
 
-def _problem(model: type[BaseModel], problem: object) -> str:
-    """One line for one of pydantic's errors."""
+def _problem(model: type[BaseModel], problem: object, place: str = "") -> str:
+    """One line for one of pydantic's errors, in a table at `place`."""
     assert isinstance(problem, dict)
-    where = shortened(".".join(map(str, problem["loc"])))
+    where = shortened(".".join([*([place] if place else []), *map(str, problem["loc"])]))
     kind, message = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
     is_number = isinstance(problem["input"], int | float)
     # The setting and its section, not what stands between: a model may be named after keys.
@@ -60,11 +69,12 @@ def _problem(model: type[BaseModel], problem: object) -> str:
             f"{where} = {value}: no such setting; expected one of {valid}"
             f"{nearest(str(problem['loc'][-1]), valid)}"
         )
-    if kind == "missing":
-        return f"{where} is missing: {_description(model, tuple(problem['loc']))}"
     if kind == "value_error":
-        return message
-    return f"{where} = {value}: {message} ({_description(model, tuple(problem['loc']))})"
+        return f"{where}: {message}" if place else message
+    description = _description(model, tuple(problem["loc"]), "an option" if place else "a section")
+    if kind == "missing":
+        return f"{where} is missing: {description}"
+    return f"{where} = {value}: {message} ({description})"
 
 
 def _section(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
@@ -85,9 +95,9 @@ def _names(model: type[BaseModel], path: tuple[object, ...]) -> list[str]:
     return sorted(_section(model, path).model_fields)
 
 
-def _description(model: type[BaseModel], path: tuple[object, ...]) -> str:
+def _description(model: type[BaseModel], path: tuple[object, ...], what: str) -> str:
     named = [part for part in path if isinstance(part, str)]
     if not named:
         return "a table of sections"
     field = _section(model, tuple(named[:-1])).model_fields.get(named[-1])
-    return (field.description if field else None) or "a section of the profile"
+    return (field.description if field else None) or f"{what} of the profile"

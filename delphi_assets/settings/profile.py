@@ -26,8 +26,8 @@ from delphi_assets.settings.sections import (
     RunSettings,
     ScoreSettings,
     SelectionSettings,
-    Settings,
 )
+from delphi_assets.settings.strict import Settings
 
 _LONGEST_LISTED = 4_096
 

@@ -6,16 +6,19 @@ documentation. Names are Delphi's where Delphi has one.
 
 import re
 from collections.abc import Iterator
-from typing import Literal, Self, TypeGuard, get_args
+from typing import Any, Literal, Self, TypeGuard, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
 from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME
 from delphi_assets.ground.registries import EXPLAINERS, SCORERS
+from delphi_assets.ground.registry import Registry
 from delphi_assets.ground.shown_values import nearest, shown
+from delphi_assets.settings import options
+from delphi_assets.settings.strict import Settings
 
 TRAIN = "embedded:train"
 """The `coder.sparse_model` that is trained on the run's own contexts."""
@@ -28,6 +31,8 @@ NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
 Control = Literal["shuffled", "empty"]
 PromptVersion = Literal["kept", "latest"]
 NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "semantic"]
+OptionTables = dict[str, dict[str, Any]]
+"""Options, by the name of what takes them; what may stand in a table it says itself."""
 
 
 LONGEST_CONTEXT = 2**20
@@ -42,23 +47,12 @@ _MOST_EXAMPLES = 1_000_000
 _LEAST_SHARE, _LARGEST_SHARE = 1e-6, 1_000_000
 
 
-class Settings(BaseModel):
-    """Frozen, and strict: what is unknown, of another type or not finite is refused."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-    )
-
-
 class _Section(Settings):
     @field_validator("*", mode="before")
     @classmethod
-    def _can_be_stored(cls, given: object) -> object:
+    def _can_be_stored(cls, given: object, info: ValidationInfo) -> object:
         """Refuse, in any setting, numbers and texts that nothing further on can hold."""
-        for value in _scalars(given):
+        for value in options.scalars(given) if info.field_name == "options" else _scalars(given):
             _check_scalar(value)
         # Negative zero is another number wherever settings are hashed as text.
         return 0.0 if isinstance(given, float) and given == 0 else given
@@ -332,6 +326,11 @@ class ExplainSettings(_Section):
         description="shipped prompts: of the version that the selection's explanations by this "
         "explainer and model were made with, or the latest, which asks again what others answered",
     )
+    options: OptionTables = Field(
+        {},
+        description="options of explainers of one's own, by the explainer's name: "
+        '[explain.options."my_package.my_module:my_explainer"]',
+    )
     candidates_by: str = Field("default", description="best_of_k: explainer of the candidates")
     k: int = Field(5, ge=1, le=1_000, description="best_of_k: candidates a latent")
     candidate_temperature: float = Field(
@@ -347,6 +346,7 @@ class ExplainSettings(_Section):
 
     @model_validator(mode="after")
     def _can_explain(self) -> Self:
+        _check_options(EXPLAINERS, "explain.options", self.options)
         if problem := EXPLAINERS.problem_of(self):
             raise ValueError(problem)
         return self
@@ -364,8 +364,13 @@ class ScoreSettings(_Section):
         ("detection", "fuzz"),
         strict=False,
         min_length=1,
-        description=f"scorers to run: {', '.join(SCORERS.known())}, or package.module:function "
+        description=f"scorers to run: {', '.join(SCORERS.shipped())}, or package.module:function "
         "for one of your own",
+    )
+    options: OptionTables = Field(
+        {},
+        description="options of scorers of one's own, by the scorer's name: "
+        '[score.options."my_package.my_module:my_scorer"]',
     )
     scorer_model: str = Field(
         "lexical", description="LiteLLM model string of the judge, or lexical"
@@ -433,6 +438,11 @@ class ScoreSettings(_Section):
                 f"'package.module:function'{nearest(unknown[0], SCORERS.known())}"
             )
         return scorers
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        _check_options(SCORERS, "score.options", self.options)
+        return self
 
     @property
     def asks_llm(self) -> bool:
@@ -551,6 +561,11 @@ def _is_number(given: object) -> TypeGuard[int | float]:
 
 def _is_whole(total: float) -> bool:
     return abs(total - 1) < 1e-9
+
+
+def _check_options(registry: Registry, setting: str, tables: OptionTables) -> None:
+    if problem := options.problem_of(registry, setting, tables):
+        raise ValueError(problem)
 
 
 def _scalars(given: object) -> Iterator[object]:

@@ -229,6 +229,7 @@ def test_what_a_launch_gives_replaces_the_profiles() -> None:
     changes: dict[str, object] = {
         "latents": "0-2",
         "scorers": ["simulation"],
+        "options": {"tests.parts.with_options:picky": {"least": 2, "words": ["a", "b"]}},
         "scorer_model": "openai/judge",
         "num_examples_per_scorer_prompt": 3,
         "log_prob": True,

@@ -20,7 +20,10 @@ from tests.parts.documents import PAGES, README, ROOT, blocks, commands, make_de
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 """Has a lake and a test of its own."""
 
-WITH_CODE = [page for page in PAGES if page != TUTORIAL and blocks(page, "python")]
+OWN = {*(ROOT / "docs" / "add-your-own").glob("*.md")}
+"""Hold modules of a package of the reader's, and have a test of their own."""
+
+WITH_CODE = [page for page in PAGES if page not in (TUTORIAL, *OWN) and blocks(page, "python")]
 WITH_COMMANDS = [page for page in PAGES if commands(page)]
 
 
@@ -68,7 +71,8 @@ def test_sql_answers(folder: Path) -> None:
 def test_profiles_are_accepted() -> None:
     """Parts of a profile, put over the demo's; the tutorial's first is a whole one."""
     base = tomllib.loads(profile_path("demo").read_text(encoding="utf-8"))
-    found = [block for page in PAGES if page != TUTORIAL for block in blocks(page, "toml")]
+    pages = [page for page in PAGES if page not in (TUTORIAL, *OWN)]
+    found = [block for page in pages for block in blocks(page, "toml")]
     assert len(found) >= 3
     for block in found:
         profile = parse_profile({**base, **_over(base, tomllib.loads(block))})

@@ -15,8 +15,8 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from delphi_assets.llm.calls.completions import Completion
@@ -129,6 +129,13 @@ class Scorer(Generic[I]):
     """Floors that make sense for it; none for a scorer that needs no explanation."""
     prompts: Prompts | None = None
     """What its judge reads, in the version that is kept; filled in by the stage."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Its own options that are not as declared; filled in by the registry."""
+
+    def hash_for(self, explained: Explained) -> str:
+        """The judge's hash of its questions about this explanation, with `options` if any are."""
+        judge_hash = self.judge.hash_for(explained)
+        return hash_of(judge=judge_hash, options=self.options) if self.options else judge_hash
 
 
 def hash_of(**asked: object) -> str:

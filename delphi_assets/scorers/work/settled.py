@@ -43,7 +43,7 @@ def key_of(task: Task) -> TaskKey:
         task.latent,
         scorer.name,
         scorer.judge.model,
-        scorer.judge.hash_for(task.explained),
+        scorer.hash_for(task.explained),
         task.control,
     )
 

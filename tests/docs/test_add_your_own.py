@@ -1,0 +1,112 @@
+"""The pages "add your own", from outside the project: a package in a folder, named in a profile."""
+
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from delphi_assets import connect
+from delphi_assets.explainers.explanations import explain
+from delphi_assets.latent_ranges import parse_latents
+from delphi_assets.scorers.predictions import score
+from delphi_assets.settings import Profile, parse_profile
+from tests.parts import explained_lake
+from tests.parts.documents import ROOT, blocks, text_of
+from tests.parts.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake
+from tests.parts.fault_server import FaultServer, Reply
+
+PAGES = ROOT / "docs" / "add-your-own"
+ALL = parse_latents("all")
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the user's, on the path."""
+    folder = tmp_path / "outside"
+    (folder / "my_package").mkdir(parents=True)
+    (folder / "my_package" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_package"]:
+        del sys.modules[name]
+
+
+def write_modules(page: str, folder: Path) -> None:
+    """The page's modules, where their first lines say."""
+    written = blocks(PAGES / f"{page}.md", "python")
+    assert written
+    for block in written:
+        path = block.partition("\n")[0].removeprefix("# ")
+        (folder / path).write_text(block, encoding="utf-8")
+
+
+def profile_of(toml: str, base: Profile) -> Profile:
+    """The base with what a page's profile says."""
+    given = base.model_dump(exclude_unset=True)
+    for name, section in tomllib.loads(toml).items():
+        given[name] = {**given.get(name, {}), **section}
+    return parse_profile(given)
+
+
+def test_every_page_is_listed() -> None:
+    index = text_of(ROOT / "docs" / "add-your-own.md")
+    for page in PAGES.glob("*.md"):
+        assert f"(add-your-own/{page.name})" in index
+
+
+def test_a_scorer(tmp_path: Path, outside: Path) -> None:
+    write_modules("scorer", outside)
+    (toml,) = blocks(PAGES / "scorer.md", "toml")
+    profile, lake = profile_of(toml, explained_lake.profile()), make_lake(tmp_path, 3)
+    explain(profile, lake, HOOKPOINT, ALL, profile.explain, SELECTION)
+    n = 3 * (N_TEST + N_SILENT)
+    assert score(profile, lake, HOOKPOINT, ALL, profile.score, SELECTION).new_rows == 2 * n
+    assert score(profile, lake, HOOKPOINT, ALL, profile.score, SELECTION).new_rows == 0
+    as_declared = profile.score.model_copy(update={"options": {}})
+    assert score(profile, lake, HOOKPOINT, ALL, as_declared, SELECTION).new_rows == n
+    told_anyway = profile.score.model_copy(
+        update={"options": {"my_package.scorers:common_words": {"shortest": 3}}}
+    )
+    assert score(profile, lake, HOOKPOINT, ALL, told_anyway, SELECTION).new_rows == 0
+    with connect(lake) as con:
+        found = con.execute(
+            "select judge_hash = '1' as declared, truth, avg(value), count(*) "
+            "from predictions where scorer = 'common_words' group by all order by all"
+        ).fetchall()
+        scored = con.execute("select auroc from scores where scorer = 'common_words'").fetchall()
+    assert [row[:2] for row in found] == [(a, b) for a in (False, True) for b in (False, True)]
+    assert {row[3] for row in found} == {n // 2}
+    assert found[0][2] < found[1][2], "the latent's word stands where it fires, and nowhere else"
+    assert len(scored) == 6
+    assert all(auroc > 0.5 for (auroc,) in scored)
+
+
+def test_an_explainer(tmp_path: Path, outside: Path) -> None:
+    write_modules("explainer", outside)
+    counting, asking = blocks(PAGES / "explainer.md", "toml")
+    profile, lake = profile_of(counting, explained_lake.profile()), make_lake(tmp_path, 2)
+    assert explain(profile, lake, HOOKPOINT, ALL, profile.explain, SELECTION).new_rows == 2
+    assert explain(profile, lake, HOOKPOINT, ALL, profile.explain, SELECTION).new_rows == 0
+    one = profile.explain.model_copy(update={"options": {}})
+    assert explain(profile, lake, HOOKPOINT, ALL, one, SELECTION).new_rows == 2
+    with FaultServer(lambda asked: Reply("[EXPLANATION]: three words here")) as server:
+        profile = profile_of(asking, explained_lake.profile(api_base=server.url))
+        assert explain(profile, lake, HOOKPOINT, ALL, profile.explain, SELECTION).new_rows == 2
+        told = [asked.body["messages"][0]["content"] for asked in server.asked]
+    assert len(told) == 2
+    assert all("a headline of 3 words" in text for text in told)
+    with connect(lake) as con:
+        found = con.execute(
+            "select explainer, latent, len(string_split(explanation, ' / ')) "
+            "from explanations order by all"
+        ).fetchall()
+    assert found == [
+        *(("my_package.asking:Headline", latent, 1) for latent in (0, 1)),
+        *(
+            ("my_package.explainers:strongest_windows", latent, windows)
+            for latent in (0, 1)
+            for windows in (1, 2)
+        ),
+    ]
