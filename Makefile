@@ -1,5 +1,6 @@
 # make demo   the whole pipeline on the embedded default, then a summary
-# make test   lint, types, definitions, tests
+# make quick  the tests of a change, in about two minutes
+# make test   lint, types, definitions, every test
 # make ui     the Dagster UI on the same project
 # make clean  forget the environment and the Dagster history; the lake, which may hold paid answers, stays
 
@@ -7,18 +8,22 @@
 PYTHON = python3
 STAMP = .venv/installed
 DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
+PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test ui clean
+.PHONY: demo quick test ui clean
 
 demo: $(STAMP)
 	.venv/bin/python -m dagster_project.demo
+
+quick: $(STAMP)
+	$(PYTEST) -m 'not slow'
 
 test: $(STAMP) .dagster/dagster.yaml
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	$(DG) check defs
-	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
 
 ui: $(STAMP) .dagster/dagster.yaml
 	$(DG) dev
@@ -26,11 +31,11 @@ ui: $(STAMP) .dagster/dagster.yaml
 clean:
 	rm -rf .venv .dagster
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (some minutes)"
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check --editable '.[demo,test]'
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[demo,test]'
 	@touch $(STAMP)
 
 .dagster/dagster.yaml: dagster_project/dagster.yaml
