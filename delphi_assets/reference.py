@@ -3,8 +3,7 @@
     python -m delphi_assets.reference      # in the project's folder, after a change of either
 
 In: the tables of `schema`, the sections of `settings.Profile`, the headers of `sql/analysis/`, the
-commands of `command_line`. Out: Markdown; as a program the pages of `PAGES`, and the list of tables
-in `README.md`, between its two marks.
+commands of `command_line`. Out: Markdown; as a program the pages of `PAGES`.
 """
 
 import argparse
@@ -21,28 +20,25 @@ from delphi_assets.lake.schema import TABLES, VIEWS, Column, Table
 from delphi_assets.queries.analyses import analyses
 from delphi_assets.settings import Profile, ServerSettings
 
-LIST_BEGINS = "<!-- list of tables: python -m delphi_assets.reference -->\n"
-LIST_ENDS = "<!-- end of the list of tables -->\n"
-
 _WRITTEN_BY = "<!-- written by python -m delphi_assets.reference -->\n"
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _TYPES = {str: "string", int: "integer", float: "number", bool: "true or false"}
 
 
-def table_list() -> str:
+def _table_list() -> str:
     """One line a table: name, what identifies a row, what a row is."""
     lines = ["| table | key | one row is |", "|---|---|---|"]
     for table in (*TABLES.values(), *VIEWS.values()):
         keys = ", ".join((*(key.name for key in table.keys), *table.identity))
         unique = ", ".join(dict.fromkeys(keys.split(", ")))
         row = table.doc.partition(". ")[0].removesuffix(".")
-        lines.append(f"| [{table.name}](docs/tables.md#{table.name}) | {unique} | {row} |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| [{table.name}](#{table.name}) | {unique} | {row} |")
+    return "\n".join(lines)
 
 
 def tables_page() -> str:
     """Every column of every table, with its type and meaning."""
-    parts = [_WRITTEN_BY + "# Tables", _TABLES_INTRODUCTION]
+    parts = [_WRITTEN_BY + "# Tables", _TABLES_INTRODUCTION, _table_list()]
     for table in (*TABLES.values(), *VIEWS.values()):
         parts += [f"## {table.name}", table.doc, "\n".join(_columns(table))]
     return "\n\n".join(parts) + "\n"
@@ -100,10 +96,6 @@ def write(folder: Path) -> None:
     """Write the reference into the documentation of the project in `folder`."""
     for name, page in PAGES.items():
         (folder / "docs" / f"{name}.md").write_text(page(), encoding="utf-8")
-    readme = folder / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(LIST_BEGINS)
-    _, _, after = rest.partition(LIST_ENDS)
-    readme.write_text(before + LIST_BEGINS + table_list() + LIST_ENDS + after, encoding="utf-8")
 
 
 _TABLES_INTRODUCTION = """\

@@ -61,7 +61,7 @@ def connect(
     threads: int | None = None,
     memory_limit: str | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection with the lake's tables as views (see the README's table reference).
+    """A DuckDB connection with the lake's tables as views (see `docs/tables.md`).
 
     `threads` and `memory_limit` (e.g. "4GB") default to DuckDB's own choice; spills go to the
     system's temporary folder. The connection is private: close it or let it go. Raises

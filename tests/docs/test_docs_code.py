@@ -15,8 +15,9 @@ from delphi_assets import command_line, connect
 from delphi_assets.explainers import registry as explainers
 from delphi_assets.scorers import registry as scorers
 from delphi_assets.settings import parse_profile, profile_path
-from tests.parts.documents import PAGES, README, ROOT, blocks, commands, make_demo_lake
+from tests.parts.documents import PAGES, ROOT, blocks, commands, make_demo_lake
 
+ASKING = ROOT / "docs" / "asking.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 """Has a lake and a test of its own."""
 
@@ -91,11 +92,11 @@ def test_commands_exist(page: Path) -> None:
         CHECKS[program](words[1:])
 
 
-def test_queries_of_the_readme_answer(
+def test_queries_of_the_command_line_answer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    asked = [words[1:] for words in commands(README) if words[1:2] == ["sql"] and len(words) > 3]
+    asked = [words[1:] for words in commands(ASKING) if words[1:2] == ["sql"] and len(words) > 3]
     assert len(asked) >= 2
     for words in asked:
         assert command_line.main(words) == 0, words
