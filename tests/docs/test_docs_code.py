@@ -113,7 +113,7 @@ def check_delphi_assets(words: Sequence[str]) -> None:
     if len(words) > 1:
         command_line._parser().parse_args(words)
     else:
-        assert words[0] in command_line.COMMANDS
+        assert words[0] in (*command_line.COMMANDS, *command_line._parser()._option_string_actions)
 
 
 def check_python(words: Sequence[str]) -> None:
