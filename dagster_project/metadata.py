@@ -83,10 +83,8 @@ def materialized(
 
 def stored_bytes(table: Table, hookpoint: str) -> int:
     """Bytes of a growing table at a hookpoint, of rows that later ones replace too."""
-    lake = open_lake()
     folder = folder_of(table.name, {"run": PROFILE.run.name, "hookpoint": hookpoint})
-    path = f"{lake.root}/{folder}"
-    return int(lake.fs.du(path)) if lake.fs.exists(path) else 0
+    return open_lake().bytes_in(folder)
 
 
 def with_cost(report: StageReport, points: pa.Table) -> StageReport:

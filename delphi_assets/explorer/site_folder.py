@@ -13,13 +13,12 @@
 import json
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.resources import files
 from typing import NamedTuple
 
 from delphi_assets.explorer.data_files import data_file
 from delphi_assets.lake.manifests import folder_of
-from delphi_assets.lake.storage import Storage, globbed
+from delphi_assets.lake.storage import Storage
 
 FORMAT = 1
 """Version of the data files; the page refuses others."""
@@ -64,8 +63,7 @@ class SiteFolder:
         self.storage.write_text(f"{place.folder}/{_PLACE}", json.dumps(shown))
         self._write_index()
         self._remove_others(edition)
-        with suppress(OSError):
-            self.storage.fs.rmdir(f"{self.storage.root}/staging")
+        self.storage.remove_empty_folder("staging")
 
     def _write_index(self) -> None:
         """List the places; again if another process has published one meanwhile."""
@@ -75,16 +73,12 @@ class SiteFolder:
             listed = there
 
     def _places(self) -> list[dict[str, object]]:
-        root = self.storage.root
-        places = f"{globbed(root)}/data/run=*/hookpoint=*/{_PLACE}"
-        paths = sorted(self.storage.fs.glob(places))
-        held = [self.storage.read_json(path.removeprefix(f"{root}/")) for path in paths]
+        paths = self.storage.matching(f"data/run=*/hookpoint=*/{_PLACE}")
+        held = [self.storage.read_json(path) for path in paths]
         return [place for place in held if place is not None]
 
     def _remove_others(self, edition: "Edition") -> None:
-        folder = f"{self.storage.root}/{edition.place.folder}"
-        for path in self.storage.fs.ls(folder, detail=False):
-            name = path.rstrip("/").rsplit("/", 1)[-1]
+        for name in self.storage.names(edition.place.folder):
             if name not in (edition.name, _PLACE):
                 self.storage.remove_folder(f"{edition.place.folder}/{name}")
 

@@ -52,6 +52,10 @@ class Storage:
         path = f"{self.root}/{relative}" if relative else self.root
         return path if self.local else f"{_protocols(self.fs)[0]}://{path}"
 
+    def local_path(self, relative: str) -> Path | None:
+        """`relative` as a path of this machine; None where the root is elsewhere."""
+        return Path(self.root, relative) if self.local else None
+
     def open(self, location: str) -> BinaryIO:
         """A file at a `location`, for reading."""
         opened: BinaryIO = self.fs.open(location, "rb")
@@ -83,6 +87,15 @@ class Storage:
         except FileNotFoundError:
             return []
         return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+
+    def matching(self, pattern: str) -> list[str]:
+        """What is at paths that match a pattern, in order. The root is no part of the pattern."""
+        found = self.fs.glob(f"{globbed(self.root)}/{pattern}")
+        return sorted(str(path).removeprefix(f"{self.root}/") for path in found)
+
+    def bytes_in(self, folder: str) -> int:
+        """Bytes of all files in a folder; 0 where it is not there."""
+        return int(self.fs.du(f"{self.root}/{folder}")) if self.exists(folder) else 0
 
     def exists(self, relative: str) -> bool:
         """Whether a file or folder is there."""
@@ -198,6 +211,11 @@ class Storage:
             # Not `fs.rm`, which takes its path for a pattern.
             for found in self.fs.find(place):
                 self.fs.rm_file(found)
+
+    def remove_empty_folder(self, path: str) -> None:
+        """Remove a folder if it is there and nothing is in it."""
+        with suppress(OSError):
+            self.fs.rmdir(f"{self.root}/{path}")
 
     @contextmanager
     def staged(self, path: str) -> Iterator[Any]:

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from delphi_assets.lake.damage import damage_behind
 from delphi_assets.lake.database import Parameter, connect, own_folder
+from delphi_assets.lake.read_only import ReadOnlyLake
 from delphi_assets.lake.storage import globbed
-from delphi_assets.queries.read_only import ReadOnlyLake
 from delphi_assets.queries.statements import CheckedStatement, is_refusal, query_error
 
 _BATCH = 8_192

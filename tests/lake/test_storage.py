@@ -1,4 +1,4 @@
-"""Folders that cannot be published."""
+"""Files under a root: what is there, and folders that cannot be published."""
 
 from pathlib import Path
 
@@ -42,3 +42,29 @@ def test_a_folder_that_appeared_meanwhile_stays(
     Storage(root).put_folder(source, "coders/run=r")
     assert (root / "coders" / "run=r" / "weights").read_text() == "first"
     assert list((root / "staging").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["{folder}/site[1]", "memory://site[1]/{folder}"])
+def test_what_a_root_holds(tmp_path: Path, url: str) -> None:
+    storage = Storage(url.format(folder=tmp_path))
+    assert storage.bytes_in("data") == 0
+    assert storage.matching("data/*/place.json") == []
+    for name in ("b", "a", "a/deeper"):
+        storage.write_text(f"data/{name}/place.json", "{}")
+    storage.write_text("data/a/other.json", "[1]")
+
+    assert storage.matching("data/*/place.json") == ["data/a/place.json", "data/b/place.json"]
+    assert storage.bytes_in("data") == 3 * 2 + 3
+    assert storage.bytes_in("data/b") == 2
+
+    storage.remove_empty_folder("data/b")
+    storage.remove_empty_folder("never/there")
+    assert storage.exists("data/b/place.json")
+    storage.discard("data/b/place.json")
+    storage.remove_empty_folder("data/b")
+    assert not storage.exists("data/b")
+
+
+def test_only_a_local_root_has_paths(tmp_path: Path) -> None:
+    assert Storage(tmp_path).local_path("data/a") == tmp_path / "data" / "a"
+    assert Storage("memory://lake").local_path("data/a") is None

@@ -22,11 +22,11 @@ import pytest
 from delphi_assets.command_line import main
 from delphi_assets.lake.database import connect, sql_folder
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.read_only import ReadOnlyLake
 from delphi_assets.queries import results
 from delphi_assets.queries.analyses import analyses
 from delphi_assets.queries.formats import write_table
 from delphi_assets.queries.parameters import typed
-from delphi_assets.queries.read_only import ReadOnlyLake
 from delphi_assets.queries.statements import questions
 from tests.parts.hand_built import HOOKPOINT, RUN, add, answers, explanation, latent, publish
 

@@ -64,8 +64,8 @@ class Ledger:
     """
 
     def __init__(self, lake: Lake, run: str, batch: bool = False) -> None:
-        folder = Path(lake.root, folder_of("claims", {"run": run}))
-        self._folder = folder if has_locks(lake) else None
+        folder = folder_of("claims", {"run": run})
+        self._folder = lake.local_path(folder) if has_locks(lake) else None
         self._name = f"{uuid.uuid4().hex}{'-batch' if batch else ''}"
         self._own = Sums()
         self._file: int
