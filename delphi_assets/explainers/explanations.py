@@ -31,6 +31,7 @@ from delphi_assets.explainers.explainer import (
 )
 from delphi_assets.explainers.outcomes import Outcomes
 from delphi_assets.explainers.terms import Terms
+from delphi_assets.ground.batches import batches
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
@@ -48,7 +49,6 @@ from delphi_assets.llm.calls.requests import Request
 from delphi_assets.llm.money.estimates import Planned, drawn, stand_in
 from delphi_assets.prompts import Prompts
 from delphi_assets.reading.records import LatentRecord, example_files, read_records
-from delphi_assets.scorers.work.items import batches
 from delphi_assets.settings import ExplainSettings, Profile
 
 CHUNK = 64

@@ -1,12 +1,9 @@
-"""What a scorer asks about: items, in an order that gives nothing away, in batches."""
+"""What a scorer asks about: items, in an order that gives nothing away."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import TypeVar
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,3 @@ def order_of(seed: str, *parts: object) -> str:
 def shuffled(items: Iterable[AnItem], seed: str) -> list[AnItem]:
     """The items ordered by a hash of seed, example and variant."""
     return sorted(items, key=lambda item: order_of(seed, item.example, item.variant))
-
-
-def batches(items: Iterable[T], size: int) -> Iterator[Sequence[T]]:
-    """Runs of `size` items; the last one holds what is left."""
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch

@@ -8,10 +8,11 @@ the very questions that the interrupted one asked.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from delphi_assets.ground.batches import batches
 from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.calls.requests import Request
 from delphi_assets.reading.records import LatentRecord, read_records
-from delphi_assets.scorers.work.items import Item, batches
+from delphi_assets.scorers.work.items import Item
 from delphi_assets.scorers.work.scorer import Asked
 from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.scorers.work.settled import Settled, missing
