@@ -18,7 +18,7 @@ import torch
 
 from delphi_assets.caching.activations import merge_shards
 from delphi_assets.caching.capture import capture
-from delphi_assets.caching.coder_preparation import load_described
+from delphi_assets.caching.prepared_coder import load_described
 from delphi_assets.coders import load_coder
 from delphi_assets.lake.lake import Lake
 from delphi_assets.models.subject import load_subject

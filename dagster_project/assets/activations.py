@@ -41,7 +41,8 @@ def activations(
     context: dg.AssetExecutionContext, config: ActivationsConfig
 ) -> dg.MaterializeResult[None]:
     """One hookpoint a partition."""
-    from delphi_assets.caching.activations import is_merged, merge_shards
+    from delphi_assets.caching.activations import merge_shards
+    from delphi_assets.caching.published import is_merged
 
     lake, hookpoint = open_lake(), context.partition_key
     if config.capture_missing and not is_merged(PROFILE, lake, hookpoint):

@@ -30,7 +30,12 @@ from delphi_assets.caching.origins import (
     check_model,
     check_same_origin,
 )
-from delphi_assets.caching.published import bucket_units, published_buckets, silence
+from delphi_assets.caching.published import (
+    is_merged,
+    missing_buckets,
+    published_buckets,
+    silence,
+)
 from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
@@ -47,11 +52,6 @@ _BUCKETS_AT_ONCE = 2
 """While one is compressed, another one is sorted."""
 
 
-def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
-    """Whether the hookpoint's activations are there, whole; raises `ConflictError` as `ready`."""
-    return not _missing(lake.as_made(profile), lake, hookpoint)
-
-
 @terminable()
 def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Write the activations of a hookpoint from its captured shards, as far as they are not there.
@@ -64,7 +64,7 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     profile = lake.as_made(profile)
     check_coder(lake, profile.run.name, hookpoint)
     check_model(profile, lake, hookpoint)
-    if missing := _missing(profile, lake, hookpoint):
+    if missing := missing_buckets(profile, lake, hookpoint):
         try:
             new_rows = _merge(profile, lake, hookpoint, missing)
         except DataError:
@@ -88,11 +88,6 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
             "bytes_per_activation": round(size / max(rows, 1), 3),
         },
     )
-
-
-def _missing(profile: Profile, lake: Lake, hookpoint: str) -> list[Unit]:
-    config = profile.hookpoint_config(hookpoint)
-    return [unit for unit in bucket_units(profile, hookpoint) if lake.ready(unit, config) is None]
 
 
 def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]) -> int:

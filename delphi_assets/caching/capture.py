@@ -38,11 +38,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from delphi_assets.caching import origins, preflight
-from delphi_assets.caching.activations import is_merged
 from delphi_assets.caching.batches import Batch, read_batches
-from delphi_assets.caching.coder_preparation import check_unchanged, load_described
 from delphi_assets.caching.entries import Entries, capacity
-from delphi_assets.caching.published import published_contexts, silence
+from delphi_assets.caching.prepared_coder import check_unchanged, load_described
+from delphi_assets.caching.published import is_merged, published_contexts, silence
 from delphi_assets.coders.coder import Encoder
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.ground.interrupts import terminable
@@ -155,7 +154,8 @@ def _missing(
             hookpoint
             for hookpoint in open_hookpoints
             if lake.ready(
-                captured_unit(profile, hookpoint, shard), profile.hookpoint_config(hookpoint)
+                captured_unit(profile, hookpoint, shard),
+                profile.hookpoint_config(hookpoint),
             )
             is None
         ]

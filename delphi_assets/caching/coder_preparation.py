@@ -8,16 +8,12 @@ does not train again, and of two that train at once both go on with the first on
 remote lake its files come one by one, and a folder that lacks some is refused.
 
 The table describes the coder in single precision, whatever `coder.dtype` captures with. Its facts
-hold the coder's fingerprint. `load_described` refuses any other, and so does `check_unchanged`,
-which loads nothing: what fires in one part of a run and in the next is of one coder, and a run that
-is done does not pass for one of a coder that was trained again in the same place.
+hold the coder's fingerprint, by which `caching.prepared_coder` knows it again.
 """
 
 import json
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,15 +23,19 @@ import torch
 from torch.nn import functional
 
 from delphi_assets.caching import origins, preflight
-from delphi_assets.coders import files_at_hand, load_coder
-from delphi_assets.coders.coder import Coder, Encoder
-from delphi_assets.coders.sources import setting_of
-from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.caching.prepared_coder import (
+    check_fingerprint,
+    check_unchanged,
+    files_here,
+    load_prepared,
+    trained_folder,
+)
+from delphi_assets.coders.coder import Coder
+from delphi_assets.errors import DataError
 from delphi_assets.ground.foreign_json import parse_json
 from delphi_assets.ground.interrupts import terminable
-from delphi_assets.ground.machine_cache import fingerprint
 from delphi_assets.ground.stage import StageReport
-from delphi_assets.lake.lake import File, Lake, Manifest
+from delphi_assets.lake.lake import File, Lake
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.schema import WEIGHTS
 from delphi_assets.lake.units import weights_unit
@@ -75,12 +75,12 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
         coder = load_prepared(profile, lake, hookpoint)
         for table in _MADE_WITH_CODER:
             for made in lake.manifests(table, **unit.keys):
-                _check_fingerprint(profile, made, hookpoint, coder.fingerprint)
+                check_fingerprint(profile, made, hookpoint, coder.fingerprint)
         facts = {
             "d_in": coder.shape.d_in,
             "side": coder.shape.side,
             FINGERPRINT: coder.fingerprint,
-            **origins.coder_facts(_files_here(profile, lake, hookpoint)),
+            **origins.coder_facts(files_here(profile, lake, hookpoint)),
             **facts,
         }
         facts["num_latents"] = new_rows = coder.shape.num_latents
@@ -97,108 +97,11 @@ def weights_config(profile: Profile, hookpoint: str) -> dict[str, object]:
     return {name: config[name] for name in _READING_A_CODER}
 
 
-@contextmanager
-def coder_source(profile: Profile, lake: Lake, hookpoint: str) -> Iterator[str | Path]:
-    """Where the hookpoint's coder can be loaded from: the profile's, or a trained one's folder.
-
-    Raises `NotReadyError` when it is to be trained and has not been.
-    """
-    source = profile.sparse_model_of(hookpoint)
-    if source != TRAIN:
-        yield source
-        return
-    folder = _folder(profile, hookpoint)
-    if not lake.exists(folder):
-        raise NotReadyError(
-            f"{lake!r} holds no trained coder of hookpoint {hookpoint!r} in run "
-            f"{profile.run.name!r}; materialize the asset 'sparse_coder' first."
-        )
-    with lake.local_copy(folder) as copy:
-        yield copy
-
-
-def load_prepared(
-    profile: Profile,
-    lake: Lake,
-    hookpoint: str,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Coder:
-    """The hookpoint's coder, whoever trained it; raises as `coder_source` and `load_coder`."""
-    with coder_source(profile, lake, hookpoint) as source:
-        switch = profile.coder.transcoder_subtracts_b_dec
-        return load_coder(source, hookpoint, device, dtype, switch)
-
-
-def load_described(
-    profile: Profile, lake: Lake, hookpoint: str, device: torch.device | str = "cpu"
-) -> Encoder:
-    """Encoder, in the precision `coder.dtype`, of `described_coder`; raises as that."""
-    dtype = getattr(torch, profile.coder.dtype)
-    return described_coder(profile, lake, hookpoint, device, dtype).encoder
-
-
-def described_coder(
-    profile: Profile,
-    lake: Lake,
-    hookpoint: str,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Coder:
-    """The coder that the hookpoint's table `weights` describes.
-
-    Raises `NotReadyError` without that table, `ConflictError` when the coder has changed since,
-    and what `coder_source` raises.
-    """
-    manifest = lake.manifest(weights_unit(profile, hookpoint))
-    if manifest is None:
-        raise NotReadyError(
-            f"{lake!r} holds no weights of hookpoint {hookpoint!r} in run {profile.run.name!r}; "
-            "materialize the asset 'sparse_coder' first."
-        )
-    coder = load_prepared(profile, lake, hookpoint, device, dtype)
-    _check_fingerprint(profile, manifest, hookpoint, coder.fingerprint)
-    return coder
-
-
-def check_unchanged(profile: Profile, lake: Lake, hookpoint: str) -> None:
-    """Refuse to go on when the hookpoint's data are of another coder or model than is there now.
-
-    Costs a look at the files. What is not on this machine is not compared. Raises `ConflictError`.
-    """
-    origins.check_model(profile, lake, hookpoint)
-    made = lake.manifest(weights_unit(profile, hookpoint))
-    if made is None or FINGERPRINT not in made.facts:
-        return
-    if files := _files_here(profile, lake, hookpoint):
-        _check_fingerprint(profile, made, hookpoint, fingerprint(files))
-
-
-def _files_here(profile: Profile, lake: Lake, hookpoint: str) -> list[Path]:
-    """The coder's files, where this machine has them without fetching any; else none."""
-    source: str | Path = profile.sparse_model_of(hookpoint)
-    if source == TRAIN:
-        if not lake.local:
-            return []
-        source = Path(lake.root, _folder(profile, hookpoint))
-    return files_at_hand(source, hookpoint)
-
-
-def _check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, now: str) -> None:
-    if made.facts.get(FINGERPRINT) != now:
-        where = f"{setting_of(hookpoint)} = {profile.sparse_model_of(hookpoint)!r}"
-        raise origins.replaced_coder(hookpoint, where, made, now)
-
-
-def _folder(profile: Profile, hookpoint: str) -> str:
-    return f"coders/run={profile.run.name}/{hookpoint}"
-
-
 def _trained(profile: Profile, lake: Lake, hookpoint: str) -> dict[str, Any]:
     """Facts of the hookpoint's trained coder, training it first if it is not in the lake."""
     from delphi_assets.caching.coder_training import train_coder
 
-    folder = _folder(profile, hookpoint)
+    folder = trained_folder(profile, hookpoint)
     if not lake.exists(folder):
         module = preflight.check(profile)[hookpoint].module
         with tempfile.TemporaryDirectory() as made:

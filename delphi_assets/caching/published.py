@@ -34,6 +34,17 @@ def published_buckets(profile: Profile, lake: Lake, hookpoint: str) -> list[Mani
     return there
 
 
+def missing_buckets(profile: Profile, lake: Lake, hookpoint: str) -> list[Unit]:
+    """The hookpoint's buckets that are not there, whole; raises `ConflictError` as `ready`."""
+    config = profile.hookpoint_config(hookpoint)
+    return [unit for unit in bucket_units(profile, hookpoint) if lake.ready(unit, config) is None]
+
+
+def is_merged(profile: Profile, lake: Lake, hookpoint: str) -> bool:
+    """Whether the hookpoint's activations are there, whole; raises `ConflictError` as `ready`."""
+    return not missing_buckets(lake.as_made(profile), lake, hookpoint)
+
+
 def check_settings(profile: Profile, lake: Lake, hookpoint: str) -> None:
     """Refuse to go on with a run or a hookpoint that was made with other settings or a coder.
 

@@ -8,12 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from delphi_assets.caching.coder_preparation import (
-    FINGERPRINT,
-    coder_source,
-    load_described,
-    prepare_coder,
-)
+from delphi_assets.caching.coder_preparation import FINGERPRINT, prepare_coder
 from delphi_assets.caching.coder_training import (
     auxk_loss,
     collect,
@@ -23,6 +18,7 @@ from delphi_assets.caching.coder_training import (
     unexplained,
 )
 from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.caching.prepared_coder import coder_source, load_described
 from delphi_assets.coders import load_coder
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.lake import Lake, Unit, read_parquet

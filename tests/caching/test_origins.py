@@ -12,8 +12,9 @@ import pytest
 from delphi_assets.caching import contexts, origins
 from delphi_assets.caching.activations import merge_shards
 from delphi_assets.caching.capture import capture
-from delphi_assets.caching.coder_preparation import coder_source, prepare_coder
+from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.caching.prepared_coder import coder_source
 from delphi_assets.errors import ConflictError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake

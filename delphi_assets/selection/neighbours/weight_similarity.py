@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from delphi_assets.caching.coder_preparation import described_coder
+from delphi_assets.caching.prepared_coder import described_coder
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
