@@ -83,7 +83,7 @@ def measure(
     """The numbers of every hookpoint."""
     found = {}
     for hookpoint in profile.cache.hookpoints:
-        lake.remove("neighbours", **neighbours_unit(profile, hookpoint, method).keys)
+        lake.remove("neighbours", **neighbours_unit(profile.run.name, hookpoint, method).keys)
         reset_peak()
         report = find_neighbours(profile, lake, hookpoint, method, settings)
         found[hookpoint] = {

@@ -22,7 +22,8 @@ import pyarrow as pa
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, query
-from delphi_assets.lake.lake import Lake, Unit
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.units import weights_unit
 from delphi_assets.latent_ranges import (
     Latents,
     WhichLatents,
@@ -178,7 +179,7 @@ class Hookpoint:
     @cached_property
     def num_latents(self) -> int:
         """Latents of the coder; raises `NotReadyError` before its weights are in the lake."""
-        weights = self.lake.manifest(Unit("weights", {"run": self.run, "hookpoint": self.name}))
+        weights = self.lake.manifest(weights_unit(self.run, self.name))
         if weights is None:
             raise NotReadyError(
                 f"{self.lake!r} holds no weights of run {self.run!r} at {self.name!r}; materialize "

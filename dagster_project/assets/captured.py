@@ -56,7 +56,7 @@ def captured(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
 
 def facts_of(lake: Lake, hookpoint: str, shard: int) -> dict[str, int | float]:
     """Numbers of one partition; they outlive its files, which `activations` takes away."""
-    manifest = lake.manifest(captured_unit(PROFILE, hookpoint, shard))
+    manifest = lake.manifest(captured_unit(PROFILE.run.name, hookpoint, shard))
     if manifest is None:
         return {}
     return {

@@ -125,7 +125,7 @@ def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
     """The hookpoint's shards, in order and with every file in its size."""
     config = profile.hookpoint_config(hookpoint)
     shards = [
-        lake.ready(captured_unit(profile, hookpoint, shard), config)
+        lake.ready(captured_unit(profile.run.name, hookpoint, shard), config)
         for shard in range(profile.n_shards)
     ]
     if missing := [number for number, shard in enumerate(shards) if shard is None]:

@@ -154,7 +154,7 @@ def _missing(
             hookpoint
             for hookpoint in open_hookpoints
             if lake.ready(
-                captured_unit(profile, hookpoint, shard),
+                captured_unit(profile.run.name, hookpoint, shard),
                 profile.hookpoint_config(hookpoint),
             )
             is None
@@ -241,7 +241,7 @@ def _begin(
         Capturing(
             hook,
             Entries(size, first, dtype),
-            stack.enter_context(lake.draft(captured_unit(profile, hook.hookpoint, shard))),
+            stack.enter_context(lake.draft(captured_unit(profile.run.name, hook.hookpoint, shard))),
         )
         for hook in hooked
     ]
@@ -326,7 +326,7 @@ def _report(
     for shard, made in missing.items():
         for hookpoint in hookpoints:
             # An imported run has activations, and no shards that they were captured in.
-            if manifest := lake.manifest(captured_unit(profile, hookpoint, shard)):
+            if manifest := lake.manifest(captured_unit(profile.run.name, hookpoint, shard)):
                 rows, size = rows + manifest.rows, size + manifest.bytes
                 tokens += int(manifest.facts["tokens"])
                 new_rows += manifest.rows if hookpoint in made else 0

@@ -62,7 +62,7 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """
     started = time.perf_counter()
     profile = lake.as_made(profile)
-    unit = weights_unit(profile, hookpoint)
+    unit = weights_unit(profile.run.name, hookpoint)
     config, new_rows = weights_config(profile, hookpoint), 0
     manifest = lake.ready(unit, config)
     check_unchanged(profile, lake, hookpoint)

@@ -34,7 +34,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
-from delphi_assets.lake.units import contexts_unit
+from delphi_assets.lake.units import contexts_unit, vocabulary_unit
 from delphi_assets.models.subject import (
     leading_bos,
     load_config,
@@ -97,8 +97,8 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     started = time.perf_counter()
     profile = lake.as_made(profile)
     config = contexts_config(profile)
-    units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
-    vocabulary = Unit("vocabulary", {"run": profile.run.name})
+    units = [contexts_unit(profile.run.name, shard) for shard in range(profile.n_shards)]
+    vocabulary = vocabulary_unit(profile.run.name)
     missing = [unit for unit in units if lake.ready(unit, config) is None]
     new_rows, origin = 0, origins.contexts_origin(profile)
     if not missing and not origins.looks_unchanged(lake, profile.run.name, origin):
@@ -129,7 +129,7 @@ def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str
         if shard == 0:
             # Not before the first shard was read: an empty corpus leaves no trace.
             lake.claim_run(profile.run.name, profile.run_config())
-        unit = contexts_unit(profile, shard)
+        unit = contexts_unit(profile.run.name, shard)
         # A damaged shard has a manifest, too, and is written as it was.
         _check_tokens(lake, unit, rows)
         if str(unit) not in missing:
@@ -150,7 +150,7 @@ def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str
 
 def _check_later_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> None:
     """Before a shard is written, check those behind it: written, it would hide the difference."""
-    units = [contexts_unit(profile, shard) for shard in range(profile.n_shards)]
+    units = [contexts_unit(profile.run.name, shard) for shard in range(profile.n_shards)]
     first = next(i for i, unit in enumerate(units) if str(unit) in missing)
     last = max((i for i, unit in enumerate(units) if str(unit) not in missing), default=-1)
     if last < first:

@@ -10,7 +10,8 @@ import duckdb
 from delphi_assets.caching.published import check_settings, published_buckets
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.database import open_database, query
-from delphi_assets.lake.lake import Lake, Manifest, Unit
+from delphi_assets.lake.lake import Lake, Manifest
+from delphi_assets.lake.units import weights_unit
 from delphi_assets.settings import Profile
 
 
@@ -47,7 +48,7 @@ def open_hookpoint(
     run = profile.run.name
     check_settings(profile, lake, hookpoint)
     buckets = published_buckets(profile, lake, hookpoint)
-    weights = lake.manifest(Unit("weights", {"run": run, "hookpoint": hookpoint}))
+    weights = lake.manifest(weights_unit(run, hookpoint))
     if weights is None:
         raise NotReadyError(
             f"{lake!r} holds no weights of run {run!r} at {hookpoint!r}; materialize the asset "

@@ -30,8 +30,9 @@ from delphi_assets.caching.corpus import PYTHON_DOCS
 from delphi_assets.errors import ConflictError
 from delphi_assets.ground.local_paths import is_file, is_folder, local_path
 from delphi_assets.ground.machine_cache import fingerprint
-from delphi_assets.lake.lake import Lake, Manifest, Unit
+from delphi_assets.lake.lake import Lake, Manifest
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.units import bucket_unit, captured_unit, weights_unit
 from delphi_assets.models.embedded import GEMMA, GGUF_SHA256
 from delphi_assets.settings import CorpusSettings, ModelSettings, Profile
 
@@ -86,7 +87,7 @@ def check_coder(lake: Lake, run: str, hookpoint: str) -> None:
 
     Raises `ConflictError`.
     """
-    made = lake.manifest(Unit("weights", {"run": run, "hookpoint": hookpoint}))
+    made = lake.manifest(weights_unit(run, hookpoint))
     if made is None or not {_FOLDER, _FILES, FINGERPRINT} <= made.facts.keys():
         return
     files = [Path(made.facts[_FOLDER], name) for name in made.facts[_FILES].split(", ")]
@@ -127,12 +128,12 @@ def check_model(profile: Profile, lake: Lake, hookpoint: str) -> None:
     Looks at a few units: that all shards are of one model is asked when they are merged. Raises
     `ConflictError`.
     """
-    keys: dict[str, str | int] = {"run": profile.run.name, "hookpoint": hookpoint}
+    run = profile.run.name
     units = [
-        Unit("weights", keys),
-        Unit("activations", {**keys, "bucket": 0}),
+        weights_unit(run, hookpoint),
+        bucket_unit(run, hookpoint, 0),
         *(
-            Unit("captured", {**keys, "shard": shard})
+            captured_unit(run, hookpoint, shard)
             for shard in range(min(profile.n_shards, _SHARDS_LOOKED_AT))
         ),
     ]

@@ -79,7 +79,7 @@ def described_coder(
     Raises `NotReadyError` without that table, `ConflictError` when the coder has changed since,
     and what `coder_source` raises.
     """
-    manifest = lake.manifest(weights_unit(profile, hookpoint))
+    manifest = lake.manifest(weights_unit(profile.run.name, hookpoint))
     if manifest is None:
         raise NotReadyError(
             f"{lake!r} holds no weights of hookpoint {hookpoint!r} in run {profile.run.name!r}; "
@@ -96,7 +96,7 @@ def check_unchanged(profile: Profile, lake: Lake, hookpoint: str) -> None:
     Costs a look at the files. What is not on this machine is not compared. Raises `ConflictError`.
     """
     origins.check_model(profile, lake, hookpoint)
-    made = lake.manifest(weights_unit(profile, hookpoint))
+    made = lake.manifest(weights_unit(profile.run.name, hookpoint))
     if made is None or FINGERPRINT not in made.facts:
         return
     if files := files_here(profile, lake, hookpoint):

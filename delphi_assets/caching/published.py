@@ -13,7 +13,7 @@ from delphi_assets.settings import Profile
 
 def published_contexts(profile: Profile, lake: Lake, shard: int) -> Manifest:
     """What is known of one shard's contexts; raises `NotReadyError` when they are not there."""
-    manifest = lake.manifest(contexts_unit(profile, shard))
+    manifest = lake.manifest(contexts_unit(profile.run.name, shard))
     if manifest is None:
         raise NotReadyError(
             f"{lake!r} holds no contexts of shard {shard} of run {profile.run.name!r}; materialize "

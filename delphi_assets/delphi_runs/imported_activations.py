@@ -56,7 +56,7 @@ def missing_buckets(profile: Profile, lake: Lake, held: CheckedHookpoint) -> lis
 
 def write_weights(profile: Profile, lake: Lake, cached: CachedHookpoint) -> None:
     """Write a hookpoint's table of weights, unless it is there."""
-    unit = weights_unit(profile, cached.hookpoint)
+    unit = weights_unit(profile.run.name, cached.hookpoint)
     config = weights_config(profile, cached.hookpoint)
     if lake.ready(unit, config) is None:
         nulls = pa.nulls(cached.num_latents, pa.float32())

@@ -10,7 +10,8 @@ from delphi_assets.explorer.listing import STATES, Listing
 from delphi_assets.explorer.ranges import PAGE, PIECE
 from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.lake.database import query
-from delphi_assets.lake.lake import Lake, Unit
+from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.units import weights_unit
 
 
 def overview_of(
@@ -22,7 +23,7 @@ def overview_of(
 ) -> dict[str, Any]:
     """The content of the file `overview`, once all latents are in the listing."""
     keys = place._asdict()
-    weights = lake.manifest(Unit("weights", keys))
+    weights = lake.manifest(weights_unit(*place))
     (tokens,) = query(con, "explorer/tokens", run=place.run).to_pylist()
     densities = query(con, "analysis/firing_densities", **keys).to_pylist()
     return {

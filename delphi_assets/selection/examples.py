@@ -25,8 +25,9 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute
-from delphi_assets.lake.lake import File, Lake, Manifest, Unit
+from delphi_assets.lake.lake import File, Lake, Manifest
 from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
+from delphi_assets.lake.units import examples_unit
 from delphi_assets.latent_ranges import WhichLatents, as_text, parse_latents
 from delphi_assets.selection.non_activating import open_sources, sources_config
 from delphi_assets.selection.non_activating.sources import Sources
@@ -61,9 +62,9 @@ def select_examples(
     start = time.perf_counter()
     selection = _of_latents(selection or profile.selection, latents)
     profile = lake.as_made(profile)
-    keys = {"run": profile.run.name, "hookpoint": hookpoint, "selection": selection.name}
     units = [
-        Unit("examples", keys, f"bucket-{number:05d}") for number in range(profile.cache.n_buckets)
+        examples_unit(profile.run.name, hookpoint, selection.name, bucket)
+        for bucket in range(profile.cache.n_buckets)
     ]
     there = next((made for unit in units if (made := lake.manifest(unit))), None)
     selection = as_made(selection, there.config if there else {})
@@ -99,6 +100,7 @@ def select_examples(
             published = pool.map(publish, missing)
             desc = f"examples {hookpoint}"
             new_rows = sum(tqdm(published, desc=desc, total=len(missing), unit="bucket"))
+    keys = units[0].keys
     manifests = lake.manifests("examples", **keys)
     return StageReport(
         sum(manifest.rows for manifest in manifests),

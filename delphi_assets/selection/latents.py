@@ -24,9 +24,9 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute, query
-from delphi_assets.lake.lake import File, Lake, Manifest, Unit
+from delphi_assets.lake.lake import File, Lake, Manifest
 from delphi_assets.lake.schema import LATENTS, NEIGHBOURS
-from delphi_assets.lake.units import neighbours_unit
+from delphi_assets.lake.units import latents_unit, neighbours_unit
 from delphi_assets.settings import Profile
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     start = time.perf_counter()
     profile = lake.as_made(profile)
     run, selection = profile.run.name, profile.selection
-    unit = Unit("latents", {"run": run, "hookpoint": hookpoint})
-    neighbours = lake.manifest(neighbours_unit(profile, hookpoint, profile.neighbours.methods[0]))
+    unit = latents_unit(run, hookpoint)
+    neighbours = lake.manifest(neighbours_unit(run, hookpoint, profile.neighbours.methods[0]))
     config = {
         "selection.example_ctx_len": selection.example_ctx_len,
         "selection.min_examples": selection.min_examples,

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.lake.database import query
-from delphi_assets.lake.lake import File, Files, Lake, Manifest, Unit, reading
+from delphi_assets.lake.lake import File, Files, Lake, Manifest, reading
+from delphi_assets.lake.units import windows_unit
 from delphi_assets.settings import Profile
 
 _RANKED_BY, _MAGNITUDE = "ranked_by", "magnitude"
@@ -36,8 +37,7 @@ def ranked_windows(
     `activations` are the bucket's files. Raises `ConflictError` for windows made with other
     settings.
     """
-    place = {"run": profile.run.name, "hookpoint": tables.hookpoint}
-    unit = Unit("windows", {**place, "example_ctx_len": example_ctx_len, "bucket": bucket})
+    unit = windows_unit(profile.run.name, tables.hookpoint, example_ctx_len, bucket)
     config = profile.hookpoint_config(tables.hookpoint)
     there = lake.ready(unit, config)
     if there is not None and _holds(lake, there, activations):

@@ -266,7 +266,7 @@ def test_coders_of_one_module_are_described_apart(
         assert source is not None
         assert prepare_coder(profile, lake, hookpoint).rows == latents
         assert prepare_coder(profile, lake, hookpoint).new_rows == 0
-        manifest = lake.manifest(weights_unit(profile, hookpoint))
+        manifest = lake.manifest(weights_unit(profile.run.name, hookpoint))
         assert manifest is not None
         assert manifest.config == {
             "coder.sparse_model": source,
@@ -302,7 +302,7 @@ def test_a_coder_replaced_after_capturing_is_refused_by_its_setting(
 ) -> None:
     profile = two_coders(tiny_profile, tmp_path)
     lake = Lake(profile.run.lake)
-    unit = Unit(table, weights_unit(profile, "layers.1@wide").keys)
+    unit = Unit(table, weights_unit(profile.run.name, "layers.1@wide").keys)
     lake.publish(unit, [], {}, {FINGERPRINT: "another"})
     with pytest.raises(
         ConflictError,
@@ -321,7 +321,7 @@ def test_the_precision_of_capturing_is_not_that_of_the_weights(
         profile = two_coders(tiny_profile, tmp_path, **coder)
         lake = Lake(tmp_path / name)
         prepare_coder(profile, lake, "layers.1@wide")
-        manifest = lake.manifest(weights_unit(profile, "layers.1@wide"))
+        manifest = lake.manifest(weights_unit(profile.run.name, "layers.1@wide"))
         assert manifest is not None
         rows = read_parquet(lake, lake.files("weights", run="tiny"))
         found.append((rows, manifest.config, manifest.facts))
@@ -343,7 +343,7 @@ def test_a_trained_coder_stands_beside_one_that_is_there(training: Profile, tmp_
     assert prepare_coder(both, lake, "layers.1@wide").rows == 2 * LATENTS
     build_contexts(both, lake)
     assert prepare_coder(both, lake, "layers.1").facts["steps"] == 30
-    described = lake.manifest(weights_unit(both, "layers.1"))
+    described = lake.manifest(weights_unit(both.run.name, "layers.1"))
     assert described is not None
     assert described.config["coder.k"] == 4
     assert "coder.dtype" not in described.config

@@ -109,7 +109,7 @@ def test_a_coder_trained_again_in_place_is_refused_by_every_stage_that_is_done(
     profile: Profile,
 ) -> None:
     lake, coders = materialized(profile), Path(str(profile.coder.sparse_model))
-    before = lake.manifest(weights_unit(profile, HOOKPOINT))
+    before = lake.manifest(weights_unit(profile.run.name, HOOKPOINT))
     assert before is not None
     stored = before.facts["coder_fingerprint"]
     replace(coders, lambda folder: make_coder(folder, HOOKPOINT, seed=9))

@@ -442,7 +442,7 @@ def captured_lake(folder: Path, cache: Cache, made: Profile, rng: np.random.Gene
             [("latent", pa.int32()), ("position", pa.int64()), ("activation", pa.float32())]
         )
         file = File(pa.Table.from_pylist(rows, schema), {"part": 0})
-        lake.publish(captured_unit(made, HOOKPOINT, shard), [file], config, facts)
+        lake.publish(captured_unit(made.run.name, HOOKPOINT, shard), [file], config, facts)
     merge_shards(made, lake, HOOKPOINT)
     return lake
 

@@ -65,7 +65,9 @@ def add_neighbours(data: RandomLake, pairs: dict[tuple[int, int], float]) -> Non
     latents, others = np.array(list(pairs)).T
     config = {"neighbours.n_neighbours": 250, **data.profile.hookpoint_config(HOOKPOINT)}
     rows = ranked(latents, others, np.array(list(pairs.values())), 250)
-    data.lake.publish(neighbours_unit(data.profile, HOOKPOINT, "decoder"), [File(rows)], config)
+    data.lake.publish(
+        neighbours_unit(data.profile.run.name, HOOKPOINT, "decoder"), [File(rows)], config
+    )
 
 
 def find_co_occurring(data: RandomLake, n_neighbours: int = 250) -> None:

@@ -42,7 +42,7 @@ def find_neighbours(
     settings = settings or profile.neighbours
     profile = lake.as_made(profile)
     check_settings(profile, lake, hookpoint)
-    unit = neighbours_unit(profile, hookpoint, method)
+    unit = neighbours_unit(profile.run.name, hookpoint, method)
     config = {
         "neighbours.n_neighbours": settings.n_neighbours,
         **profile.hookpoint_config(hookpoint),

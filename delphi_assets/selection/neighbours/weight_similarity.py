@@ -52,7 +52,7 @@ def similar_weights(
 
 def _directions(profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod) -> Tensor:
     """Rows [n, d] of length 1, or of zeros, where the subject model runs."""
-    described = lake.manifest(weights_unit(profile, hookpoint))
+    described = lake.manifest(weights_unit(profile.run.name, hookpoint))
     if described is not None and FINGERPRINT not in described.facts:
         raise NotReadyError(
             f"run {profile.run.name!r} was imported without its coder, so neighbours by {method!r} "

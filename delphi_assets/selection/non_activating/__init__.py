@@ -105,7 +105,7 @@ def _published_neighbours(
     profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod
 ) -> Manifest:
     """A method's neighbours, however many were asked for."""
-    manifest = lake.manifest(neighbours_unit(profile, hookpoint, method))
+    manifest = lake.manifest(neighbours_unit(profile.run.name, hookpoint, method))
     if manifest is None:
         raise NotReadyError(
             f"selection.non_activating_source asks for windows of neighbours by {method!r}, but "

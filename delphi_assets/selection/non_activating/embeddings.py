@@ -24,7 +24,8 @@ from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.caching.published import published_contexts
 from delphi_assets.errors import ConflictError
 from delphi_assets.ground.flat_file import FlatFile
-from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
+from delphi_assets.lake.lake import File, Lake, Manifest, read_parquet
+from delphi_assets.lake.units import embeddings_unit
 from delphi_assets.settings import Profile
 
 SCALE = 2_048
@@ -48,13 +49,11 @@ def window_embeddings(
     as `sentence_encoder.load_sentence_encoder`, `ConflictError` for embeddings made with other
     settings or with an encoder whose files were replaced since, `DataError` for a damaged file.
     """
-    keys: dict[str, str | int] = {
-        "run": profile.run.name,
-        "sentence_encoder": sentence_encoder,
-        "example_ctx_len": example_ctx_len,
-    }
     config = profile.run_config()
-    units = [Unit("embeddings", {**keys, "shard": shard}) for shard in range(profile.n_shards)]
+    units = [
+        embeddings_unit(profile.run.name, sentence_encoder, example_ctx_len, shard)
+        for shard in range(profile.n_shards)
+    ]
     made = {
         shard: manifest
         for shard, unit in enumerate(units)
