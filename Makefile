@@ -2,6 +2,7 @@
 # make quick  the tests of a change, in about two minutes
 # make test   lint, types, definitions, every test
 # make ui     the Dagster UI on the same project
+# make graph  how the modules import each other, and what is out of order there
 # make clean  forget the environment and the Dagster history; the lake, which may hold paid answers, stays
 
 .POSIX:
@@ -10,7 +11,7 @@ STAMP = .venv/installed
 DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
 PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo quick test ui clean
+.PHONY: demo quick test ui graph clean
 
 demo: $(STAMP)
 	.venv/bin/python -m dagster_project.demo
@@ -27,6 +28,9 @@ test: $(STAMP) .dagster/dagster.yaml
 
 ui: $(STAMP) .dagster/dagster.yaml
 	$(DG) dev
+
+graph:
+	@$(PYTHON) -m benchmarks.imports
 
 clean:
 	rm -rf .venv .dagster
