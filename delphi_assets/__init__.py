@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from delphi_assets.explainers.registry import register as register_explainer
     from delphi_assets.explorer.writing import write_explorer
     from delphi_assets.ground.stage import StageReport
-    from delphi_assets.hookpoint import Hookpoint, Latent
     from delphi_assets.lake.database import connect, query
     from delphi_assets.lake.lake import Lake
     from delphi_assets.latent_ranges import Latents, parse_latents
     from delphi_assets.reading.records import Example, LatentRecord
     from delphi_assets.reading.rendering import window_html
+    from delphi_assets.runs.hookpoint import Hookpoint, Latent
     from delphi_assets.scorers.predictions import score
     from delphi_assets.scorers.registry import register as register_scorer
     from delphi_assets.selection.examples import choose_examples, select_examples
@@ -123,7 +123,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "explainers.explanations": ("explain",),
     "explorer.writing": ("write_explorer",),
     "ground.stage": ("StageReport",),
-    "hookpoint": ("Hookpoint", "Latent"),
+    "runs.hookpoint": ("Hookpoint", "Latent"),
     "lake.database": ("connect", "query"),
     "lake.lake": ("Lake",),
     "latent_ranges": ("Latents", "parse_latents"),

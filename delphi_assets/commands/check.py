@@ -10,7 +10,7 @@ from delphi_assets.commands.command import Command, Facts, add_profile
 
 def _run(asked: argparse.Namespace) -> Facts:
     from delphi_assets.lake.lake import Lake
-    from delphi_assets.profile_check import check_profile
+    from delphi_assets.runs.profile_check import check_profile
     from delphi_assets.settings import load_profile, profile_path
 
     yield "profile", str(profile_path(asked.profile))

@@ -13,8 +13,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(asked: argparse.Namespace) -> Facts:
-    from delphi_assets.dry_run import estimate_run
     from delphi_assets.lake.lake import Lake
+    from delphi_assets.runs.dry_run import estimate_run
     from delphi_assets.settings import load_profile
 
     profile = load_profile(asked.profile)

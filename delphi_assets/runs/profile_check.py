@@ -59,8 +59,8 @@ def check_profile(profile: Profile, lake: Lake) -> Looked:
 
 
 def _check_lake(profile: Profile, lake: Lake) -> None:
-    if lake.local:
-        _check_folder(Path(lake.root))
+    if (folder := lake.local_path("")) is not None:
+        _check_folder(folder)
     else:
         trial = f"staging/{uuid.uuid4().hex}.check"
         with lake.staged(trial):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from delphi_assets import profile_check
 from delphi_assets.command_line import main
 from delphi_assets.lake.lake import Lake
+from delphi_assets.runs import profile_check
 from delphi_assets.settings import load_profile
 from tests.parts.tiny_project import make_project
 

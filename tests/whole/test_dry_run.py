@@ -7,10 +7,10 @@ from zlib import crc32
 import pytest
 
 from delphi_assets.command_line import main
-from delphi_assets.dry_run import estimate_run
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.llm.money.estimates import Planned, drawn, estimate
+from delphi_assets.runs.dry_run import estimate_run
 from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import Profile, parse_profile
 from tests.parts.asking import ask, made

@@ -11,13 +11,13 @@ import pytest
 from delphi_assets import Hookpoint
 from delphi_assets.errors import DataError, NotReadyError, SettingError
 from delphi_assets.explainers.explanations import explain
-from delphi_assets.hookpoint import Latent
 from delphi_assets.lake import parquet
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.parquet import row_groups_of
 from delphi_assets.lake.schema import EXAMPLES, LATENTS, WEIGHTS
 from delphi_assets.latent_ranges import Latents, parse_latents
 from delphi_assets.reading.records import Example, read_records
+from delphi_assets.runs.hookpoint import Latent
 from delphi_assets.scorers import detection
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
