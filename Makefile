@@ -1,6 +1,7 @@
 # make demo   the whole pipeline on the embedded default, then a summary
 # make quick  the tests of a change, in about two minutes
 # make test   lint, types, definitions, every test
+# make wheel  builds the wheel, and tries it where the repository is not
 # make ui     the Dagster UI on the same project
 # make graph  how the modules import each other, and what is out of order there
 # make clean  forget the environment and the Dagster history; the lake, which may hold paid answers, stays
@@ -11,7 +12,7 @@ STAMP = .venv/installed
 DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
 PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo quick test ui graph clean
+.PHONY: demo quick test wheel ui graph clean
 
 demo: $(STAMP)
 	.venv/bin/python -m dagster_project.demo
@@ -25,6 +26,9 @@ test: $(STAMP) .dagster/dagster.yaml
 	.venv/bin/mypy
 	$(DG) check defs
 	$(PYTEST)
+
+wheel: $(STAMP)
+	.ci/wheel
 
 ui: $(STAMP) .dagster/dagster.yaml
 	$(DG) dev
