@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from delphi_assets.settings import Profile, parse_profile
+
+# A machine may be busy, so no test of a property is too slow. `--hypothesis-profile random` draws
+# other values at every run, and prints what repeats a failure.
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -92,8 +99,8 @@ def tiny_profile(
             },
             "coder": {"sparse_model": str(tiny_coder)},
         }
-        for section, settings in changes.items():
-            raw.setdefault(section, {}).update(settings)
+        for section, given in changes.items():
+            raw.setdefault(section, {}).update(given)
         return parse_profile({**raw})
 
     return build

@@ -234,9 +234,7 @@ def test_a_latents_rows_are_found_through_the_view(profile: Profile, lake: Lake)
     assert list(zip(*(column.to_pylist() for column in found.columns), strict=True)) == expected
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), n_parts=st.integers(1, 5), row_group=st.integers(1, 20))
 def test_merging_is_sorting(tmp_path: Path, seed: int, n_parts: int, row_group: int) -> None:
     """Parts with positions of their own; latents that never, seldom or often fire."""

@@ -145,7 +145,7 @@ probability = st.integers(0, 6).map(lambda sixth: sixth / 6)
 one_answer = st.tuples(st.booleans(), st.one_of(probability, st.just("timeout")))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.lists(one_answer, min_size=1, max_size=30), min_size=1, max_size=8))
 def test_agrees_with_scikit_learn(cases: list[list[tuple[bool, float | str]]]) -> None:
     """Random answers with many ties, several explanations at once, some of one class only."""

@@ -115,7 +115,7 @@ def test_co_occurrence_equals_brute_force(
     assert report.facts["latents"] == len({row.latent for row in rows})
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     fired=st.lists(st.frozensets(st.integers(0, 19), max_size=20), min_size=1, max_size=24),
     n_neighbours=st.integers(1, 30),

@@ -329,7 +329,7 @@ def same_lakes(tmp_path_factory: pytest.TempPathFactory) -> list[list[RandomLake
     return found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     size=st.integers(0, 2),
     centred=st.booleans(),
