@@ -709,8 +709,8 @@ def test_an_error_within_duckdb_is_told_in_a_line(
     lake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It comes from Arrow, as its own kind of error."""
-    profiled = "from enable_profiling(format = 'json', save_location = 'a.json'); select 42"
-    assert main(["sql", str(lake), profiled]) == 1
+    hidden = "from enable_profiling(format = ''json'', save_location = ''a.json'')"
+    assert main(["sql", str(lake), f"from query('{hidden}'); select 42"]) == 1
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith("delphi-assets: INTERNAL Error")
     assert "Stack Trace" not in told
