@@ -1,8 +1,8 @@
-"""What settings call by name: the scorers and the explainers there are.
+"""What settings call by name: the scorers, explainers and sources of windows there are.
 
 In: a name. Out: what it stands for, imported when it is asked for.
 
-Scorers and explainers know the settings, and settings are checked against their names: so the
+They know the settings, and settings are checked against their names: so the
 names stand below both.
 """
 
@@ -35,4 +35,16 @@ EXPLAINERS = Registry(
         "none": "delphi_assets.explainers.stored:NONE",
     },
     check="delphi_assets.explainers.checks:problem_of",
+)
+
+SOURCES = Registry(
+    "non-activating source",
+    "a",
+    {
+        "random": "delphi_assets.selection.non_activating.shipped:RANDOM",
+        "co-occurrence": "delphi_assets.selection.non_activating.shipped:CO_OCCURRENCE",
+        "decoder": "delphi_assets.selection.non_activating.shipped:DECODER",
+        "encoder": "delphi_assets.selection.non_activating.shipped:ENCODER",
+        "semantic": "delphi_assets.selection.non_activating.shipped:SEMANTIC",
+    },
 )

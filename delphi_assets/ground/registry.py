@@ -55,8 +55,8 @@ class Registry:
         self._registered[name] = thing
 
     def shipped(self) -> list[str]:
-        """The names that come with delphi-assets."""
-        return sorted(self._places)
+        """The names that come with delphi-assets, as they are declared."""
+        return list(self._places)
 
     def known(self) -> list[str]:
         """The names there are."""

@@ -72,7 +72,14 @@ def select_examples(
     check_settings(profile, lake, hookpoint)
     config = {
         **selection.model_dump(
-            exclude={"name", "latents", "seed", "non_activating_source", "sentence_encoder"}
+            exclude={
+                "name",
+                "latents",
+                "seed",
+                "non_activating_source",
+                "options",
+                "sentence_encoder",
+            }
         ),
         "latents": [list(ends) for ends in parse_latents(selection.latents).ranges],
         **sources_config(profile, lake, hookpoint, selection),

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
 from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME
-from delphi_assets.ground.registries import EXPLAINERS, SCORERS
+from delphi_assets.ground.registries import EXPLAINERS, SCORERS, SOURCES
 from delphi_assets.ground.registry import Registry
 from delphi_assets.ground.shown_values import nearest, shown
 from delphi_assets.settings import options
@@ -30,7 +30,6 @@ Sampler = Literal["top", "random", "quantiles", "mix"]
 NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
 Control = Literal["shuffled", "empty"]
 PromptVersion = Literal["kept", "latest"]
-NonActivatingSource = Literal["random", "co-occurrence", "decoder", "encoder", "semantic"]
 OptionTables = dict[str, dict[str, Any]]
 """Options, by the name of what takes them; what may stand in a table it says itself."""
 
@@ -236,11 +235,16 @@ class SelectionSettings(_Section):
     center_examples: bool = Field(
         False, description="put the strongest token in the middle instead of aligning windows"
     )
-    non_activating_source: dict[NonActivatingSource, float] = Field(
+    non_activating_source: dict[str, float] = Field(
         {"random": 1.0},
         description="where non-activating windows come from: random, co-occurrence, decoder, "
-        "encoder (windows of neighbours by that method), semantic, or several with their shares, "
-        "asked in this order",
+        "encoder (windows of neighbours by that method), semantic, package.module:name for one of "
+        "your own, or several with their shares, asked in this order",
+    )
+    options: OptionTables = Field(
+        {},
+        description="options of sources of one's own, by the source's name: "
+        '[selection.options."my_package.my_module:MySource"]',
     )
     sentence_encoder: str = Field(
         EMBEDDED_ENCODER,
@@ -256,7 +260,7 @@ class SelectionSettings(_Section):
         if not isinstance(shares, dict) or not shares or not _are_shares(shares):
             raise ValueError(
                 f"selection.non_activating_source = {shown(given)}; expected one of "
-                f"{list(get_args(NonActivatingSource))}, or a table of some of them with shares "
+                f"{SOURCES.shipped()}, or a table of some of them with shares "
                 f"from {_LEAST_SHARE} to {_LARGEST_SHARE}, such as "
                 "{ random = 0.5, co-occurrence = 0.5 }"
             )
@@ -286,6 +290,11 @@ class SelectionSettings(_Section):
     def neighbour_methods(self) -> list[NeighbourMethod]:
         """The methods whose neighbours give non-activating windows."""
         return [name for name in get_args(NeighbourMethod) if name in self.non_activating_source]
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        _check_options(SOURCES, "selection.options", self.options)
+        return self
 
     @model_validator(mode="after")
     def _pool_is_large_enough(self) -> Self:
@@ -364,8 +373,8 @@ class ScoreSettings(_Section):
         ("detection", "fuzz"),
         strict=False,
         min_length=1,
-        description=f"scorers to run: {', '.join(SCORERS.shipped())}, or package.module:function "
-        "for one of your own",
+        description=f"scorers to run: {', '.join(sorted(SCORERS.shipped()))}, or "
+        "package.module:function for one of your own",
     )
     options: OptionTables = Field(
         {},
@@ -543,7 +552,7 @@ class LLMSettings(_Section):
 
 def _are_shares(given: dict[object, object]) -> bool:
     """Whether they are shares of sources, as they are given or as they are normalized."""
-    if not all(source in get_args(NonActivatingSource) for source in given):
+    if not all(isinstance(source, str) and SOURCES.is_known(source) for source in given):
         return False
     shares = [share for share in given.values() if _is_number(share)]
     if len(shares) < len(given):

@@ -2,20 +2,32 @@
 
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from delphi_assets import connect
+from delphi_assets.errors import ConflictError, DataError, SettingError
 from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.registries import SOURCES
 from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import Profile, parse_profile
+from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.non_activating.source import (
+    Draws,
+    SourceBucket,
+    SourcePlace,
+    WindowSource,
+)
+from delphi_assets.settings import Profile, override, parse_profile
 from tests.parts import explained_lake
 from tests.parts.documents import ROOT, blocks, text_of
 from tests.parts.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake
 from tests.parts.fault_server import FaultServer, Reply
+from tests.parts.random_lake import HOOKPOINT as DATA_HOOKPOINT
+from tests.parts.random_lake import random_lake
 
 PAGES = ROOT / "docs" / "add-your-own"
 ALL = parse_latents("all")
@@ -81,6 +93,78 @@ def test_a_scorer(tmp_path: Path, outside: Path) -> None:
     assert found[0][2] < found[1][2], "the latent's word stands where it fires, and nowhere else"
     assert len(scored) == 6
     assert all(auroc > 0.5 for (auroc,) in scored)
+
+
+def test_a_source_of_non_activating_windows(tmp_path: Path, outside: Path) -> None:
+    write_modules("non-activating-source", outside)
+    (toml,) = blocks(PAGES / "non-activating-source.md", "toml")
+    data = random_lake(tmp_path, n_tokens=6_000, ctx_len=64, n_buckets=2)
+    name = "my_package.sources:FromAnEnd"
+    chosen = {"example_ctx_len": 8, "min_examples": 8, "n_quantiles": 2}
+    sizes = {"n_examples_train": 4, "n_examples_test": 4, "n_non_activating": 10}
+    given = profile_of(toml, data.profile).selection
+    last = override(given, "test", **chosen, **sizes)
+    first = override(last, "test", name="first", options={name: {"last": False}})
+    for selection in (last, first):
+        assert select_examples(data.profile, data.lake, DATA_HOOKPOINT, selection).new_rows > 0
+        assert select_examples(data.profile, data.lake, DATA_HOOKPOINT, selection).new_rows == 0
+    with pytest.raises(ConflictError, match="options"):
+        select_examples(
+            data.profile, data.lake, DATA_HOOKPOINT, override(first, "test", name="default")
+        )
+    with connect(data.lake) as con:
+        found = con.execute(
+            "select selection, min(position), max(position), count(*) / count(distinct latent), "
+            "bool_and(max_activation = 0) from examples where source = $name group by all "
+            "order by all",
+            {"name": name},
+        ).fetchall()
+    assert [(row[0], row[3], row[4]) for row in found] == [
+        ("default", 5, True),
+        ("first", 5, True),
+    ]
+    assert found[0][1] > 4_000
+    assert found[1][2] < 2_000
+
+
+def wrong(windows: Sequence[int]) -> type[WindowSource]:
+    """A source that gives its first latent these windows of 8 tokens."""
+
+    class Wrong(WindowSource):
+        def open(self, place: SourcePlace) -> Draws:
+            def draws(bucket: SourceBucket) -> pa.Table:
+                latent = int(bucket.taken().latents[0])
+                positions = [8 * window for window in windows]
+                return pa.table({"latent": [latent] * len(windows), "position": positions})
+
+            return draws
+
+    return Wrong
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (wrong([10**6]), r"gave the window at position 8000000; expected a multiple of 8"),
+        (wrong([-1]), r"gave the window at position -8"),
+        (wrong(range(125)), r"gave 125 windows to latent \d+, \d+ of them different and free"),
+        (wrong([]), None),
+        (int, "is a int; expected a WindowSource"),
+    ],
+)
+def test_a_source_that_gives_what_cannot_be_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: object, problem: str | None
+) -> None:
+    monkeypatch.setattr(SOURCES, "_registered", {"wrong": given})
+    data = random_lake(
+        tmp_path, example_ctx_len=8, min_examples=8, n_examples_train=4, n_examples_test=4
+    )
+    selection = override(data.profile.selection, "test", non_activating_source={"wrong": 1.0})
+    if problem is None:
+        assert select_examples(data.profile, data.lake, DATA_HOOKPOINT, selection).new_rows > 0
+        return
+    with pytest.raises((DataError, SettingError), match=problem):
+        select_examples(data.profile, data.lake, DATA_HOOKPOINT, selection)
 
 
 def test_an_explainer(tmp_path: Path, outside: Path) -> None:

@@ -2,11 +2,8 @@
 
 In: a selection, and what its sources need of the lake. Out: `Sources`, ready to be asked for the
 latents of a bucket (`sources`), each for its share, in the order of
-`selection.non_activating_source`:
-
-- random (`sql/examples/5_silent/non_activating_random.sql`): drawn from all windows.
-- co-occurrence, decoder, encoder (`neighbours`): where the latents most like it fire.
-- semantic (`semantic`): nearest in meaning to the windows in which it fires.
+`selection.non_activating_source`. A name stands for a `WindowSource` (`source`): those that come
+with delphi-assets are in `shipped`; `ground.registry` says how one of one's own gets its name.
 
 A window that one source gave is not offered by the next. What a source lacks stays missing and is
 named in the table shortfalls. No source offers a window that a train or test window reaches into,
@@ -14,15 +11,16 @@ and semantic none beside these (`selection.semantic_gap`): what stands next to a
 latent fires is most like it, and often about the same.
 """
 
+from typing import Any
+
 from delphi_assets.caching.hookpoint_tables import HookpointTables
-from delphi_assets.caching.published import published_buckets
-from delphi_assets.errors import NotReadyError
-from delphi_assets.lake.lake import Lake, Manifest
-from delphi_assets.lake.units import neighbours_unit
-from delphi_assets.selection.non_activating.embeddings import window_embeddings
-from delphi_assets.selection.non_activating.firings import read_firings
+from delphi_assets.errors import SettingError
+from delphi_assets.ground.registries import SOURCES
+from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.non_activating.source import SourcePlace, WindowSource
 from delphi_assets.selection.non_activating.sources import Quota, Sources
-from delphi_assets.settings import NeighbourMethod, Profile, SelectionSettings
+from delphi_assets.settings import Profile, SelectionSettings
+from delphi_assets.settings.options import options_for, told
 
 
 def quotas(selection: SelectionSettings) -> list[Quota]:
@@ -41,77 +39,45 @@ def sources_config(
 ) -> dict[str, object]:
     """What a selection's name stands for, as far as its sources go.
 
-    Raises `NotReadyError` for neighbours that have not been found, `ConflictError` for neighbours
-    found in another run's data.
+    Options are part of it where they are not as declared. Raises as the sources' `config`.
     """
-    config: dict[str, object] = {
+    config: dict[str, Any] = {
         # In order: it matters, and two tables that differ in it are equal in JSON.
         "non_activating_source": [list(item) for item in selection.non_activating_source.items()]
     }
-    if "semantic" in selection.non_activating_source:
-        config["sentence_encoder"] = selection.sentence_encoder
-    if methods := selection.neighbour_methods:
-        found = {name: _published_neighbours(profile, lake, hookpoint, name) for name in methods}
-        config["non_activating_source.neighbours"] = {
-            method: [file.sha256 for file in manifest.files] for method, manifest in found.items()
-        }
+    for name in selection.non_activating_source:
+        made = _source(name, selection).config(profile, lake, hookpoint, selection)
+        for key, value in made.items():
+            before = config.get(key, {})
+            config[key] = {**before, **value} if isinstance(value, dict) else value
+        if others := told(_options(name, selection)):
+            config["options"] = {**config.get("options", {}), name: others}
     return config
 
 
 def open_sources(
     profile: Profile, lake: Lake, tables: HookpointTables, selection: SelectionSettings
 ) -> Sources:
-    """What the sources of a selection need; the table embeddings is written if need be.
-
-    Raises as `sources_config` and `embeddings.window_embeddings`.
-    """
-    hookpoint, methods = tables.hookpoint, selection.neighbour_methods
-    neighbours: dict[str, list[str]] = {
-        method: lake.checked(
-            "neighbours", _published_neighbours(profile, lake, hookpoint, method).files
-        )
-        for method in methods
+    """The sources of a selection, opened; raises as their `open`."""
+    place = SourcePlace(profile, lake, tables, selection)
+    opened = {
+        name: _source(name, selection).open(place) for name in selection.non_activating_source
     }
-    firings = (
-        read_firings(lake, published_buckets(profile, lake, hookpoint), tables.num_latents)
-        if methods
-        else None
-    )
-    embeddings = (
-        window_embeddings(
-            profile,
-            lake,
-            tables,
-            sentence_encoder=selection.sentence_encoder,
-            example_ctx_len=selection.example_ctx_len,
-        )
-        if "semantic" in selection.non_activating_source
-        else None
-    )
-    return Sources(
-        quotas(selection),
-        selection.example_ctx_len,
-        tables.size.n_tokens,
-        profile.draws_of(selection, hookpoint),
-        selection.semantic_gap,
-        profile.model.device,
-        neighbours,
-        firings,
-        embeddings,
-    )
+    return Sources(place, quotas(selection), opened)
 
 
-def _published_neighbours(
-    profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod
-) -> Manifest:
-    """A method's neighbours, however many were asked for."""
-    manifest = lake.manifest(neighbours_unit(profile.run.name, hookpoint, method))
-    if manifest is None:
-        raise NotReadyError(
-            f"selection.non_activating_source asks for windows of neighbours by {method!r}, but "
-            f"{lake!r} holds none of run {profile.run.name!r} at {hookpoint!r}; materialize the "
-            f"asset 'neighbours' with neighbours.methods = [{method!r}] first."
+def _source(name: str, selection: SelectionSettings) -> WindowSource:
+    found, options = SOURCES.find(name), _options(name, selection)
+    if isinstance(found, type):
+        found = found() if options is None else found(options=options)
+    if not isinstance(found, WindowSource):
+        raise SettingError(
+            f"the {SOURCES.kind} {name!r} is a {type(found).__name__}; expected a WindowSource, "
+            "or a class of them."
         )
-    n_neighbours = {"neighbours.n_neighbours": manifest.config["neighbours.n_neighbours"]}
-    manifest.check_config({**n_neighbours, **profile.hookpoint_config(hookpoint)})
-    return manifest
+    return found
+
+
+def _options(name: str, selection: SelectionSettings) -> Any:
+    tables = selection.options
+    return options_for(SOURCES, "selection.options", tables, name, SOURCES.find(name))

@@ -1,24 +1,23 @@
-"""The sources of non-activating windows, asked for the latents of one bucket.
+"""The sources of a selection, asked for the latents of one bucket, one after the other.
 
-In: what was chosen for these latents, as temporary tables (`sql/examples/`), and what the sources
-need. Out: the temporary table non_activating.
+In: what was chosen for these latents, as temporary tables (`sql/examples/`), and the opened
+sources. Out: the temporary table non_activating.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from delphi_assets.lake.database import execute, query
-from delphi_assets.selection.non_activating.embeddings import Array
-from delphi_assets.selection.non_activating.firings import Firings
-from delphi_assets.selection.non_activating.neighbours import (
-    windows_of_neighbours,
-    with_neighbour_activations,
-)
-from delphi_assets.selection.non_activating.window_lists import WindowLists
+from delphi_assets.errors import DataError
+from delphi_assets.ground.registries import SOURCES
+from delphi_assets.lake.database import execute
+from delphi_assets.selection.non_activating.neighbours import with_neighbour_activations
+from delphi_assets.selection.non_activating.source import Draws, SourceBucket, SourcePlace
+
+_COLUMNS = {"latent", "position", "neighbour", "similarity"}
 
 
 class Quota(NamedTuple):
@@ -32,94 +31,67 @@ class Quota(NamedTuple):
 class Sources:
     """The sources of a selection, ready to be asked for the latents of a bucket."""
 
+    place: SourcePlace
     quotas: list[Quota]
-    example_ctx_len: int
-    n_tokens: int
-    draw_of: str
-    """What draws depend on, beside latent and window."""
-    semantic_gap: int
-    device: str
-    neighbours: Mapping[str, list[str]]
-    """Files of the table neighbours, by method."""
-    firings: Firings | None
-    """Where every latent fires; for neighbours."""
-    embeddings: Array | None
-    """[n_windows, d] int16; for semantic."""
+    opened: dict[str, Draws]
+    """By the source's name."""
 
     def draw(self, con: duckdb.DuckDBPyConnection, latents: list[int]) -> None:
-        """Make the temporary table non_activating for those of these latents in the table pool."""
+        """Make the temporary table non_activating for those of these latents in the table pool.
+
+        Raises `DataError` for a source of one's own that gives what cannot be given.
+        """
         execute(con, "examples/5_silent/non_activating")
         execute(con, "examples/5_silent/occupied")
         for source, n in self.quotas:
-            if n and source == "random":
-                execute(
-                    con,
-                    "examples/5_silent/non_activating_random",
-                    n_non_activating=n,
-                    example_ctx_len=self.example_ctx_len,
-                    n_tokens=self.n_tokens,
-                    draw_of=self.draw_of,
-                )
-            elif n and source == "semantic":
-                self._add(con, source, self._semantic(con, n))
-            elif n:
-                self._add(con, source, self._of_neighbours(con, latents, source, n))
-
-    def _add(self, con: duckdb.DuckDBPyConnection, source: str, found: pa.Table) -> None:
-        con.register("found", found)
-        execute(con, "examples/5_silent/non_activating_found", source=source)
-        con.unregister("found")
+            if not n:
+                continue
+            bucket = SourceBucket(self.place, con, latents, n)
+            found = self.opened[source](bucket)
+            if source not in SOURCES.shipped():
+                _check(source, found, bucket)
+            con.register("found", found)
+            execute(con, "examples/5_silent/non_activating_found", source=source)
+            con.unregister("found")
 
     def with_neighbour_activations(self, rows: pa.Table) -> pa.Table:
         """`rows` of the table examples with that column."""
-        return with_neighbour_activations(rows, self.example_ctx_len, self.firings)
+        without = rows["neighbour"].null_count == rows.num_rows
+        firings = None if without else self.place.firings
+        return with_neighbour_activations(rows, self.place.length, firings)
 
-    @property
-    def n_windows(self) -> int:
-        """Whole aligned windows of the run."""
-        return self.n_tokens // self.example_ctx_len
 
-    def _taken(self, con: duckdb.DuckDBPyConnection, gap: int = 0) -> WindowLists:
-        size = {"example_ctx_len": self.example_ctx_len, "n_tokens": self.n_tokens}
-        return WindowLists.of(query(con, "examples/5_silent/taken", **size, gap=gap))
-
-    def _of_neighbours(
-        self, con: duckdb.DuckDBPyConnection, latents: list[int], method: str, n: int
-    ) -> pa.Table:
-        assert self.firings is not None, "opened with a neighbour source"
-        near = query(
-            con,
-            "examples/5_silent/nearest_latents",
-            neighbours=self.neighbours[method],
-            first=latents[0],
-            last=latents[-1],
+def _check(source: str, found: object, bucket: SourceBucket) -> None:
+    """Refuse windows that are not whole and aligned, not free, given twice, or too many."""
+    if not isinstance(found, pa.Table) or not (
+        {"latent", "position"} <= set(found.column_names) <= _COLUMNS
+    ):
+        columns = found.column_names if isinstance(found, pa.Table) else type(found).__name__
+        raise DataError(
+            f"the source {source!r} gave {columns}; expected a table with the columns latent, "
+            f"position and any other of {sorted(_COLUMNS)}."
         )
-        return windows_of_neighbours(
-            self._taken(con),
-            near,
-            self.firings,
-            length=self.example_ctx_len,
-            n_windows=self.n_windows,
-            n=n,
-            draw_of=self.draw_of,
+    length, taken = bucket.place.length, bucket.taken()
+    latents, positions = found["latent"].to_numpy(), found["position"].to_numpy()
+    windows = positions // length
+    strangers = np.setdiff1d(latents, taken.latents)
+    if len(strangers):
+        raise DataError(
+            f"the source {source!r} gave windows of latent {strangers[0]}; expected some of those "
+            "in SourceBucket.taken()."
         )
-
-    def _semantic(self, con: duckdb.DuckDBPyConnection, n: int) -> pa.Table:
-        # Only this source needs torch.
-        from delphi_assets.selection.non_activating.semantic import nearest_windows
-
-        assert self.embeddings is not None, "opened with the source semantic"
-        shown = query(
-            con,
-            "examples/5_silent/shown",
-            example_ctx_len=self.example_ctx_len,
-            n_tokens=self.n_tokens,
+    odd = (positions % length != 0) | (windows < 0) | (windows >= bucket.place.n_windows)
+    if odd.any():
+        raise DataError(
+            f"the source {source!r} gave the window at position {positions[odd][0]}; expected a "
+            f"multiple of {length} of a whole window, below {bucket.place.n_windows * length}."
         )
-        return nearest_windows(
-            self._taken(con, self.semantic_gap),
-            WindowLists.of(shown),
-            self.embeddings,
-            length=self.example_ctx_len,
-            n=n,
-            device=self.device,
-        )
+    for place, latent in enumerate(taken.latents.tolist()):
+        given = windows[latents == latent]
+        free = np.setdiff1d(given, taken.at(place))
+        if not len(free) == len(given) <= bucket.n:
+            raise DataError(
+                f"the source {source!r} gave {len(given)} windows to latent {latent}, "
+                f"{len(free)} of them different and free; expected at most {bucket.n}, each once, "
+                "and none of those that SourceBucket.taken() lists."
+            )

@@ -3,13 +3,12 @@
 --   depend on, beside latent and window).
 -- Needs: the temporary tables pool, chosen and non_activating, the temporary view occupied, the
 --   temporary macro draw.
--- Adds to the temporary table non_activating: latent, position, source.
+-- Columns: latent, position (first token).
 -- 1. Each latent draws windows by hash, more if it fires often; repeats and taken windows are
 --    dropped: those where it fires or that another source gave, and those that a centred train or
 --    test window reaches into.
 -- 2. Latents left short (they fire nearly everywhere) take the rest, in the order of a hash, from
 --    all silent windows. So the count is exact whenever enough silent windows exist.
-insert into non_activating by name
 with latents as (
     select distinct latent
     from pool
@@ -123,13 +122,11 @@ filled as (
 
 select
     latent,
-    "window" * $example_ctx_len as position,
-    'random' as source
+    "window" * $example_ctx_len as position
 from silent
 union all
 select
     latent,
-    "window" * $example_ctx_len as position,
-    'random' as source
+    "window" * $example_ctx_len as position
 from filled
 order by latent, position;
