@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import duckdb
-from tqdm import tqdm
 
 from delphi_assets.caching.origins import (
     MODEL_FINGERPRINT,
@@ -38,6 +37,7 @@ from delphi_assets.caching.published import (
 )
 from delphi_assets.errors import DataError, NotReadyError, StorageError
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import open_database, stream
@@ -110,7 +110,7 @@ def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]
         ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool,
     ):
         merging = pool.map(merge, missing)
-        bar = tqdm(merging, desc=f"activations {hookpoint}", total=len(missing), unit="bucket")
+        bar = with_bar(merging, desc=f"activations {hookpoint}", total=len(missing), unit="bucket")
         try:
             return sum(bar)
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:

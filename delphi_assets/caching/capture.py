@@ -35,7 +35,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from delphi_assets.caching import origins, preflight
 from delphi_assets.caching.batches import Batch, read_batches
@@ -45,6 +44,7 @@ from delphi_assets.caching.published import is_merged, published_contexts, silen
 from delphi_assets.coders.coder import Encoder
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
 from delphi_assets.lake.lake import Draft, File, Lake
@@ -188,7 +188,7 @@ def _capture_shard(
     label = f"captured {shard + 1}/{profile.n_shards}"
     with (
         ExitStack() as stack,
-        tqdm(total=positions, desc=label, unit="tok", unit_scale=True) as bar,
+        Bar(total=positions, desc=label, unit="tok", unit_scale=True) as bar,
     ):
         capturing = _begin(profile, lake, shard, hooked, stack)
         for batch in read_batches(profile, lake, shard, subject, profile.cache.filter_bos):

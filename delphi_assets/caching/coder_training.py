@@ -30,12 +30,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from delphi_assets.caching.batches import read_batches
 from delphi_assets.coders import load_coder
 from delphi_assets.coders.coder import Coder
 from delphi_assets.errors import DataError
+from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.lake import Lake
 from delphi_assets.models.subject import Hook, Subject, forward_to
 from delphi_assets.settings import CoderSettings, Profile
@@ -126,7 +126,7 @@ def collect(profile: Profile, lake: Lake, subject: Subject, module: str) -> Tens
     """Outputs of `module` [tokens, d] on the run's first tokens, in the model's precision."""
     wanted, parts = profile.coder.train_tokens, []
     hook = Hook(module, "output")
-    with tqdm(total=wanted, desc=f"collect {module}", unit="tok", unit_scale=True) as bar:
+    with Bar(total=wanted, desc=f"collect {module}", unit="tok", unit_scale=True) as bar:
         for shard in range(profile.n_shards):
             for batch in read_batches(profile, lake, shard, subject, drop_special=True):
                 inputs = batch.input_ids, batch.attention_mask
@@ -159,7 +159,7 @@ def fit(
     optimizer = torch.optim.Adam(coder.parameters(), lr=settings.lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     silent = torch.zeros(coder.num_latents, dtype=torch.long, device=activations.device)
-    with tqdm(total=steps, desc="train", unit="step") as bar:
+    with Bar(total=steps, desc="train", unit="step") as bar:
         for rows in _shuffled(len(activations), settings, seed):
             x = (activations[rows].float() - standardization.mean) / standardization.deviation
             out = coder(x)
@@ -177,7 +177,7 @@ def fit(
             optimizer.zero_grad()
             coder.set_decoder_norm_to_unit_norm()
             bar.update()
-            bar.set_postfix(fvu=f"{out.fvu.item():.3f}", dead=len(dead), refresh=False)
+            bar.note(fvu=f"{out.fvu.item():.3f}", dead=len(dead))
     return coder, steps
 
 

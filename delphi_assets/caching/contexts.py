@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from delphi_assets.caching import origins, preflight
 from delphi_assets.caching.corpus import Document, read_documents
 from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
 from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
@@ -209,7 +209,7 @@ def _shards(profile: Profile, tokenizer: Any, vocabulary: int) -> Iterator[pa.Ta
         cache.n_tokens,
     )
     per_shard = cache.shard_tokens // cache.cache_ctx_len
-    with tqdm(total=cache.n_tokens, desc="contexts", unit="tok", unit_scale=True) as bar:
+    with Bar(total=cache.n_tokens, desc="contexts", unit="tok", unit_scale=True) as bar:
         for shard in range(profile.n_shards):
             rows = _rows(list(islice(contexts, per_shard)), shard * per_shard)
             tokens = _tokens(rows)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from delphi_assets.delphi_runs.layout import SplitFile
 from delphi_assets.delphi_runs.splits import Array, SplitEntries, write_split
 from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.lake import Lake, Manifest, read_parquet
 
@@ -86,7 +86,7 @@ def write_latents(
     folder.mkdir(parents=True)
     rows = n_splits = 0
     for held, (_, first, last) in zip(
-        tqdm(buckets, desc=f"export {folder.name}", unit="bucket"), ranges, strict=True
+        with_bar(buckets, desc=f"export {folder.name}", unit="bucket"), ranges, strict=True
     ):
         if first < last:
             split = SplitFile(folder / f"{first}_{last - 1}.safetensors", first, last)

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from delphi_assets.caching.coder_preparation import weights_config
 from delphi_assets.delphi_runs.layout import CachedHookpoint, SplitFile
 from delphi_assets.delphi_runs.source import CheckedHookpoint, Source
 from delphi_assets.delphi_runs.splits import SplitEntries, read_entries
 from delphi_assets.errors import ConflictError
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
 from delphi_assets.lake.lake import File, Lake
 from delphi_assets.lake.schema import ACTIVATIONS, WEIGHTS
@@ -82,7 +82,7 @@ def write_activations(
         SOURCE: held.sha256,
     }
     files, written = _OneAtATime(), 0
-    for bucket in tqdm(missing, desc=f"import {hookpoint}", unit="bucket"):
+    for bucket in with_bar(missing, desc=f"import {hookpoint}", unit="bucket"):
         unit = bucket_unit(profile.run.name, hookpoint, bucket.number)
         rows = File(_rows(held.cached, bucket, files))
         written += lake.publish(unit, [rows], profile.hookpoint_config(hookpoint), facts).rows

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from delphi_assets.delphi_runs import texts
 from delphi_assets.delphi_runs.layout import LatentFile
 from delphi_assets.delphi_runs.source import Source
 from delphi_assets.errors import ConflictError
 from delphi_assets.ground.batches import batches
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.growing_tables import Row
 from delphi_assets.lake.lake import Lake
@@ -137,7 +137,9 @@ class _Hookpoint(NamedTuple):
     def _some(self, files: tuple[LatentFile, ...], what: str) -> Iterator[list[LatentFile]]:
         """The files about this hookpoint, some at a time, in order of latent."""
         mine = [file for file in files if file.hookpoint == self.hookpoint]
-        yield from batches(tqdm(mine, desc=f"{what} {self.hookpoint}", unit="file"), _FILES_AT_ONCE)
+        yield from batches(
+            with_bar(mine, desc=f"{what} {self.hookpoint}", unit="file"), _FILES_AT_ONCE
+        )
 
     def _stored(self, statement: str, **parameters: str | int) -> list[dict[str, Any]]:
         with connect(self.lake) as con:

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from delphi_assets.delphi_runs import texts
 from delphi_assets.delphi_runs.layout import CachedHookpoint, DelphiRun, SplitFile
 from delphi_assets.delphi_runs.splits import (
@@ -27,6 +25,7 @@ from delphi_assets.delphi_runs.splits import (
     read_tokens,
 )
 from delphi_assets.errors import DataError, DelphiAssetsError
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.models.subject import load_tokenizer, readable
 from delphi_assets.settings import ModelSettings, override
 
@@ -88,7 +87,7 @@ def _check_splits(splits: list[SplitFile], ctx_len: int) -> Mapping[SplitFile, S
     for split in splits:
         check_header(split, ctx_len)
     facts: dict[SplitFile, SplitFacts] = {}
-    for split in tqdm(splits, desc="check activations", unit="file"):
+    for split in with_bar(splits, desc="check activations", unit="file"):
         facts[split] = check_split(split)
         first = facts[splits[0]]
         if (facts[split].shape, facts[split].tokens_sha256) != (first.shape, first.tokens_sha256):
@@ -104,10 +103,10 @@ def _hash(hashes: Iterable[str]) -> str:
 
 
 def _check_texts(delphi: DelphiRun) -> None:
-    for file in tqdm(delphi.explanations, desc="check explanations", unit="file"):
+    for file in with_bar(delphi.explanations, desc="check explanations", unit="file"):
         texts.read_explanation(file)
     for scorer, files in delphi.scores.items():
-        for file in tqdm(files, desc=f"check {scorer}", unit="file"):
+        for file in with_bar(files, desc=f"check {scorer}", unit="file"):
             texts.read_answers(file)
 
 

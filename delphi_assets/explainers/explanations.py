@@ -12,11 +12,9 @@ In: the table examples. Out: rows of the table explanations, written as they arr
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
-
-from tqdm import tqdm
 
 from delphi_assets.caching.origins import check_coder
 from delphi_assets.errors import NotReadyError
@@ -33,6 +31,7 @@ from delphi_assets.explainers.outcomes import Outcomes
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.ground.batches import batches
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
 from delphi_assets.lake.growing_tables import RowWriter, fitted
@@ -253,15 +252,18 @@ def _compute(explainer: Explainer, terms: Terms, work: _Work) -> _Written:
     text_of, written = explainer.open(terms), 0
     with _progress(terms, work.pending) as bar:
         for records in batches(_records(terms, work.pending), CHUNK):
-            rows = [
-                row
-                for record in records
-                for row in work.outcomes.news(record.latent, [_computed(record, text_of(record))])
-            ]
+            made = {record.latent: [_computed(record, text_of(record))] for record in records}
+            rows = [row for latent in made for row in work.outcomes.news(latent, made[latent])]
             terms.lake.append(EXPLANATIONS, terms.keys, fitted(EXPLANATIONS, rows).arrow)
             written += len(rows)
+            bar.fail(sum(map(_is_failed, made.values())))
             bar.update(len(records))
     return _Written(written, {})
+
+
+def _is_failed(candidates: Sequence[Candidate]) -> bool:
+    """Whether a latent is left without a text."""
+    return all(candidate.explanation.text is None for candidate in candidates)
 
 
 def _computed(record: LatentRecord, text: str) -> Candidate:
@@ -281,7 +283,8 @@ async def _ask(explainer: AskedExplainer, terms: Terms, work: _Work) -> _Written
     with _progress(terms, pending) as bar:
 
         def left() -> str:
-            return f"{bar.total - bar.n} of {bar.total} latents to explain at {terms.hookpoint!r}"
+            n_left = len(pending) - bar.n
+            return f"{n_left} of {len(pending)} latents to explain at {terms.hookpoint!r}"
 
         async with (
             RowWriter(terms.lake, EXPLANATIONS, terms.keys) as writer,
@@ -306,6 +309,7 @@ async def _ask(explainer: AskedExplainer, terms: Terms, work: _Work) -> _Written
                 if rows := outcomes.news(record.latent, candidates):
                     added = await writer.submit(rows)
                     written += added
+                bar.fail(_is_failed(candidates))
                 bar.update()
 
             await loop.for_each(_records(terms, pending), explain_one, client.workers)
@@ -321,8 +325,8 @@ def _records(terms: Terms, pending: Collection[int]) -> Iterator[LatentRecord]:
             yield LatentRecord(record.latent, [*record.train, *record.train_non_activating])
 
 
-def _progress(terms: Terms, pending: Collection[int]) -> tqdm:  # type: ignore[type-arg]
-    return tqdm(total=len(pending), desc=f"explain {terms.hookpoint}", unit="latent")
+def _progress(terms: Terms, pending: Collection[int]) -> Bar:
+    return Bar(total=len(pending), desc=f"explain {terms.hookpoint}", unit="latent")
 
 
 def _count(latents: Latents) -> int:

@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator
 
 import duckdb
-from tqdm import tqdm
 
 from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.explorer.calls import calls_of
@@ -31,6 +30,7 @@ from delphi_assets.explorer.pages import pages_of
 from delphi_assets.explorer.ranges import PIECE, Range, ranges
 from delphi_assets.explorer.site_folder import Edition, HookpointPlace, SiteFolder
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import Bar, with_bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, keep_rows, query
 from delphi_assets.lake.lake import Lake
@@ -134,7 +134,7 @@ def _judge(
 ) -> None:
     """Keep scores and latent_scores of the latents that are asked for on `con`."""
     parts = list(ranges(n_latents, latents, PIECE))
-    shown = tqdm(parts, desc=f"scores {place.hookpoint}", unit="range")
+    shown = with_bar(parts, desc=f"scores {place.hookpoint}", unit="range")
     keep_scores(con, *place, (latents.among(*part) for part in shown))
     keep_rows(con, "latent_scores", "analysis/latent_scores", **place._asdict())
 
@@ -143,7 +143,7 @@ def _by_piece(place: HookpointPlace, asked: list[Range]) -> Iterator[tuple[int, 
     pieces: dict[int, list[Range]] = {}
     for part in asked:
         pieces.setdefault(part.first // PIECE, []).append(part)
-    with tqdm(total=len(asked), desc=f"explorer {place.hookpoint}", unit="range") as bar:
+    with Bar(total=len(asked), desc=f"explorer {place.hookpoint}", unit="range") as bar:
         for piece, parts in pieces.items():
             yield piece, parts
             bar.update(len(parts))

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from delphi_assets.errors import NotReadyError
 from delphi_assets.exports import neuronpedia_rows as rows_of
@@ -29,6 +28,7 @@ from delphi_assets.exports.hookpoint import ExportedHookpoint, LatentBatch
 from delphi_assets.exports.neuronpedia_names import NeuronpediaSource
 from delphi_assets.exports.targets import whole
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import with_bar
 
 LATENTS_IN_BATCH = 1_024
 _ROWS_AT_ONCE = 2_048
@@ -63,7 +63,7 @@ def export_bulk(
         made.mkdir()
         bulk = _Bulk(source, named, selection, made)
         ranges = list(source.ranges(LATENTS_IN_BATCH))
-        for of in tqdm(ranges, desc=f"export {named.source_id}", unit="batch"):
+        for of in with_bar(ranges, desc=f"export {named.source_id}", unit="batch"):
             bulk.write(of, written)
         if not written.activations:
             raise NotReadyError(

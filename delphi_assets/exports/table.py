@@ -20,12 +20,12 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from delphi_assets.errors import SettingError
 from delphi_assets.exports.hookpoint import ExportedHookpoint, ScorerMetric
 from delphi_assets.exports.targets import whole
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.queries.formats import harmless
 
 _LATENTS_AT_ONCE = 8_192
@@ -70,7 +70,7 @@ def _write(
     rows = explained = 0
     ranges = list(source.ranges(_LATENTS_AT_ONCE))
     try:
-        for of in tqdm(ranges, desc=f"export {source.hookpoint}", unit="range"):
+        for of in with_bar(ranges, desc=f"export {source.hookpoint}", unit="range"):
             latents = source.latents(of)
             scores = source.scores(of)
             for scorer in source.scorers:

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.caching.published import check_fires, check_settings
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute
@@ -106,7 +106,7 @@ def select_examples(
         with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
             published = pool.map(publish, missing)
             desc = f"examples {hookpoint}"
-            new_rows = sum(tqdm(published, desc=desc, total=len(missing), unit="bucket"))
+            new_rows = sum(with_bar(published, desc=desc, total=len(missing), unit="bucket"))
     keys = units[0].keys
     manifests = lake.manifests("examples", **keys)
     return StageReport(

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables, activation_files, open_hookpoint
 from delphi_assets.caching.published import check_settings, silence
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.progress import with_bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute, query
@@ -112,7 +112,7 @@ def _statistics(
             written_at=written_at,
             **tables.size._asdict(),
         )
-        for bucket in tqdm(buckets, desc=f"latents {hookpoint}", unit="bucket")
+        for bucket in with_bar(buckets, desc=f"latents {hookpoint}", unit="bucket")
     ]
     return LATENTS.conform(pa.concat_tables(parts))
 

@@ -12,8 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tqdm import tqdm
-
+from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import Fact
 from delphi_assets.lake.growing_tables import Row, RowWriter, fitted
 from delphi_assets.lake.schema import PREDICTIONS
@@ -96,6 +95,7 @@ def _compute(scoring: Scoring, pending: Sequence[Task], settled: Settled) -> Don
                 worked.add(key_of(question.task))
                 rows += _computed(scoring, question)
             unwritten.add(rows)
+            bar.fail(sum(row["failure"] is not None for row in rows))
             bar.update()
     return Done(unwritten.n_written, len(worked), {})
 
@@ -140,6 +140,7 @@ async def _ask(
                     question.task.scorer.prompts or scoring.prompts,
                 )
                 tally.count(_failure_of_all(reply.result), reply.completion)
+                bar.fail(sum(answer.failure is not None for answer in reply.result))
                 rows = rows_of(question, reply.result, scoring.selection, reply.completion.request)
                 added = await writer.submit(rows)
                 written += added
@@ -164,8 +165,8 @@ def _failure_of_all(answers: Sequence[Answer]) -> str | None:
     return _failure(answers) if all(answer.failure is not None for answer in answers) else None
 
 
-def _progress(scoring: Scoring, latents: dict[int, list[Task]], doing: str) -> tqdm:  # type: ignore[type-arg]
+def _progress(scoring: Scoring, latents: dict[int, list[Task]], doing: str) -> Bar:
     hidden = not latents
-    return tqdm(
+    return Bar(
         total=len(latents), desc=f"{doing} {scoring.hookpoint}", unit="latent", disable=hidden
     )

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from delphi_assets.caching.published import published_buckets
+from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.lake import Lake, read_parquet
 from delphi_assets.selection.neighbours.ranked import ranked
 from delphi_assets.settings import Profile
@@ -69,7 +69,7 @@ def co_occurring(
     firing = _latents_of_tokens(fires)
     sizes = np.diff(fires.first)
     width = len(sizes)
-    with tqdm(total=width, desc=f"neighbours {hookpoint}", unit="latent") as bar:
+    with Bar(total=width, desc=f"neighbours {hookpoint}", unit="latent") as bar:
         for start in range(0, width, _LATENTS_AT_ONCE):
             latents = range(start, min(start + _LATENTS_AT_ONCE, width))
             yield _nearest(fires, firing, sizes, latents, n_neighbours)

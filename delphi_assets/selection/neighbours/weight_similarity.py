@@ -16,10 +16,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from delphi_assets.caching.prepared_coder import described_coder
 from delphi_assets.errors import NotReadyError
+from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.units import weights_unit
@@ -43,7 +43,7 @@ def similar_weights(
     width = len(directions)
     without = (~directions.any(dim=1)).nonzero().flatten()
     block = max(1, _COSINES // width)
-    with tqdm(total=width, desc=f"neighbours {hookpoint}", unit="latent") as bar:
+    with Bar(total=width, desc=f"neighbours {hookpoint}", unit="latent") as bar:
         for first in range(0, width, block):
             latents = range(first, min(first + block, width))
             yield _nearest(directions, without, latents, n_neighbours)

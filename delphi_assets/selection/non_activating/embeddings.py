@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.caching.published import published_contexts
 from delphi_assets.errors import ConflictError
 from delphi_assets.ground.flat_file import FlatFile
+from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.lake import File, Lake, Manifest, read_parquet
 from delphi_assets.lake.units import embeddings_unit
 from delphi_assets.settings import Profile
@@ -73,7 +73,7 @@ def window_embeddings(
             len(missing) * profile.cache.shard_tokens // example_ctx_len,
             tables.size.n_tokens // example_ctx_len,
         )
-        with tqdm(total=total, desc=f"embeddings {sentence_encoder}", unit="window") as bar:
+        with Bar(total=total, desc=f"embeddings {sentence_encoder}", unit="window") as bar:
             for shard in missing:
                 windows = _window_texts(profile, lake, shard, texts, example_ctx_len)
                 vectors = encoder.encode(windows, bar.update)
