@@ -1,5 +1,5 @@
 # make demo   the whole pipeline on the embedded default, then a summary
-# make quick  the tests of a change, in about two minutes
+# make quick  the tests that are not slow: no processes, servers or models
 # make test   lint, types, definitions, every test
 # make wheel  builds the wheel, and tries it where the repository is not
 # make ui     the Dagster UI on the same project

@@ -26,7 +26,7 @@ from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import Profile
 from tests.parts.tiny_parts import LATENTS
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 HOOKPOINT = "layers.0"
 

@@ -26,7 +26,7 @@ from delphi_assets.models.subject import Hook, forward_to, load_subject
 from delphi_assets.settings import Profile
 from tests.parts.tiny_parts import LATENTS, make_coder
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 Entry = tuple[int, int, float]
 

@@ -18,7 +18,7 @@ from delphi_assets.lake.lake import Lake, read_parquet
 from delphi_assets.settings import Profile
 from tests.parts.capturing import KILLS
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import CoderSettings, Profile
 from tests.parts.tiny_parts import LATENTS, make_coder
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 WIDTH = 24
 

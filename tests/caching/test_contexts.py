@@ -28,7 +28,7 @@ from delphi_assets.lake.lake import Lake, read_parquet
 from delphi_assets.models.subject import load_tokenizer
 from delphi_assets.settings import ModelSettings, Profile
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 BOS = 999
 pieces_of = st.lists(st.lists(st.integers(0, 50), max_size=12), max_size=12).map(

@@ -21,6 +21,8 @@ from delphi_assets.caching.shuffle import shuffled
 from delphi_assets.errors import DataError
 from delphi_assets.settings import CorpusSettings
 
+pytestmark = pytest.mark.slow
+
 
 def read(source: Path | str, seed: int = 22, **settings: Any) -> list[Document]:
     return list(read_documents(CorpusSettings(dataset_repo=str(source), **settings), seed))

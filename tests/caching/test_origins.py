@@ -27,7 +27,7 @@ from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import TRAIN, Profile
 from tests.parts.tiny_parts import make_coder, make_model, make_tokenizer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 HOOKPOINT = "layers.0"
 

@@ -24,7 +24,7 @@ from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import Profile
 from tests.parts.tiny_parts import make_coder
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 SILENT, LOUD = "layers.0", "layers.1"
 SAYS = r"no latent of the coder of hookpoint 'layers\.0' fires on any of [\d,]+ tokens.*run\.name"

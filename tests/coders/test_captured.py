@@ -14,7 +14,7 @@ from tests.caching.test_capture import brute_force, entries, prepared, stored
 from tests.parts.dense_coders import draw, write_json
 from tests.parts.tiny_parts import LATENTS, WIDTH
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 HOOKPOINTS = {
     "layers.0": "blocks.0.hook_resid_post",

@@ -23,7 +23,7 @@ from delphi_assets.coders.activation_functions import (
 from delphi_assets.coders.linear import LinearCoder
 from tests.parts.dense_coders import LATENTS, TOKENS, WIDTH, dense, draw, inputs
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 ACTIVATIONS: list[ActivationFunction] = [
     TopK(4),

@@ -13,6 +13,8 @@ from delphi_assets.runs import profile_check
 from delphi_assets.settings import load_profile
 from tests.parts.tiny_project import make_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

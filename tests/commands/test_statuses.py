@@ -12,6 +12,8 @@ import pytest
 from delphi_assets.command_line import STATUSES, main
 from delphi_assets.lake.lake import Lake
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-c", "from delphi_assets.command_line import main; exit(main())"]
 
 

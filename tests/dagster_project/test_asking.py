@@ -14,6 +14,8 @@ from delphi_assets.lake.lake import Lake
 from tests.parts.explained_lake import add_hookpoint, make_lake, profile
 from tests.parts.fault_server import FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 # The package gives the asset under its module's name.
 MODULE = sys.modules["dagster_project.assets.explanations"]
 PLACE = HOOKPOINTS.get_partition_keys()[0]

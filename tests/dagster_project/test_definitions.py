@@ -24,6 +24,8 @@ from delphi_assets.settings import (
     SelectionSettings,
 )
 
+pytestmark = pytest.mark.slow
+
 LIGHT = """
 import json, sys
 import dagster_project.definitions

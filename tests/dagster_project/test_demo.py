@@ -13,6 +13,8 @@ import pytest
 from delphi_assets.lake.database import connect
 from tests.parts.tiny_project import HOOKPOINT, RUN, contents, environment, make_project, run_demo
 
+pytestmark = pytest.mark.slow
+
 SECOND = "layers.1"
 LAUNCHES = """
 import json, sys

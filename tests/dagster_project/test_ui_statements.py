@@ -28,6 +28,8 @@ from tests.parts.hand_built import (
     window,
 )
 
+pytestmark = pytest.mark.slow
+
 SELECTED = {**PLACE, "selection": "default"}
 DENSITIES = (0.001, 0.002, 0.02, 0.2)
 

@@ -26,6 +26,8 @@ from delphi_assets.settings import load_profile
 from tests.parts.delphi_folders import WIDTH, fired, make_run, write_text
 from tests.parts.delphi_lakes import TABLES, contents
 
+pytestmark = pytest.mark.slow
+
 A, B = "layers.0", "layers.1.mlp"
 ALL = Latents(())
 

@@ -21,6 +21,8 @@ from tests.parts.random_lake import (
     write_corpus,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_exported_files_are_as_delphi_writes_them(tmp_path: Path) -> None:
     """A run of several token shards and buckets; its short last context is left out."""

@@ -32,6 +32,8 @@ from tests.parts.delphi_folders import (
 from tests.parts.delphi_lakes import TABLES, activations, contents
 from tests.parts.tiny_parts import make_tokenizer
 
+pytestmark = pytest.mark.slow
+
 A, B = "layers.0", "layers.1.mlp"
 
 

@@ -29,6 +29,8 @@ from tests.parts.fault_server import FaultServer, Reply
 from tests.parts.random_lake import HOOKPOINT as DATA_HOOKPOINT
 from tests.parts.random_lake import random_lake
 
+pytestmark = pytest.mark.slow
+
 PAGES = ROOT / "docs" / "add-your-own"
 ALL = parse_latents("all")
 

@@ -17,6 +17,8 @@ from delphi_assets.scorers import registry as scorers
 from delphi_assets.settings import parse_profile, profile_path
 from tests.parts.documents import PAGES, ROOT, blocks, commands, make_demo_lake
 
+pytestmark = pytest.mark.slow
+
 ASKING = ROOT / "docs" / "asking.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 """Has a lake and a test of its own."""

@@ -12,6 +12,8 @@ from tests.parts.notebooks import FOLDER, IN_ORDER, execute
 from tests.parts.tiny_project import HOOKPOINT, RUN, make_project
 from tests.parts.whole_lake import make_whole_lake
 
+pytestmark = pytest.mark.slow
+
 MOST_BYTES = 300_000
 PLACES = re.compile(r"/(?:home|tmp|root|work|Users)/")
 

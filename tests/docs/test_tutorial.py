@@ -22,6 +22,8 @@ from tests.parts.documents import ROOT, blocks, commands
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.whole_lake import make_whole_lake
 
+pytestmark = pytest.mark.slow
+
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 SMALLER = {
     "n_tokens": 2_048,

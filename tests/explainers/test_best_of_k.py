@@ -21,6 +21,8 @@ from tests.explainers.test_explanations import rows, run
 from tests.parts.explained_lake import Sizes, make_lake, profile, record, terms
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 SIZES = Sizes(train=8, test=6, silent=6, train_silent=4)
 BEST = ExplainSettings(explainer="best_of_k", explainer_model="openai/tiny", k=3, quick_windows=2)
 

@@ -41,6 +41,8 @@ from tests.parts.fault_server import Asked as AskedServer
 from tests.parts.fault_server import FaultServer, Reply
 from tests.scorers.test_yes_no_answers import completion
 
+pytestmark = pytest.mark.slow
+
 LLM_EXPLAINERS = ("default", "contrastive", "single_token", "best_of_k")
 
 

@@ -24,6 +24,8 @@ from delphi_assets.settings import ExplainSettings, Profile
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 LEXICAL = ExplainSettings(explainer="lexical")
 LLM = ExplainSettings(explainer_model="openai/tiny")
 ALL = Latents(())

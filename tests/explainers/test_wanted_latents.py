@@ -22,6 +22,8 @@ from delphi_assets.settings import (
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 COUNTING = ExplainSettings(explainer="lexical")
 ASKING = ExplainSettings(explainer_model="openai/tiny")
 

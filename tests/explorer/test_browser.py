@@ -24,6 +24,8 @@ from tests.parts.explorer_lake import (
 )
 from tests.parts.hand_built import publish
 
+pytestmark = pytest.mark.slow
+
 PLACE = "#/hand/layers.0"
 NUMBERS = "#latents tbody th a"
 CONTRAST = """() => {

@@ -45,6 +45,8 @@ from tests.parts.explorer_lake import (
 )
 from tests.parts.hand_built import HOOKPOINT, RUN
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:

@@ -37,6 +37,8 @@ from tests.parts.hand_built import (
     window,
 )
 
+pytestmark = pytest.mark.slow
+
 N_LATENTS = 1_030
 PLACE = {"run": RUN, "hookpoint": HOOKPOINT}
 BATCHES = "v1/gemma-2-2b/0-set"

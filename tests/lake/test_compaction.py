@@ -31,6 +31,8 @@ from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.parts.fault_server import FaultServer, Reply
 from tests.parts.tiny_project import ROOT
 
+pytestmark = pytest.mark.slow
+
 RUN = {"run": "run"}
 
 

@@ -15,6 +15,8 @@ from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.storage import Storage
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

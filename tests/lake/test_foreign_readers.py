@@ -20,6 +20,8 @@ from tests.parts.asking import MODEL, ask
 from tests.parts.random_lake import HOOKPOINT, random_lake
 from tests.parts.tiny_project import ROOT
 
+pytestmark = pytest.mark.slow
+
 ODD = ["lake[1]", "lake?", "la*ke", "lak{e,x}", "[!l]ake", "a lake's", 'a "lake"', "lake%20é"]
 
 

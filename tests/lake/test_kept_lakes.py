@@ -14,6 +14,8 @@ from tests.parts import kept_lake
 from tests.parts.fault_server import FaultServer
 from tests.parts.later_version import COLUMN, add_columns, add_settings
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = [int(path.name[1:].partition(".")[0]) for path in kept_lake.KEPT.iterdir()]
 ROWS = {
     3: {

@@ -21,6 +21,8 @@ from tests.lake.test_publishing import killed_at
 from tests.parts import kept_lake
 from tests.parts.fault_server import FaultServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -29,6 +29,8 @@ from tests.parts.batch_server import BatchServer
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.tiny_project import ROOT
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [str(number) for number in range(10)]
 BATCH = {"batch": True, "batch_size": 4, "batch_poll": 0.05}
 

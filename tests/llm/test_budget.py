@@ -17,6 +17,8 @@ from delphi_assets.settings import LLMSettings
 from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.parts.fault_server import FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [str(number) for number in range(20)]
 PRICED = "openai/gpt-4o-mini"
 

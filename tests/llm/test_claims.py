@@ -28,6 +28,8 @@ from tests.parts import explaining
 from tests.parts.explained_lake import HOOKPOINT, RUN, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 KEYS: dict[str, str | int] = {"run": RUN, "hookpoint": HOOKPOINT}
 LLM = ExplainSettings(explainer_model=explaining.MODEL)
 QUESTIONS = 150

@@ -26,6 +26,8 @@ from delphi_assets.settings import LLMSettings
 from tests.parts.asking import MODEL, ask, complete, made, stored
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

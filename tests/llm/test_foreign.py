@@ -25,6 +25,8 @@ from tests.parts.asking import ask, complete, made, stored
 from tests.parts.batch_server import BatchServer
 from tests.parts.fault_server import USAGE, Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 HALF = "\ud83d"
 MODES: dict[str, dict[str, object]] = {
     "direct": {},

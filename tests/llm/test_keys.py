@@ -27,6 +27,8 @@ from tests.parts.asking import complete, stored
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.parts.fault_server import FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 VARIABLES = {
     name for table in (keys.KEYS, keys.SERVERS) for names in table.values() for name in names
 }

@@ -27,6 +27,8 @@ from tests.parts.explained_lake import HOOKPOINT, add_hookpoint, make_lake
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.tiny_project import ROOT
 
+pytestmark = pytest.mark.slow
+
 OTHER = "layers.4"
 FIRST = 1000
 """The first latent of the other hookpoint."""

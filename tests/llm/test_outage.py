@@ -25,6 +25,8 @@ from delphi_assets.llm.calls.outages import Stop
 from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [str(number) for number in range(40)]
 
 

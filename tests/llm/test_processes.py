@@ -25,6 +25,8 @@ from delphi_assets.llm.calls.sending import Calls, Sender
 from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT = 30.0
 """Seconds; the first call of a process loads half of LiteLLM."""
 

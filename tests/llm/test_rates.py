@@ -4,9 +4,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from delphi_assets.llm.calls.rates import RateBucket, Rates
 from tests.parts.asking import complete
 from tests.parts.fault_server import FaultServer, Reply
+
+pytestmark = pytest.mark.slow
 
 
 class Clock:

@@ -10,6 +10,8 @@ from delphi_assets.errors import DataError, SettingError
 from delphi_assets.models import causal_model
 from delphi_assets.models.causal_model import CausalModel, Query, load_causal_model
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "the lake holds every activation of a latent: "
 TEXTS = [
     "a",

@@ -14,6 +14,8 @@ from delphi_assets.ground.machine_cache import cache_folder, sha256_of
 from delphi_assets.models import embedded
 from delphi_assets.models.embedded import GGUF_SHA256, gemma_folder, gemma_gguf, minilm_folder
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_cache_folder_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DELPHI_ASSETS_CACHE", str(tmp_path / "here"))

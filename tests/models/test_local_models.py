@@ -9,6 +9,8 @@ from delphi_assets.errors import SettingError
 from delphi_assets.scorers.judges import local_models
 from delphi_assets.scorers.judges.local_models import check_causal_model, check_embedding_model
 
+pytestmark = pytest.mark.slow
+
 
 def test_models_that_may_be_there(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")

@@ -14,6 +14,8 @@ from delphi_assets.models.embedded import minilm_folder
 from delphi_assets.models.sentence_encoder import full_precision, load_sentence_encoder
 from tests.parts.sentence_encoders import MODULES, make_encoder
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["a cat sat on 3 mats", "", "dogs", "one more line, which is the longest of them all " * 9]
 
 

@@ -23,7 +23,7 @@ from delphi_assets.models.subject import (
 from delphi_assets.settings import ModelSettings, Profile
 from tests.parts.tiny_parts import WIDTH, make_tokenizer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 def settings(folder: Path | str, **changes: str) -> ModelSettings:

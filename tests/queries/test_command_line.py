@@ -30,6 +30,8 @@ from delphi_assets.queries.parameters import typed
 from delphi_assets.queries.statements import questions
 from tests.parts.hand_built import HOOKPOINT, RUN, add, answers, explanation, latent, publish
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-c", "from delphi_assets.command_line import main; exit(main())"]
 TOKENS = {'a,"b\n': 0.5, "\x1b[31mred": 0.25, "漢字": 0.125}
 TRUE_FALSE = [(True, 0.9), (True, 0.4), (False, 0.2), (False, 0.7)]

@@ -22,6 +22,8 @@ from tests.parts import hand_built
 from tests.parts.explained_lake import HOOKPOINT, N_TEST, RUN, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 ALL = parse_latents("all")
 LEXICAL = ScoreSettings(scorers=("discrimination",), discrimination_alternatives=2)
 LLM = LEXICAL.model_copy(update={"scorer_model": "openai/judge"})

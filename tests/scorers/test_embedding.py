@@ -27,6 +27,8 @@ from tests.parts.explained_lake import (
 from tests.parts.judged_windows import BOS, explained, in_memory, items_of
 from tests.parts.sentence_encoders import make_encoder
 
+pytestmark = pytest.mark.slow
+
 COOKING = [" stir", " the", " soup", " and", " add", " salt"]
 LAW = [" the", " court", " dismissed", " the", " appeal", "."]
 

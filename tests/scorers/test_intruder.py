@@ -28,6 +28,8 @@ from tests.parts.explained_lake import (
 )
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 ALL = parse_latents("all")
 DEFAULT = Drawing(internal=False, n_others=3)
 INTERNAL = Drawing(internal=True, n_others=3)

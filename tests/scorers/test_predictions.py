@@ -25,6 +25,8 @@ from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings
 from tests.parts.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 ALL = Latents(())
 LEXICAL = ScoreSettings()
 LLM = ScoreSettings(scorer_model="openai/judge")

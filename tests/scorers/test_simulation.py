@@ -21,6 +21,8 @@ from tests.parts.explained_lake import HOOKPOINT, SELECTION, WINDOW, Sizes, make
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.judged_windows import explained, in_memory, items_of, next_token
 
+pytestmark = pytest.mark.slow
+
 ALL = parse_latents("all")
 SIZES = Sizes(train=4, test=3, silent=3)
 WRITTEN = ScoreSettings(

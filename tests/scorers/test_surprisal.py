@@ -18,6 +18,8 @@ from delphi_assets.settings import ExplainSettings, ScoreSettings
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, Sizes, make_lake, profile
 from tests.parts.judged_windows import BOS, explained, in_memory, items_of, next_token
 
+pytestmark = pytest.mark.slow
+
 WINDOWS = [["the", " lake", " holds"], [BOS, " numbers", " 12", "\n", "é"], [" a"]]
 
 

@@ -24,6 +24,8 @@ from tests.parts.random_lake import (
     write_corpus,
 )
 
+pytestmark = pytest.mark.slow
+
 WINDOW = 8
 
 

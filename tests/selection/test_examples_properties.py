@@ -42,6 +42,8 @@ from tests.parts.random_lake import (
     write_corpus,
 )
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ("top", "random", "quantiles", "mix")
 TEST = ("quantiles", "activations")
 DENSITIES = (0, 0.004, 0.03, 0.1, 0.4, 0.95)

@@ -11,6 +11,8 @@ from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.settings import load_profile
 from tests.parts.kept_lake import unpack
 
+pytestmark = pytest.mark.slow
+
 HOOKPOINT = "layers.0"
 
 

@@ -25,6 +25,8 @@ from delphi_assets.settings import (
 )
 from tests.parts.random_lake import HOOKPOINT, RUN, profile_of, random_lake, write_activations
 
+pytestmark = pytest.mark.slow
+
 Fired = dict[int, set[int]]
 """Positions by latent."""
 

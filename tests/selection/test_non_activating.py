@@ -24,6 +24,8 @@ from delphi_assets.settings import NeighbourSettings, SelectionSettings, parse_p
 from tests.parts.random_lake import HOOKPOINT, RandomLake, random_lake
 from tests.parts.sentence_encoders import embedded_lake, make_encoder
 
+pytestmark = pytest.mark.slow
+
 WINDOW = 8
 Row = dict[str, Any]
 

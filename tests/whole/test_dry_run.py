@@ -17,6 +17,8 @@ from tests.parts.asking import ask, made
 from tests.parts.explained_lake import HOOKPOINT, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
+pytestmark = pytest.mark.slow
+
 MODEL = "openai/gpt-4o-mini"
 ALL = parse_latents("all")
 

@@ -32,6 +32,8 @@ from tests.parts import hand_built
 from tests.parts.explained_lake import HOOKPOINT, KEYS, RUN, make_lake, profile, record
 from tests.parts.random_lake import random_lake
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"torch", "transformers", "litellm", "datasets", "matplotlib"}
 PLACE: dict[str, str | int] = {"run": RUN, "hookpoint": HOOKPOINT}
 ALL = Latents(())

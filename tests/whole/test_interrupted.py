@@ -15,6 +15,8 @@ import pytest
 
 from tests.parts.tiny_project import ROOT, contents, make_project, run_demo
 
+pytestmark = pytest.mark.slow
+
 
 class Kill(NamedTuple):
     """Where a demo is killed: see `tests.parts.killing`."""

@@ -10,7 +10,7 @@ from delphi_assets.scorers.answers import picks, token_activations
 from delphi_assets.scorers.answers import yes_no as scorer_answers
 from tests.parts.odd_input import KINDS, completion, fuzz
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,6 +22,8 @@ from tests.parts.asking import stored
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.tiny_project import HOOKPOINT, environment, make_project, run_demo
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 WAITING = 300.0
 """Seconds within which everything has to happen."""
