@@ -15,7 +15,7 @@ PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 .PHONY: demo quick test wheel ui graph clean
 
 demo: $(STAMP)
-	.venv/bin/python -m dagster_project.demo
+	.venv/bin/delphi-assets run
 
 quick: $(STAMP)
 	$(PYTEST) -m 'not slow'

@@ -18,6 +18,7 @@ from delphi_assets.commands import (
     export_table,
     import_delphi,
     report,
+    run,
     sql,
     upgrade,
     verify,
@@ -29,6 +30,7 @@ COMMANDS = {
     module.COMMAND.name: module.COMMAND
     for module in (
         check,
+        run,
         sql,
         report,
         export_table,

@@ -1,4 +1,4 @@
-"""One asset a file, in the order of the data's way."""
+"""One asset a file. Dagster takes their order from what they read."""
 
 from dagster_project.assets.activations import activations
 from dagster_project.assets.captured import captured
@@ -13,17 +13,17 @@ from dagster_project.assets.scores import scores
 from dagster_project.assets.sparse_coder import sparse_coder
 
 ASSETS = [
-    contexts,
-    sparse_coder,
-    captured,
     activations,
-    latents,
-    neighbours,
+    captured,
+    contexts,
     examples,
     explanations,
+    explorer,
+    latents,
+    neighbours,
     predictions,
     scores,
-    explorer,
+    sparse_coder,
 ]
 
 __all__ = ["ASSETS"]

@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from dagster_project.assets import explanations as asset
-from dagster_project.demo import _error
 from dagster_project.partitions import HOOKPOINTS
+from dagster_project.runner import _error
 from delphi_assets import connect
 from delphi_assets.lake.lake import Lake
 from tests.parts.explained_lake import add_hookpoint, make_lake, profile

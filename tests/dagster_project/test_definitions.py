@@ -23,6 +23,7 @@ from delphi_assets.settings import (
     ScoreSettings,
     SelectionSettings,
 )
+from delphi_assets.stages.order import STAGES
 
 pytestmark = pytest.mark.slow
 
@@ -32,19 +33,7 @@ import dagster_project.definitions
 print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))
 """
 HEAVY = ("torch", "transformers", "litellm", "datasets", "sparsify", "gguf", "matplotlib")
-ORDER = [
-    "contexts",
-    "sparse_coder",
-    "captured",
-    "activations",
-    "neighbours",
-    "latents",
-    "examples",
-    "explanations",
-    "predictions",
-    "scores",
-    "explorer",
-]
+ORDER = [*STAGES, "explorer"]
 GROUPS = ("subject", "selection", "explaining", "scoring")
 """In the order of the data's way."""
 JOBS = {

@@ -1,63 +1,42 @@
-"""What the demo prints: a line per stage, tables of a hookpoint's results, what to try next.
+"""What a run prints: a line per stage, tables of a hookpoint's results, what to try next.
 
-In: the lake, read through `sql/analysis/`, and the metadata of the sparse coder's materialization.
-Out: plain text.
+In: the lake, read through `sql/analysis/`, and what the stages said of themselves. Out: plain text.
 """
 
-import os
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import duckdb
 
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
-from delphi_assets.settings import PROFILE_VARIABLE, Profile
+from delphi_assets.settings import PROFILE_VARIABLE, Profile, profile_path
+from delphi_assets.stages.running import Outcome
 
 FEW_TOKENS = 2
 """A latent fires on few distinct tokens when this many carry 80% of its activation mass."""
 SHOWN = 5
 _TEXT, _WIDTH = 74, 110
 _SUMMED_UP = ("balanced_accuracy", "auroc", "correlation")
-_NOT_FACTS = (
-    "new_rows",
-    "bytes",
-    "seconds",
-    "checks",
-    "dagster/row_count",
-    "dagster/partition_row_count",
-    "rows_of_these_shards",
-    FINGERPRINT,
-)
 
 
-def number(metadata: Mapping[str, object], name: str) -> int:
-    """An integer of a materialization's metadata; 0 when it is not there."""
-    value = metadata.get(name, 0)
-    return value if isinstance(value, int) else 0
+def stage_line(outcome: Outcome) -> str:
+    """One stage: rows there, rows added, wall time, checks of the data, the stage's own facts."""
+    added = f"{outcome.new_rows:,} new" if outcome.new_rows else "nothing new"
+    checks = f", {outcome.checks}" if outcome.checks else ""
+    first = f"  {outcome.rows:,} rows, {added}, {outcome.seconds:.1f} s{checks}"
+    return "\n".join([first, *_wrapped(", ".join(facts_of(outcome.facts)))])
 
 
-def stage_line(label: str, seconds: float, metadata: Mapping[str, object]) -> str:
-    """One stage: rows there, rows added, wall time, asset checks, and the stage's own facts."""
-    rows = max(
-        number(metadata, name)
-        for name in ("dagster/row_count", "dagster/partition_row_count", "rows_of_these_shards")
-    )
-    new = number(metadata, "new_rows")
-    added = f"{new:,} new" if new else "nothing new"
-    checks = f", {metadata['checks']}" if "checks" in metadata else ""
-    first = f"  {rows:,} rows, {added}, {seconds:.1f} s{checks}"
-    return "\n".join([first, *_wrapped(", ".join(facts_of(metadata)))])
-
-
-def facts_of(metadata: Mapping[str, object]) -> list[str]:
+def facts_of(facts: Mapping[str, object]) -> list[str]:
     """The stage's own facts as `name value`."""
     return [
         f"{name.replace('_', ' ')} {_cell(value)}"
-        for name, value in metadata.items()
-        if name not in _NOT_FACTS and isinstance(value, int | float | str) and _short(value)
+        for name, value in facts.items()
+        if name != FINGERPRINT and isinstance(value, int | float | str) and _short(value)
     ]
 
 
@@ -151,11 +130,11 @@ def _explanations(con: duckdb.DuckDBPyConnection, statement: str, run: str, hook
     return grid(("latent", "score", "top token", "share", "explanation"), lines)
 
 
-def what_next(lake: Lake, profile: Profile) -> str:
-    """Commands to go on with; each works as it stands."""
+def what_next(lake: Lake, profile: Profile, file: Path) -> str:
+    """Commands to go on with; each works as it stands. `file` holds the profile."""
     place, run, hookpoint = lake.location(""), profile.run.name, profile.cache.hookpoints[0]
-    chosen = os.environ.get(PROFILE_VARIABLE)
-    setting = f"export {PROFILE_VARIABLE}={shlex.quote(chosen)}\n    " if chosen else ""
+    usual = file == profile_path("demo")
+    setting = "" if usual else f"export {PROFILE_VARIABLE}={shlex.quote(str(file))}\n    "
     return f"""
 What to try next
   The Dagster UI on the same assets:

@@ -1,0 +1,142 @@
+"""Stages as Dagster runs of this process: the runner `dagster` of `delphi_assets.stages.running`.
+
+In: a profile file. Out: the lake, the same materializations in the Dagster instance that `make ui`
+opens, and what each step said.
+
+1. The code location is loaded for the profile; DAGSTER_HOME is laid (`.dagster` unless set), and
+   runs of killed processes are closed.
+2. A step is a Dagster run with its partitions and its asset checks.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from delphi_assets.errors import SettingError
+from delphi_assets.lake.lake import Lake
+from delphi_assets.settings import PROFILE_VARIABLE, Profile
+from delphi_assets.stages.order import Step
+from delphi_assets.stages.running import Opened, Outcome
+
+_PROCESS_TAG = "delphi_assets/process"
+_RANGE_START, _RANGE_END = (
+    "dagster/asset_partition_range_start",
+    "dagster/asset_partition_range_end",
+)
+_ROWS = ("dagster/row_count", "dagster/partition_row_count", "rows_of_these_shards")
+_NOT_FACTS = (*_ROWS, "new_rows", "bytes", "seconds")
+
+
+@contextmanager
+def by_dagster(file: Path, profile: Profile, lake: Lake) -> Iterator[Opened]:
+    """Runs steps as Dagster runs; a process serves one profile."""
+    os.environ[PROFILE_VARIABLE] = str(file)
+    from dagster_project.definitions import defs
+    from dagster_project.profile import PROFILE
+
+    if profile != PROFILE:
+        raise SettingError(
+            f"this process has opened run {PROFILE.run.name!r} with Dagster, and {file} is another "
+            "profile; expected one profile a process."
+        )
+    home = prepare_home()
+    with dg.DagsterInstance.get() as instance:
+        close_interrupted_runs(instance)
+        job = defs.resolve_implicit_global_asset_job_def()
+        try:
+            yield Opened(f"Dagster home {home}", lambda step: run_step(job, instance, step))
+        except dg.DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
+
+
+def run_step(job: dg.JobDefinition, instance: dg.DagsterInstance, step: Step) -> Outcome:
+    """Materialize one step as a Dagster run of this process."""
+    started = time.perf_counter()
+    tags = {_PROCESS_TAG: str(os.getpid())}
+    partition = step.parts[0] if len(step.parts) == 1 else None
+    if len(step.parts) > 1:
+        tags |= {_RANGE_START: step.parts[0], _RANGE_END: step.parts[-1]}
+    result = job.execute_in_process(
+        # Errors are told in one line by the caller; the whole trace is in the Dagster UI.
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        instance=instance,
+        partition_key=partition,
+        asset_selection=[dg.AssetKey(step.stage)],
+        raise_on_error=False,
+        tags=tags,
+    )
+    metadata: dict[str, object] = {}
+    for event in result.get_asset_materialization_events():
+        shown = event.step_materialization_data.materialization.metadata
+        metadata |= {name: value.value for name, value in shown.items()}
+    checks = result.get_asset_check_evaluations()
+    broken = [check for check in checks if not check.passed]
+    failed = [one.check_name for one in broken if one.severity is dg.AssetCheckSeverity.ERROR]
+    return Outcome(
+        rows=max(_number(metadata, name) for name in _ROWS),
+        new_rows=_number(metadata, "new_rows"),
+        seconds=time.perf_counter() - started,
+        facts={name: value for name, value in metadata.items() if name not in _NOT_FACTS},
+        checks=_told(len(checks), [one.check_name for one in broken], failed),
+        failed_checks=tuple(failed),
+        error=_error(result),
+    )
+
+
+def _told(n_checks: int, broken: list[str], failed: list[str]) -> str:
+    """How the checks went; empty without any."""
+    if not n_checks:
+        return ""
+    warned = [name for name in broken if name not in failed]
+    also = f" ({', '.join(warned)} warned)" if warned else ""
+    return f"{n_checks - len(broken)} of {n_checks} checks passed{also}"
+
+
+def _number(metadata: dict[str, object], name: str) -> int:
+    value = metadata.get(name, 0)
+    return value if isinstance(value, int) else 0
+
+
+def _error(result: dg.ExecuteInProcessResult) -> str | None:
+    """The text of the first error of a failed run, without its trace."""
+    if result.success:
+        return None
+    for event in result.all_events:
+        if event.is_step_failure and (error := event.step_failure_data.error):
+            while error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+                error = error.cause
+            return error.message.strip()
+    return "the run failed outside its asset; make ui shows its log"
+
+
+def prepare_home() -> Path:
+    """DAGSTER_HOME with this project's instance settings; `.dagster` here unless set."""
+    home = Path(os.environ.setdefault("DAGSTER_HOME", str(Path.cwd() / ".dagster")))
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+    return home
+
+
+def close_interrupted_runs(instance: dg.DagsterInstance) -> None:
+    """Report runs of processes that were killed as failed; Dagster would show them as running."""
+    open_runs = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(open_runs):
+        process = run.tags.get(_PROCESS_TAG)
+        if process is not None and not _alive(int(process)):
+            instance.report_run_failed(run, "Its process ended before this run did.")
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,58 @@
+"""The stages of a run, in the order of the data's way: each reads what those before it wrote.
+
+In: a profile. Out: its steps. This is the one place that knows the order.
+"""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple, get_args
+
+from delphi_assets.settings import Profile
+
+Stage = Literal[
+    "contexts",
+    "sparse_coder",
+    "captured",
+    "activations",
+    "neighbours",
+    "latents",
+    "examples",
+    "explanations",
+    "predictions",
+    "scores",
+]
+"""Also the name of the Dagster asset."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+ASKING = STAGES.index("explanations")
+"""From here on an LLM may be asked."""
+
+
+class Step(NamedTuple):
+    """One stage for one part of the run: what is done, and reported, at once."""
+
+    stage: Stage
+    parts: tuple[str, ...] = ()
+    """A hookpoint; `hookpoint|shard` of everything that is captured; none for all of the run."""
+
+    @property
+    def label(self) -> str:
+        """The step as one line names it."""
+        if not self.parts:
+            return self.stage
+        first, last = self.parts[0], self.parts[-1]
+        return f"{self.stage} {first}" if first == last else f"{self.stage} {first}...{last}"
+
+
+def steps(profile: Profile, until: Stage = STAGES[-1]) -> Iterator[Step]:
+    """Every step of the profile, in order, up to those of the stage `until`."""
+    hookpoints = profile.cache.hookpoints
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        if stage == "contexts":
+            yield Step(stage)
+        elif stage == "captured":
+            # One forward pass over a shard does for all hookpoints.
+            shards = range(profile.n_shards)
+            parts = [f"{name}|{shard:05d}" for name in hookpoints for shard in shards]
+            yield Step(stage, tuple(parts))
+        else:
+            yield from (Step(stage, (name,)) for name in hookpoints)
