@@ -20,6 +20,7 @@ from delphi_assets.commands import (
     report,
     run,
     sql,
+    try_latent,
     upgrade,
     verify,
 )
@@ -31,6 +32,7 @@ COMMANDS = {
     for module in (
         check,
         run,
+        try_latent,
         sql,
         report,
         export_table,

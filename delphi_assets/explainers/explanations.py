@@ -81,7 +81,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     profile = lake.as_made(profile)
     check_coder(lake, profile.run.name, hookpoint)
     explainer = registry.make(settings.explainer, settings.options)
-    terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
+    terms = terms_of(profile, lake, hookpoint, selection, settings, explainer)
     outcomes = Outcomes(explainer, terms)
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
@@ -113,7 +113,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     )
 
 
-def _terms(  # noqa: PLR0917 - as `explain`
+def terms_of(  # noqa: PLR0917 - as `explain`
     profile: Profile,
     lake: Lake,
     hookpoint: str,
@@ -167,7 +167,7 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     """
     profile = lake.as_made(profile)
     explainer = registry.make(settings.explainer, settings.options)
-    terms = _terms(profile, lake, hookpoint, selection, settings, explainer)
+    terms = terms_of(profile, lake, hookpoint, selection, settings, explainer)
     if not isinstance(explainer, AskedExplainer):
         return None
     outcomes = Outcomes(explainer, terms)

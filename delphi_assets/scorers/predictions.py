@@ -125,7 +125,7 @@ class _Work(NamedTuple):
 
 def _work(scoring: Scoring, latents: Latents, explainer: str) -> _Work:
     settings, windows = scoring.settings, _windows(scoring, latents)
-    scorers = [_scorer(name, scoring) for name in settings.scorers]
+    scorers = [scorer_of(name, scoring) for name in settings.scorers]
     stored: list[Explained] = []
     if any(scorer.needs_explanation for scorer in scorers):
         stored = stored_explanations(scoring, explainer)
@@ -141,7 +141,7 @@ def _work(scoring: Scoring, latents: Latents, explainer: str) -> _Work:
     return _Work(scorers, windows, stored, planned, tasks, settled, wanted, unwanted, answered)
 
 
-def _scorer(name: str, scoring: Scoring) -> Scorer[Any]:
+def scorer_of(name: str, scoring: Scoring) -> Scorer[Any]:
     """The scorer, with the version of the prompts that its answers have so far."""
     scorer = registry.make(name, scoring)
     if not scorer.judge.reads_prompts:
@@ -172,7 +172,7 @@ def requests_to_score(  # noqa: PLR0917 - as `score`
     profile = lake.as_made(profile)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     windows = _windows(scoring, latents)
-    made = [_scorer(name, scoring) for name in settings.scorers]
+    made = [scorer_of(name, scoring) for name in settings.scorers]
     scorers = [scorer for scorer in made if isinstance(scorer.judge, Asked)]
     if not scorers:
         return None
