@@ -1,4 +1,4 @@
-"""Stages as Dagster runs of this process: the runner `dagster` of `delphi_assets.stages.running`.
+"""Stages as Dagster runs of this process: the runner `dagster` of `delphi_assets.runs.running`.
 
 In: a profile file. Out: the lake, the same materializations in the Dagster instance that `make ui`
 opens, and what each step said.
@@ -19,9 +19,9 @@ import dagster as dg
 
 from delphi_assets.errors import SettingError
 from delphi_assets.lake.lake import Lake
+from delphi_assets.runs.order import Outcome, Step
+from delphi_assets.runs.running import Opened
 from delphi_assets.settings import PROFILE_VARIABLE, Profile
-from delphi_assets.stages.order import Step
-from delphi_assets.stages.running import Opened, Outcome
 
 _PROCESS_TAG = "delphi_assets/process"
 _RANGE_START, _RANGE_END = (

@@ -1,6 +1,6 @@
 """`delphi-assets run PROFILE`: every stage of a profile, then what came out.
 
-1. Choose the profile and the runner (`stages.running`).
+1. Choose the profile and the runner (`runs.running`).
 2. Run one step after the other. A stage does only what is missing, so running again continues, or
    finds everything there.
 3. Print wall times, the summary of the tables, and what to try next.
@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 
 from delphi_assets.commands.command import Command, Facts, add_profile
 from delphi_assets.errors import DelphiAssetsError
-from delphi_assets.stages.order import ASKING, STAGES, Stage, Step, steps
-from delphi_assets.stages.running import LIBRARY, Outcome, Runner, runner
+from delphi_assets.runs.order import ASKING, STAGES, Outcome, Stage, Step, steps
+from delphi_assets.runs.running import LIBRARY, Runner, runner
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,8 +42,8 @@ def run_profile(name: str | None, runs: Runner, until: Stage = STAGES[-1]) -> No
     Raises `DelphiAssetsError` for the first stage that fails, or when checks of the data do.
     """
     from delphi_assets.lake.lake import Lake
+    from delphi_assets.runs import summary
     from delphi_assets.settings import load_profile, profile_path
-    from delphi_assets.stages import summary
 
     file, profile = profile_path(name), load_profile(name)
     if profile.asks_llm and STAGES.index(until) >= ASKING:

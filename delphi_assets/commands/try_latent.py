@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from delphi_assets.commands.command import Command, Facts, add_profile
 
 if TYPE_CHECKING:
-    from delphi_assets.trial import Trial
+    from delphi_assets.runs.trial import Trial
 
 _OBEYED = "\N{REPLACEMENT CHARACTER}"
 """In place of what a terminal would obey."""
@@ -30,8 +30,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(asked: argparse.Namespace) -> Facts:
     from delphi_assets.errors import SettingError
     from delphi_assets.lake.lake import Lake
+    from delphi_assets.runs.trial import try_latent
     from delphi_assets.settings import load_profile
-    from delphi_assets.trial import try_latent
 
     profile = load_profile(asked.profile)
     hookpoint = asked.hookpoint or profile.cache.hookpoints[0]

@@ -10,8 +10,8 @@ import pytest
 from delphi_assets.command_line import main
 from delphi_assets.lake.database import connect
 from delphi_assets.lake.schema import TABLES
-from delphi_assets.stages.order import STAGES
-from delphi_assets.stages.running import GROUP
+from delphi_assets.runs.order import STAGES
+from delphi_assets.runs.running import GROUP
 from tests.parts.tiny_project import (
     HOOKPOINT,
     ROOT,

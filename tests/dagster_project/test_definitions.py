@@ -17,13 +17,13 @@ from dagster_project.launch import launched
 from dagster_project.lineage import COLUMNS, column_lineage
 from delphi_assets.errors import SettingError
 from delphi_assets.lake import schema
+from delphi_assets.runs.order import STAGES
 from delphi_assets.settings import (
     ExplainSettings,
     NeighbourSettings,
     ScoreSettings,
     SelectionSettings,
 )
-from delphi_assets.stages.order import STAGES
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from delphi_assets.lake.lake import Lake
+from delphi_assets.runs.library import run
+from delphi_assets.runs.order import steps
 from delphi_assets.settings import Profile, load_profile
-from delphi_assets.stages.library import run
-from delphi_assets.stages.order import steps
 
 
 def make_whole_lake(profile_file: Path, root: Path) -> Profile:

@@ -8,8 +8,9 @@ A framework that keeps a history of runs takes part by an entry point of the gro
 not installed, the library runs the stages itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,26 +18,12 @@ from typing import NamedTuple, TypeAlias
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.lake.lake import Lake
+from delphi_assets.runs import library
+from delphi_assets.runs.order import Outcome, Step
 from delphi_assets.settings import Profile
-from delphi_assets.stages import library
-from delphi_assets.stages.order import Step
 
 GROUP = "delphi_assets.runners"
 LIBRARY = "library"
-
-
-class Outcome(NamedTuple):
-    """What a step said."""
-
-    rows: int
-    new_rows: int
-    seconds: float
-    facts: Mapping[str, object]
-    checks: str = ""
-    """How the checks of the data went, in words; empty without any."""
-    failed_checks: tuple[str, ...] = ()
-    error: str | None = None
-    """Why it failed, where its runner keeps the trace elsewhere."""
 
 
 class Opened(NamedTuple):
@@ -83,9 +70,5 @@ def runner(name: str | None = None) -> Runner:
 def by_library(file: Path, profile: Profile, lake: Lake) -> Iterator[Opened]:
     """Runs steps in this process; errors of a stage pass through, and SIGTERM is as Ctrl-C."""
 
-    def run(step: Step) -> Outcome:
-        report = library.run(profile, lake, step)
-        return Outcome(report.rows, report.new_rows, report.seconds, report.facts)
-
     with terminable():
-        yield Opened("no history beside the lake", run)
+        yield Opened("no history beside the lake", partial(library.run, profile, lake))

@@ -1,6 +1,6 @@
 """The stages as the library runs them: one call each, in this process, without any framework.
 
-In: a profile, its lake and a step (`stages.order`). Out: the stage's report.
+In: a profile, its lake and a step (`runs.order`). Out: what the stage says.
 """
 
 import time
@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
+from delphi_assets.runs.order import Outcome, Stage, Step
 from delphi_assets.settings import Profile
-from delphi_assets.stages.order import Stage, Step
 
 
-def run(profile: Profile, lake: Lake, step: Step) -> StageReport:
+def run(profile: Profile, lake: Lake, step: Step) -> Outcome:
     """Do what is missing of a step; raises what its stage raises."""
     hookpoint = step.parts[0] if step.parts else ""
-    return _RUNS[step.stage](profile, lake, hookpoint)
+    report = _RUNS[step.stage](profile, lake, hookpoint)
+    return Outcome(report.rows, report.new_rows, report.seconds, report.facts)
 
 
 def _contexts(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:

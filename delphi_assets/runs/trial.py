@@ -15,6 +15,7 @@ from delphi_assets.errors import NotReadyError
 from delphi_assets.explainers import registry
 from delphi_assets.explainers.explainer import AskedExplainer, ComputedExplainer
 from delphi_assets.explainers.explanations import terms_of
+from delphi_assets.ground.batches import batches
 from delphi_assets.lake import claims
 from delphi_assets.lake.lake import Lake
 from delphi_assets.latent_ranges import Latents
@@ -26,7 +27,7 @@ from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.reading.records import LatentRecord, read_records
 from delphi_assets.scorers.predictions import scorer_of
 from delphi_assets.scorers.work.explained import Explained, stored_explanations
-from delphi_assets.scorers.work.items import Item, batches
+from delphi_assets.scorers.work.items import Item
 from delphi_assets.scorers.work.scorer import Answer, Asked
 from delphi_assets.scorers.work.scoring import Scoring
 from delphi_assets.settings import Profile

@@ -13,8 +13,8 @@ import duckdb
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.runs.order import Outcome
 from delphi_assets.settings import PROFILE_VARIABLE, Profile, profile_path
-from delphi_assets.stages.running import Outcome
 
 FEW_TOKENS = 2
 """A latent fires on few distinct tokens when this many carry 80% of its activation mass."""

@@ -1,9 +1,10 @@
 """The stages of a run, in the order of the data's way: each reads what those before it wrote.
 
-In: a profile. Out: its steps. This is the one place that knows the order.
+In: a profile. Out: its steps, and what a step says of itself. This is the one place that
+knows the order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from delphi_assets.settings import Profile
@@ -41,6 +42,20 @@ class Step(NamedTuple):
             return self.stage
         first, last = self.parts[0], self.parts[-1]
         return f"{self.stage} {first}" if first == last else f"{self.stage} {first}...{last}"
+
+
+class Outcome(NamedTuple):
+    """What a step said."""
+
+    rows: int
+    new_rows: int
+    seconds: float
+    facts: Mapping[str, object]
+    checks: str = ""
+    """How the checks of the data went, in words; empty without any."""
+    failed_checks: tuple[str, ...] = ()
+    error: str | None = None
+    """Why it failed, where its runner keeps the trace elsewhere."""
 
 
 def steps(profile: Profile, until: Stage = STAGES[-1]) -> Iterator[Step]:
