@@ -54,7 +54,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_killed_in_every_stage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in every stage, then left alone: the same tables, and no row written twice."""
     for kill in KILLS:
-        arguments = (str(ROOT / "tests" / "killing.py"), *map(str, kill))
+        arguments = (str(ROOT / "tests" / "parts" / "killing.py"), *map(str, kill))
         ended = run_demo(project, "killed", arguments)
         assert ended.returncode == -signal.SIGKILL, (kill, ended.stdout, ended.stderr)
     ended = run_demo(project, "killed")
