@@ -13,7 +13,7 @@ from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, query, sql_folder
 from delphi_assets.lake.schema import SCORES
-from delphi_assets.queries.kept_scores import keep_influences, keep_scores
+from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
 
 
 @dg.asset(

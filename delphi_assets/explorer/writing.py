@@ -35,7 +35,7 @@ from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, keep_rows, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.latent_ranges import ALL, Latents, WhichLatents, as_latents
-from delphi_assets.queries.kept_scores import keep_scores
+from delphi_assets.scorers.kept_scores import keep_scores
 
 _MEMORY = "1GB"
 """What DuckDB keeps of scores in memory before it spills."""

@@ -14,6 +14,7 @@ from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.runs.order import Outcome
+from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
 from delphi_assets.settings import PROFILE_VARIABLE, Profile, profile_path
 
 FEW_TOKENS = 2
@@ -44,6 +45,9 @@ def of_hookpoint(lake: Lake, profile: Profile, hookpoint: str, coder: Mapping[st
     """The results of one hookpoint: coder, latents, scores, best and worst explanations."""
     run = profile.run.name
     with connect(lake) as con:
+        # Without, the two statements that compare with floors took all memory of a machine.
+        keep_scores(con, run, hookpoint)
+        keep_influences(con, run, hookpoint)
         (census,) = query(con, "analysis/latent_census", run=run, hookpoint=hookpoint).to_pylist()
         parts = [
             f"\n=== {hookpoint} ===",

@@ -13,7 +13,7 @@ from delphi_assets import connect
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import CONTEXTS
-from delphi_assets.queries.kept_scores import keep_influences, keep_scores
+from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
 from tests.parts.hand_built import (
     PLACE,
     RUN,

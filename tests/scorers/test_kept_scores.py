@@ -4,7 +4,7 @@ import pytest
 
 from delphi_assets import connect
 from delphi_assets.lake.lake import Lake
-from delphi_assets.queries.kept_scores import keep_scores
+from delphi_assets.scorers.kept_scores import keep_scores
 from tests.parts.explorer_lake import FAR, SCORED, write_lake
 from tests.parts.hand_built import PLACE
 
