@@ -30,6 +30,7 @@ class Latents(NamedTuple):
 
     def __contains__(self, latent: object) -> bool:
         return not self.ranges or any(
+            # `in` promises to take any object; another one than a number is an error here.
             start <= latent < end  # type: ignore[operator]
             for start, end in self.ranges
         )
@@ -132,6 +133,7 @@ def _text_of(latents: Latents) -> str:
 def latent_index(latent: object) -> int:
     """The index of one latent, of any whole number's type; raises `SettingError` for others."""
     try:
+        # What has no index is what is caught.
         return operator.index(latent)  # type: ignore[arg-type]
     except TypeError:
         raise SettingError(

@@ -10,7 +10,6 @@ from dagster_project.launch import config_of, launched
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
-from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake import schema
 from delphi_assets.settings import NeighbourSettings
 
@@ -44,20 +43,7 @@ def neighbours(
 ) -> dg.MaterializeResult[None]:
     """One hookpoint a partition, one method after the other."""
     settings = launched(PROFILE.neighbours, "neighbours", config)
-    from delphi_assets.selection.neighbours import find_neighbours
+    from delphi_assets.selection.neighbours import find_all_neighbours
 
-    lake, hookpoint = open_lake(), context.partition_key
-    reports = {
-        method: find_neighbours(PROFILE, lake, hookpoint, method, settings)
-        for method in settings.methods
-    }
-    return materialized(
-        "neighbours",
-        StageReport(
-            rows=sum(report.rows for report in reports.values()),
-            new_rows=sum(report.new_rows for report in reports.values()),
-            seconds=sum(report.seconds for report in reports.values()),
-            bytes=sum(report.bytes for report in reports.values()),
-            facts={f"latents_{name}": made.facts["latents"] for name, made in reports.items()},
-        ),
-    )
+    report = find_all_neighbours(PROFILE, open_lake(), context.partition_key, settings)
+    return materialized("neighbours", report)

@@ -44,20 +44,9 @@ def _activations(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
 
 
 def _neighbours(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
-    from delphi_assets.selection.neighbours import find_neighbours
+    from delphi_assets.selection.neighbours import find_all_neighbours
 
-    settings = profile.neighbours
-    reports = {
-        method: find_neighbours(profile, lake, hookpoint, method, settings)
-        for method in settings.methods
-    }
-    return StageReport(
-        rows=sum(report.rows for report in reports.values()),
-        new_rows=sum(report.new_rows for report in reports.values()),
-        seconds=sum(report.seconds for report in reports.values()),
-        bytes=sum(report.bytes for report in reports.values()),
-        facts={f"latents_{name}": report.facts["latents"] for name, report in reports.items()},
-    )
+    return find_all_neighbours(profile, lake, hookpoint, profile.neighbours)
 
 
 def _latents(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
@@ -74,18 +63,14 @@ def _examples(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
 
 def _explanations(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     from delphi_assets.explainers.explanations import explain
-    from delphi_assets.latent_ranges import parse_wanted
 
-    wanted = parse_wanted(profile.explain.latents)
-    return explain(profile, lake, hookpoint, wanted, profile.explain, profile.selection.name)
+    return explain(profile, lake, hookpoint)
 
 
 def _predictions(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
-    from delphi_assets.latent_ranges import parse_wanted
     from delphi_assets.scorers.predictions import score
 
-    wanted = parse_wanted(profile.score.latents)
-    return score(profile, lake, hookpoint, wanted, profile.score, profile.selection.name)
+    return score(profile, lake, hookpoint)
 
 
 def _scores(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:

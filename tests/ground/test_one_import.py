@@ -38,6 +38,7 @@ def test_every_name_is_what_type_checkers_take_it_for(name: str) -> None:
 def test_nothing_else_is_listed_or_given() -> None:
     assert set(checked()) == set(delphi_assets.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'explian'"):
+        # Only to look it up.
         delphi_assets.explian  # noqa: B018
 
 

@@ -92,5 +92,6 @@ def test_an_iteration_that_is_left_closes_its_bar(capsys: Capture) -> None:
     steps = with_bar(range(5), desc="d", unit="step")
     assert next(steps) == 0
     assert next(steps) == 1
+    # Promised is an iterator; that it is a generator, which can be closed, is what is tested.
     steps.close()  # type: ignore[attr-defined]
     assert capsys.readouterr().err.splitlines()[-1].startswith("d: 1/5 step")

@@ -59,6 +59,27 @@ def find_neighbours(
     return StageReport(manifest.rows, new_rows, seconds, manifest.bytes, manifest.facts)
 
 
+def find_all_neighbours(
+    profile: Profile, lake: Lake, hookpoint: str, settings: NeighbourSettings
+) -> StageReport:
+    """Write a hookpoint's neighbours by each of `settings.methods`, one after the other.
+
+    Rows, seconds and bytes are sums; the fact `latents_<method>` counts those that have a neighbour
+    by a method. Raises as `find_neighbours`.
+    """
+    reports = {
+        method: find_neighbours(profile, lake, hookpoint, method, settings)
+        for method in settings.methods
+    }
+    return StageReport(
+        rows=sum(report.rows for report in reports.values()),
+        new_rows=sum(report.new_rows for report in reports.values()),
+        seconds=sum(report.seconds for report in reports.values()),
+        bytes=sum(report.bytes for report in reports.values()),
+        facts={f"latents_{name}": report.facts["latents"] for name, report in reports.items()},
+    )
+
+
 def _found(
     profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod, n_neighbours: int
 ) -> Iterator[pa.Table]:
