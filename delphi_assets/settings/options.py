@@ -82,15 +82,19 @@ def told(options: Options | None) -> dict[str, object]:
     return options.model_dump(mode="json", include=others)
 
 
-def scalars(given: object) -> Iterator[object]:
-    """Every text and number in a table of options, however deep, names too."""
+def scalars(given: object, deep: bool) -> Iterator[object]:
+    """Texts and numbers in a setting, names of a table too.
+
+    Of tables in a table only where `deep`, as in options: a section in a section checks itself.
+    """
     if isinstance(given, Mapping):
         for name, value in given.items():
             yield name
-            yield from scalars(value)
+            if deep or not isinstance(value, Mapping):
+                yield from scalars(value, deep)
     elif isinstance(given, list | tuple):
         for value in given:
-            yield from scalars(value)
+            yield from scalars(value, deep)
     else:
         yield given
 

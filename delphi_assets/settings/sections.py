@@ -5,7 +5,6 @@ documentation. Names are Delphi's where Delphi has one.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any, Literal, Self, TypeGuard, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -51,7 +50,7 @@ class _Section(Settings):
     @classmethod
     def _can_be_stored(cls, given: object, info: ValidationInfo) -> object:
         """Refuse, in any setting, numbers and texts that nothing further on can hold."""
-        for value in options.scalars(given) if info.field_name == "options" else _scalars(given):
+        for value in options.scalars(given, deep=info.field_name == "options"):
             _check_scalar(value)
         # Negative zero is another number wherever settings are hashed as text.
         return 0.0 if isinstance(given, float) and given == 0 else given
@@ -575,20 +574,6 @@ def _is_whole(total: float) -> bool:
 def _check_options(registry: Registry, setting: str, tables: OptionTables) -> None:
     if problem := options.problem_of(registry, setting, tables):
         raise ValueError(problem)
-
-
-def _scalars(given: object) -> Iterator[object]:
-    """Texts and numbers in a setting; those of a section in it check themselves."""
-    if isinstance(given, dict):
-        for name, value in given.items():
-            yield name
-            if not isinstance(value, dict):
-                yield from _scalars(value)
-    elif isinstance(given, list | tuple):
-        for value in given:
-            yield from _scalars(value)
-    else:
-        yield given
 
 
 def _check_scalar(value: object) -> None:
