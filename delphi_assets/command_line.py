@@ -17,6 +17,7 @@ from delphi_assets.commands import (
     export_neuronpedia,
     export_table,
     import_delphi,
+    init,
     report,
     run,
     sql,
@@ -30,6 +31,7 @@ from delphi_assets.ground.key_shapes import masked
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
     for module in (
+        init,
         check,
         run,
         try_latent,

@@ -29,7 +29,8 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         "profile",
         metavar="PROFILE",
         nargs="?",
-        help="name or path of a profile; else that of DELPHI_ASSETS_PROFILE, else demo",
+        help="name or path of a profile; else that of DELPHI_ASSETS_PROFILE, else "
+        "profile.toml in this folder, else demo",
     )
 
 

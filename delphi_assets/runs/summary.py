@@ -15,7 +15,7 @@ from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.runs.order import Outcome
 from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
-from delphi_assets.settings import PROFILE_VARIABLE, Profile, profile_path
+from delphi_assets.settings import PROFILE_VARIABLE, Profile, profile_path, usual_profile
 
 FEW_TOKENS = 2
 """A latent fires on few distinct tokens when this many carry 80% of its activation mass."""
@@ -136,19 +136,21 @@ def _explanations(con: duckdb.DuckDBPyConnection, statement: str, run: str, hook
 
 def what_next(lake: Lake, profile: Profile, file: Path) -> str:
     """Commands to go on with; each works as it stands. `file` holds the profile."""
+    programs = ".venv/bin/" if Path(".venv/bin/delphi-assets").is_file() else ""
+    ui = "make ui" if Path("Makefile").is_file() else "dagster dev -m dagster_project.definitions"
     place, run, hookpoint = lake.location(""), profile.run.name, profile.cache.hookpoints[0]
-    usual = file == profile_path("demo")
+    usual = file == profile_path(usual_profile())
     setting = "" if usual else f"export {PROFILE_VARIABLE}={shlex.quote(str(file))}\n    "
     return f"""
 What to try next
   The Dagster UI on the same assets:
-    {setting}make ui
+    {setting}{ui}
   A site with a page for every latent:
-    .venv/bin/delphi-assets report {shlex.quote(place)} -o site
+    {programs}delphi-assets report {shlex.quote(place)} -o site
   The tables in SQL, in a shell:
-    .venv/bin/delphi-assets sql {shlex.quote(place)}
+    {programs}delphi-assets sql {shlex.quote(place)}
   A researcher's query; --list shows all of them with their parameters:
-    .venv/bin/delphi-assets sql {shlex.quote(place)} --analysis best_explained \\
+    {programs}delphi-assets sql {shlex.quote(place)} --analysis best_explained \\
         --param run={run} --param hookpoint={hookpoint}
   The tables in Python:
     from delphi_assets import connect
@@ -156,10 +158,10 @@ What to try next
   Explain latents with an LLM, then score the stored explanations, each one launch
   (any LiteLLM model; its key from the environment):
     {setting}export OPENROUTER_API_KEY=... DAGSTER_HOME=$PWD/.dagster
-    .venv/bin/dg launch --job explain --partition {hookpoint} --config-json '{{"ops":
+    {programs}dg launch --job explain --partition {hookpoint} --config-json '{{"ops":
       {{"explanations": {{"config": {{"latents": "0-4", "explainer": "default",
       "explainer_model": "openrouter/anthropic/claude-3.5-sonnet"}}}}}}}}'
-    .venv/bin/dg launch --job score --partition {hookpoint} --config-json '{{"ops":
+    {programs}dg launch --job score --partition {hookpoint} --config-json '{{"ops":
       {{"predictions": {{"config": {{"latents": "0-2", "explainer": "default",
       "scorer_model": "openrouter/anthropic/claude-3.5-sonnet"}}}}}}}}'
 """

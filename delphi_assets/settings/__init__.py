@@ -9,11 +9,13 @@ from delphi_assets.settings.earlier import as_made
 from delphi_assets.settings.options import Options
 from delphi_assets.settings.profile import Profile, check_selection, with_earlier
 from delphi_assets.settings.profile_files import (
+    OWN_PROFILE,
     PROFILE_VARIABLE,
     load_profile,
     override,
     parse_profile,
     profile_path,
+    usual_profile,
 )
 from delphi_assets.settings.run_profile import profile_of_run
 from delphi_assets.settings.sections import (
@@ -37,6 +39,7 @@ from delphi_assets.settings.sections import (
 __all__ = [
     "EMBEDDED_ENCODER",
     "LONGEST_CONTEXT",
+    "OWN_PROFILE",
     "PROFILE_VARIABLE",
     "TRAIN",
     "CacheSettings",
@@ -60,5 +63,6 @@ __all__ = [
     "parse_profile",
     "profile_of_run",
     "profile_path",
+    "usual_profile",
     "with_earlier",
 ]

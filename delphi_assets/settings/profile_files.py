@@ -1,8 +1,8 @@
 """Profiles: found, read, checked and overridden.
 
-In: a path, or the environment variable `DELPHI_ASSETS_PROFILE`, or the name of a shipped profile.
-Out: a `Profile`. Every problem is a `SettingError` that names the setting, the value and what was
-expected.
+In: a path or the name of a shipped profile, else the environment variable `DELPHI_ASSETS_PROFILE`,
+else `profile.toml` in the current folder, else demo. Out: a `Profile`. Every problem is a
+`SettingError` that names the setting, the value and what was expected.
 """
 
 import os
@@ -21,15 +21,17 @@ from delphi_assets.settings.profile import Profile
 
 PROFILE_VARIABLE = "DELPHI_ASSETS_PROFILE"
 LAKE_VARIABLE = "DELPHI_ASSETS_LAKE"
+OWN_PROFILE = "profile.toml"
+"""The profile of a folder, for what is started there."""
 S = TypeVar("S", bound=BaseModel)
 
 
 def profile_path(name: str | None = None) -> Path:
-    """The profile file: `name` as a path or a shipped profile, else the environment's, else demo.
+    """The profile file: `name` as a path or a shipped profile, else the environment's, else usual.
 
     Raises `SettingError` when there is no such file.
     """
-    wanted = str(name or os.environ.get(PROFILE_VARIABLE) or "demo")
+    wanted = str(name or os.environ.get(PROFILE_VARIABLE) or usual_profile())
     here = Path(__file__).parents[1]
     shipped = [
         folder for folder in (here / "profiles", here.parent / "profiles") if folder.is_dir()
@@ -42,6 +44,11 @@ def profile_path(name: str | None = None) -> Path:
         f"profile {shown(wanted)} is neither a file nor a shipped profile; expected a path to a "
         f"TOML file or one of {known}{nearest(wanted, known)}."
     )
+
+
+def usual_profile() -> str:
+    """What is meant where nothing is said: `profile.toml` in the current folder, else demo."""
+    return OWN_PROFILE if is_file(OWN_PROFILE) else "demo"
 
 
 def load_profile(name: str | None = None) -> Profile:

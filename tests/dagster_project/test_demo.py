@@ -155,7 +155,7 @@ def test_the_summary_tells_of_every_hookpoint(project: Path) -> None:
         "<= 2 tokens",
         "best explained by detection",
         "worst explained by detection",
-        "make ui",
+        "dagster dev -m dagster_project.definitions",
     ):
         assert expected in printed
     assert "checks passed" in printed
