@@ -45,7 +45,12 @@ from delphi_assets.settings import TRAIN, Profile
 _MADE_WITH_CODER = ("captured", "activations")
 """Tables whose units of a hookpoint hold the fingerprint of its coder."""
 
-_READING_A_CODER = ("coder.sparse_model", "coder.transcoder_subtracts_b_dec")
+_READING_A_CODER = (
+    "coder.sparse_model",
+    "coder.format",
+    "coder.options",
+    "coder.transcoder_subtracts_b_dec",
+)
 """Settings that change a coder that is there."""
 
 _FACTS_FILE = "facts.json"
@@ -94,7 +99,7 @@ def weights_config(profile: Profile, hookpoint: str) -> dict[str, object]:
     config = profile.hookpoint_config(hookpoint)
     if profile.sparse_model_of(hookpoint) == TRAIN:
         return {name: value for name, value in config.items() if name != "coder.dtype"}
-    return {name: config[name] for name in _READING_A_CODER}
+    return {name: config[name] for name in _READING_A_CODER if name in config}
 
 
 def _trained(profile: Profile, lake: Lake, hookpoint: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from delphi_assets.caching.batches import read_batches
-from delphi_assets.coders import load_coder
+from delphi_assets.coders import CoderReading, load_coder
 from delphi_assets.coders.coder import Coder
 from delphi_assets.errors import DataError
 from delphi_assets.ground.progress import Bar
@@ -103,7 +103,7 @@ def train_coder(
     fold(coder, standardization)
     coder.save_to_disk(folder)
     trained = time.perf_counter()
-    saved = load_coder(folder, module, device=activations.device)
+    saved = load_coder(folder, module, device=activations.device, reading=CoderReading("sparsify"))
     usual = unseen[_norms(unseen) <= limit]
     counts = _firing_counts(saved, activations)
     return TrainingFacts(

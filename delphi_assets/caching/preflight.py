@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from delphi_assets.coders import CoderShape, describe_coder
+from delphi_assets.coders import CoderShape, describe_coder, reading_of
 from delphi_assets.coders.hooks import bare, layer_of, layer_read, locate
 from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import SettingError
@@ -65,14 +65,13 @@ def _check(profile_json: str) -> dict[str, Checked]:
 
 def _coders(profile: Profile, shapes: Mapping[str, HookpointShape]) -> dict[str, CoderShape]:
     trained = {name for name in shapes if profile.sparse_model_of(name) == TRAIN}
-    switch = profile.coder.transcoder_subtracts_b_dec
-    if trained and switch:
+    if trained and profile.coder.transcoder_subtracts_b_dec:
         raise SettingError(
             f"coder.transcoder_subtracts_b_dec = true with coder.sparse_model = {TRAIN!r}, "
             "which trains SAEs; expected false."
         )
     found = {
-        name: describe_coder(_existing(profile, name), name, switch)
+        name: describe_coder(_existing(profile, name), name, reading_of(profile, name))
         for name in shapes
         if name not in trained
     }
@@ -80,7 +79,7 @@ def _coders(profile: Profile, shapes: Mapping[str, HookpointShape]) -> dict[str,
         {
             name: f"trained on module {shape.module!r}"
             if name in trained
-            else f"in {str(found[name].folder.resolve())!r}"
+            else f"in {str(found[name].place.resolve())!r}"
             for name, shape in shapes.items()
         }
     )

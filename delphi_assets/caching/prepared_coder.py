@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from delphi_assets.caching import origins
-from delphi_assets.coders import files_at_hand, load_coder
+from delphi_assets.coders import files_at_hand, load_coder, reading_of
 from delphi_assets.coders.coder import Coder, Encoder
 from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import NotReadyError
@@ -55,8 +55,7 @@ def load_prepared(
 ) -> Coder:
     """The hookpoint's coder, whoever trained it; raises as `coder_source` and `load_coder`."""
     with coder_source(profile, lake, hookpoint) as source:
-        switch = profile.coder.transcoder_subtracts_b_dec
-        return load_coder(source, hookpoint, device, dtype, switch)
+        return load_coder(source, hookpoint, device, dtype, reading_of(profile, hookpoint))
 
 
 def load_described(
@@ -111,7 +110,7 @@ def files_here(profile: Profile, lake: Lake, hookpoint: str) -> list[Path]:
         if folder is None:
             return []
         source = folder
-    return files_at_hand(source, hookpoint)
+    return files_at_hand(source, hookpoint, reading_of(profile, hookpoint))
 
 
 def check_fingerprint(profile: Profile, made: Manifest, hookpoint: str, now: str) -> None:

@@ -5,111 +5,86 @@ In: where a coder is (folder, or hub name with a folder inside) and the hookpoin
 setting an error is about. Out: a `Coder`.
 
 1. `sources.fetch` gives a local folder, from the hub as far as the module needs it.
-2. Each format of `FORMATS` is asked whether the folder holds a coder for the module.
-3. The first that does describes it (`describe_coder`, no weights) or loads it (`load_coder`).
+2. Each `CoderFormat` is asked whether the folder holds a coder for the module: those that come with
+   delphi-assets, have been registered, or are offered by a package; or the one that the profile
+   names. Their order does not matter: two that know a coder are an error.
+3. The one that does describes it (`describe_coder`, no weights) or loads it (`load_coder`).
 
-A new format is a module with `patterns`, `find`, `files_of`, `describe` and `load`, and an entry in
-`FORMATS`.
+A format is found by its name (`ground.registries`), and may take options of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from delphi_assets.coders import dictionary_learning, gemma_scope, saelens, sources, sparsify
+from delphi_assets.coders import sources
 from delphi_assets.coders.coder import Coder, CoderShape, Encoder
+from delphi_assets.coders.coder_format import CoderFormat
 from delphi_assets.coders.hooks import bare
+from delphi_assets.coders.sparsify import Sparsify
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.ground.hookpoint_names import module_of
+from delphi_assets.ground.registries import CODER_FORMATS
+from delphi_assets.settings import TRAIN, Profile
+from delphi_assets.settings.options import NO_OPTIONS, Tables, made
 
 __all__ = [
+    "AS_FOUND",
     "Coder",
     "CoderDescription",
+    "CoderReading",
     "CoderShape",
     "Encoder",
-    "Format",
     "describe_coder",
     "files_at_hand",
     "load_coder",
+    "reading_of",
 ]
 
 
 class CoderDescription(NamedTuple):
     """What is known of a coder before its weights are read."""
 
-    folder: Path
-    """Where its files are."""
+    place: Path
+    """Where its files are: a folder, or a file where one holds several coders."""
     shape: CoderShape
     hook: str | None = None
     """What its files say it reads, a name for `hooks.locate`; None where they do not say."""
 
 
-class Format(NamedTuple):
-    """One layout of coders on disk. Its functions know hookpoints by their modules alone."""
+class CoderReading(NamedTuple):
+    """How a coder is to be read, as a profile has it."""
 
-    name: str
-    layout: str
-    """Files by which it is known, for error messages."""
-    patterns: Callable[[str], list[str]]
-    """module -> files of a hub repository that finding and loading its coder needs."""
-    find: Callable[[Path, str], Path | None]
-    """(source, module) -> folder of the module's coder, None when it is another format."""
-    files_of: Callable[[Path], list[Path]]
-    """folder -> files whose content is the coder."""
-    describe: Callable[[Path, str], tuple[CoderShape, str | None]]
-    """(folder, module) -> shape and hook."""
-    load: Callable[[Path, str, torch.device, torch.dtype], Coder]
+    format: str | None = None
+    """Name of its format; None for the one that knows it."""
+    options: Tables = NO_OPTIONS
+    """Options of formats, by name."""
+    transcoder_subtracts_b_dec: bool = False
+    """The setting of that name, for old transcoders of sparsify."""
+
+
+AS_FOUND = CoderReading()
+"""Read by the format that knows it."""
 
 
 class _Found(NamedTuple):
-    """A coder's format, and the folder that holds it."""
+    """A coder's format, and its place."""
 
-    format: Format
-    folder: Path
+    name: str
+    format: CoderFormat
+    place: Path
 
 
-SPARSIFY = Format(
-    "sparsify",
-    "<hookpoint>/cfg.json + sae.safetensors",
-    sparsify.patterns,
-    sparsify.find,
-    sparsify.files_of,
-    sparsify.describe,
-    sparsify.load,
-)
-
-FORMATS: tuple[Format, ...] = (
-    Format(
-        "SAELens",
-        "cfg.json + sae_weights.safetensors, also in <hookpoint>/ or blocks.N.hook_.../",
-        saelens.patterns,
-        saelens.find,
-        saelens.files_of,
-        saelens.describe,
-        saelens.load,
-    ),
-    Format(
-        "Gemma Scope",
-        "params.npz or params.safetensors, in the folder of one coder",
-        gemma_scope.patterns,
-        gemma_scope.find,
-        gemma_scope.files_of,
-        gemma_scope.describe,
-        gemma_scope.load,
-    ),
-    Format(
-        "dictionary_learning",
-        "config.json + ae.pt, in the folder of one coder",
-        dictionary_learning.patterns,
-        dictionary_learning.find,
-        dictionary_learning.files_of,
-        dictionary_learning.describe,
-        dictionary_learning.load,
-    ),
-    SPARSIFY,
-)
+def reading_of(profile: Profile, hookpoint: str) -> CoderReading:
+    """How the profile has the hookpoint's coder read; a trained one is in sparsify's layout."""
+    if profile.sparse_model_of(hookpoint) == TRAIN:
+        return CoderReading("sparsify")
+    coder = profile.coder
+    return CoderReading(
+        profile.coder_format_of(hookpoint), coder.options, coder.transcoder_subtracts_b_dec
+    )
 
 
 def load_coder(
@@ -117,80 +92,112 @@ def load_coder(
     hookpoint: str,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    transcoder_subtracts_b_dec: bool = False,
+    reading: CoderReading = AS_FOUND,
 ) -> Coder:
     """The coder of `hookpoint` at `source`, a folder or a repository of the hub.
 
-    `source` may hold the placeholders of `sources.fetch`, `transcoder_subtracts_b_dec` is the
-    setting of that name. Raises `DataError` when there is no coder, its layout is unknown, or its
-    files are damaged, `SettingError` for a placeholder or switch that does not fit.
+    `source` may hold the placeholders of `sources.fetch`. Raises `DataError` when there is no
+    coder, its layout is unknown, several formats know it, or its files are damaged, `SettingError`
+    for a placeholder, format, option or switch that does not fit.
     """
-    found, folder = _recognise(source, hookpoint, config_only=False)
-    module = module_of(hookpoint)
-    if not transcoder_subtracts_b_dec:
-        return found.load(folder, module, torch.device(device), dtype)
-    _check_switch(found, hookpoint, folder)
-    return sparsify.load(folder, module, torch.device(device), dtype, True)
+    found = _recognise(source, hookpoint, reading, weights=True)
+    return found.format.load(found.place, module_of(hookpoint), torch.device(device), dtype)
 
 
 def describe_coder(
-    source: str | Path, hookpoint: str, transcoder_subtracts_b_dec: bool = False
+    source: str | Path, hookpoint: str, reading: CoderReading = AS_FOUND
 ) -> CoderDescription:
     """What is known of a coder without its weights; raises as `load_coder`."""
-    found, folder = _recognise(source, hookpoint, config_only=True)
-    if transcoder_subtracts_b_dec:
-        _check_switch(found, hookpoint, folder)
-    return CoderDescription(folder, *found.describe(folder, module_of(hookpoint)))
+    found = _recognise(source, hookpoint, reading, weights=False)
+    described = found.format.describe(found.place, module_of(hookpoint))
+    return CoderDescription(found.place, described.shape, described.hook)
 
 
-def files_at_hand(source: str | Path, hookpoint: str) -> list[Path]:
+def files_at_hand(
+    source: str | Path, hookpoint: str, reading: CoderReading = AS_FOUND
+) -> list[Path]:
     """Files whose content is the coder, where this machine has all of them; else none.
 
-    Nothing is fetched. Raises `DataError` for a damaged configuration.
+    Nothing is fetched. Raises `DataError` for a damaged configuration, or where several formats
+    know the coder.
     """
-    module = module_of(hookpoint)
+    module, setting, formats = (
+        module_of(hookpoint),
+        sources.setting_of(hookpoint),
+        _formats(reading),
+    )
     try:
-        folder = sources.fetch(source, module, _patterns(module), config_only=False, at_hand=True)
+        folder = sources.fetch(source, module, _patterns(formats, module, True), at_hand=True)
     except DataError:
         return []
-    if (found := _found(folder, module)) is None:
+    if (found := _found(formats, f"{setting} = {str(source)!r}", folder, hookpoint)) is None:
         return []
-    files = found.format.files_of(found.folder)
+    files = found.format.files_of(found.place, module)
     return files if all(file.is_file() for file in files) else []
 
 
-def _recognise(source: str | Path, hookpoint: str, config_only: bool) -> _Found:
-    module, setting = module_of(hookpoint), sources.setting_of(hookpoint)
-    folder = sources.fetch(source, module, _patterns(module), config_only, setting)
-    if (found := _found(folder, module)) is not None:
-        return found
+def _recognise(
+    source: str | Path, hookpoint: str, reading: CoderReading, *, weights: bool
+) -> _Found:
+    module, setting, formats = (
+        module_of(hookpoint),
+        sources.setting_of(hookpoint),
+        _formats(reading),
+    )
+    folder = sources.fetch(source, module, _patterns(formats, module, weights), setting)
+    given = f"{setting} = {str(source)!r}"
+    if (found := _found(formats, given, folder, hookpoint)) is not None:
+        return _switched(found, hookpoint) if reading.transcoder_subtracts_b_dec else found
     held = sources.held(source, module, folder)
-    supported = "; ".join(f"{known.name} ({known.layout})" for known in FORMATS)
+    supported = "; ".join(f"{name} ({known.layout})" for name, known in formats.items())
     raise DataError(
-        f"{setting} = {str(source)!r} holds no coder for hookpoint {hookpoint!r} in a "
+        f"{given} holds no coder for hookpoint {hookpoint!r} in a "
         f"known layout; found {held}, supported: {supported}. Where a source holds coders in other "
         "folders, name the folder, with {layer} or {hookpoint} for what differs between "
         "hookpoints."
     )
 
 
-def _patterns(module: str) -> list[str]:
-    return [pattern for known in FORMATS for pattern in known.patterns(bare(module))]
+def _formats(reading: CoderReading) -> dict[str, CoderFormat]:
+    """The formats that are asked, by name."""
+    known = dict.fromkeys([*CODER_FORMATS.shipped(), *CODER_FORMATS.known()])
+    return {
+        name: made(CODER_FORMATS, CoderFormat, "coder.options", reading.options, name)
+        for name in ([reading.format] if reading.format else known)
+    }
 
 
-def _found(folder: Path, module: str) -> _Found | None:
-    for candidate in FORMATS:
-        if (found := candidate.find(folder, module)) is not None:
-            return _Found(candidate, found)
-    return None
+def _patterns(formats: dict[str, CoderFormat], module: str, weights: bool) -> Sequence[str]:
+    files = [known.hub_files(bare(module)) for known in formats.values()]
+    return [name for one in files for name in one.describing + one.weights * weights]
 
 
-def _check_switch(found: Format, hookpoint: str, folder: Path) -> None:
-    """Refuse the switch of sparsify's old transcoders for anything else."""
-    if found is SPARSIFY and sparsify.describe(folder, module_of(hookpoint))[0].side == "input":
-        return
-    raise SettingError(
-        f"coder.transcoder_subtracts_b_dec = true, but the coder of hookpoint {hookpoint!r} is "
-        f"{'an SAE' if found is SPARSIFY else f'in the format of {found.name}'}; expected a "
-        "transcoder of sparsify, or false."
-    )
+def _found(
+    formats: dict[str, CoderFormat], given: str, folder: Path, hookpoint: str
+) -> _Found | None:
+    found = [
+        _Found(name, known, place)
+        for name, known in formats.items()
+        if (place := known.find(folder, module_of(hookpoint))) is not None
+    ]
+    if len(found) > 1:
+        places = ", ".join(f"{one.name} ({one.place})" for one in found)
+        raise DataError(
+            f"{given} holds a coder for hookpoint {hookpoint!r} in several layouts: {places}; "
+            f"expected one. Name it with {sources.format_setting_of(hookpoint)}, or give a folder "
+            "that holds one of them."
+        )
+    return found[0] if found else None
+
+
+def _switched(found: _Found, hookpoint: str) -> _Found:
+    """The coder with the switch of sparsify's old transcoders; anything else is refused."""
+    of_sparsify = isinstance(found.format, Sparsify)
+    described = found.format.describe(found.place, module_of(hookpoint)) if of_sparsify else None
+    if described is None or described.shape.side != "input":
+        raise SettingError(
+            f"coder.transcoder_subtracts_b_dec = true, but the coder of hookpoint {hookpoint!r} is "
+            f"{'an SAE' if of_sparsify else f'in the format of {found.name}'}; expected a "
+            "transcoder of sparsify, or false."
+        )
+    return found._replace(format=Sparsify(subtracts_b_dec=True))

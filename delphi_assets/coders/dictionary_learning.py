@@ -42,6 +42,7 @@ from delphi_assets.coders.activation_functions import (
     relu,
 )
 from delphi_assets.coders.coder import CoderShape
+from delphi_assets.coders.coder_format import CoderFormat, Described, HubFiles
 from delphi_assets.coders.files import Shape, chosen, read_json, read_torch
 from delphi_assets.coders.linear import LinearCoder
 from delphi_assets.errors import DataError
@@ -114,17 +115,57 @@ class Config:
     hook: str | None
 
 
-def patterns(hookpoint: str) -> list[str]:
-    """Files of a coder's folder on the hub; a whole repository may hold hundreds of coders."""
-    return [CONFIG, WEIGHTS, f"*{hookpoint}/{CONFIG}", f"*{hookpoint}/{WEIGHTS}"]
+class DictionaryLearning(CoderFormat):
+    """Coders of dictionary_learning."""
 
+    layout = "config.json + ae.pt, in the folder of one coder"
 
-def find(source: Path, hookpoint: str) -> Path | None:
-    """The source, or the folder below it that has the hookpoint's name."""
-    for folder in (source, source / hookpoint, source / hooks.bare(hookpoint)):
-        if (folder / WEIGHTS).is_file() or _is_config(folder / CONFIG):
-            return folder
-    return None
+    def hub_files(self, module: str) -> HubFiles:
+        """Of the root, and of a folder of the module's: there may be hundreds."""
+        folders = ("", f"*{module}/")
+        return HubFiles(
+            [f"{one}{CONFIG}" for one in folders], [f"{one}{WEIGHTS}" for one in folders]
+        )
+
+    def find(self, source: Path, module: str) -> Path | None:
+        """The source, or the folder below it that has the module's name."""
+        for folder in (source, source / module, source / hooks.bare(module)):
+            if (folder / WEIGHTS).is_file() or _is_config(folder / CONFIG):
+                return folder
+        return None
+
+    def files_of(self, place: Path, module: str) -> list[Path]:
+        """Files whose content is the coder, in the order of its fingerprint."""
+        return [place / CONFIG, place / WEIGHTS]
+
+    def describe(self, place: Path, module: str) -> Described:
+        """Shape and hook from `config.json`; raises `DataError` for a class that is not known."""
+        config = _config(place)
+        return Described(config.shape, config.hook)
+
+    def load(
+        self, place: Path, module: str, device: torch.device, dtype: torch.dtype
+    ) -> LinearCoder:
+        """The coder in `place`; raises `DataError` for damaged files or shapes that do not fit."""
+        config, path = _config(place), place / WEIGHTS
+        names = _CLASSES[config.kind]
+        shapes = names.shapes(config.shape.num_latents, config.shape.d_in)
+        stored = chosen(path, read_torch(path, device), shapes)
+        tensors = {name: tensor.to(dtype) for name, tensor in stored.items()}
+        if "r_mag" in stored:
+            tensors["scale"] = stored["r_mag"].float().exp().to(dtype)
+        encoder, decoder = tensors[names.encoder], tensors[names.decoder]
+        bias = tensors[names.decoder_bias]
+        return LinearCoder(
+            shape=config.shape,
+            encoder_rows=encoder if names.latents_in_rows else encoder.mT,
+            encoder_bias=tensors[names.encoder_bias],
+            decoder_rows=decoder.mT.contiguous() if names.latents_in_rows else decoder,
+            decoder_bias=bias,
+            activation=_activation(config, tensors),
+            fingerprint=fingerprint(self.files_of(place, module)),
+            input_bias=bias if names.subtracts else None,
+        )
 
 
 def _is_config(path: Path) -> bool:
@@ -133,40 +174,6 @@ def _is_config(path: Path) -> bool:
         return path.is_file() and "dict_class" in read_json(path).get("trainer", {})
     except (DataError, TypeError):
         return False
-
-
-def files_of(folder: Path) -> list[Path]:
-    """Files whose content is the coder, in the order of its fingerprint."""
-    return [folder / CONFIG, folder / WEIGHTS]
-
-
-def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
-    """Shape and hook from `config.json`; raises `DataError` for a class that is not known."""
-    config = _config(folder)
-    return config.shape, config.hook
-
-
-def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype) -> LinearCoder:
-    """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit."""
-    config, path = _config(folder), folder / WEIGHTS
-    names = _CLASSES[config.kind]
-    shapes = names.shapes(config.shape.num_latents, config.shape.d_in)
-    stored = chosen(path, read_torch(path, device), shapes)
-    tensors = {name: tensor.to(dtype) for name, tensor in stored.items()}
-    if "r_mag" in stored:
-        tensors["scale"] = stored["r_mag"].float().exp().to(dtype)
-    encoder, decoder = tensors[names.encoder], tensors[names.decoder]
-    bias = tensors[names.decoder_bias]
-    return LinearCoder(
-        shape=config.shape,
-        encoder_rows=encoder if names.latents_in_rows else encoder.mT,
-        encoder_bias=tensors[names.encoder_bias],
-        decoder_rows=decoder.mT.contiguous() if names.latents_in_rows else decoder,
-        decoder_bias=bias,
-        activation=_activation(config, tensors),
-        fingerprint=fingerprint(files_of(folder)),
-        input_bias=bias if names.subtracts else None,
-    )
 
 
 def _activation(config: Config, tensors: Mapping[str, Tensor]) -> ActivationFunction:

@@ -28,6 +28,7 @@ import torch
 from delphi_assets.coders import hooks
 from delphi_assets.coders.activation_functions import jump_relu
 from delphi_assets.coders.coder import CoderShape
+from delphi_assets.coders.coder_format import CoderFormat, Described, HubFiles
 from delphi_assets.coders.files import (
     Shape,
     check_shapes,
@@ -67,49 +68,52 @@ _REPOSITORIES = {
 """End of the name of a repository of Gemma Scope 1 -> kind."""
 
 
-def patterns(hookpoint: str) -> list[str]:
-    """Files of a coder's folder on the hub; a whole repository holds hundreds of coders."""
-    return [FIRST, SECOND, CONFIG]
+class GemmaScope(CoderFormat):
+    """Coders of Gemma Scope 1 and 2."""
 
+    layout = "params.npz or params.safetensors, in the folder of one coder"
 
-def find(source: Path, hookpoint: str) -> Path | None:
-    """The source, where it is the folder of one coder."""
-    return source if (source / FIRST).is_file() or (source / SECOND).is_file() else None
+    def hub_files(self, module: str) -> HubFiles:
+        """Of a coder's folder: a whole repository holds hundreds of coders."""
+        # Shapes are in the header of the weights alone.
+        return HubFiles([FIRST, SECOND, CONFIG], [])
 
+    def find(self, source: Path, module: str) -> Path | None:
+        """The source, where it is the folder of one coder."""
+        return source if (source / FIRST).is_file() or (source / SECOND).is_file() else None
 
-def files_of(folder: Path) -> list[Path]:
-    """Files whose content is the coder, in the order of its fingerprint."""
-    return [path for name in (CONFIG, FIRST, SECOND) if (path := folder / name).is_file()]
+    def files_of(self, place: Path, module: str) -> list[Path]:
+        """Files whose content is the coder, in the order of its fingerprint."""
+        return [path for name in (CONFIG, FIRST, SECOND) if (path := place / name).is_file()]
 
+    def describe(self, place: Path, module: str) -> Described:
+        """Shape from the header of the weights, hook from the configuration or folders' names."""
+        (d, n), hook = _shapes(place)["w_enc"], _hook(place)
+        side = hooks.side_of(hook) if hook else _side(place, module)
+        return Described(CoderShape(n, d, side), hook)
 
-def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
-    """Shape from the header of the weights, hook from the configuration or the folders' names."""
-    shapes = _shapes(folder)
-    hook = _hook(folder)
-    d, n = shapes["w_enc"]
-    return CoderShape(n, d, hooks.side_of(hook) if hook else _side(folder, hookpoint)), hook
-
-
-def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype) -> LinearCoder:
-    """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit."""
-    shape, _ = describe(folder, hookpoint)
-    path = _weights(folder)
-    read = read_npz if path.name == FIRST else read_safetensors
-    stored = {name.lower(): tensor for name, tensor in read(path, device).items()}
-    tensors = {
-        name: tensor.to(dtype) for name, tensor in chosen(path, stored, _shapes(folder)).items()
-    }
-    skip = tensors.get(_SKIP)
-    return LinearCoder(
-        shape=shape,
-        encoder_rows=tensors["w_enc"].mT,
-        encoder_bias=tensors["b_enc"],
-        decoder_rows=tensors["w_dec"],
-        decoder_bias=tensors["b_dec"],
-        activation=jump_relu(tensors["threshold"]),
-        fingerprint=fingerprint(files_of(folder)),
-        skip=None if skip is None else skip.mT,
-    )
+    def load(
+        self, place: Path, module: str, device: torch.device, dtype: torch.dtype
+    ) -> LinearCoder:
+        """The coder in `place`; raises `DataError` for damaged files or shapes that do not fit."""
+        shape = self.describe(place, module).shape
+        path = _weights(place)
+        read = read_npz if path.name == FIRST else read_safetensors
+        stored = {name.lower(): tensor for name, tensor in read(path, device).items()}
+        tensors = {
+            name: tensor.to(dtype) for name, tensor in chosen(path, stored, _shapes(place)).items()
+        }
+        skip = tensors.get(_SKIP)
+        return LinearCoder(
+            shape=shape,
+            encoder_rows=tensors["w_enc"].mT,
+            encoder_bias=tensors["b_enc"],
+            decoder_rows=tensors["w_dec"],
+            decoder_bias=tensors["b_dec"],
+            activation=jump_relu(tensors["threshold"]),
+            fingerprint=fingerprint(self.files_of(place, module)),
+            skip=None if skip is None else skip.mT,
+        )
 
 
 def _weights(folder: Path) -> Path:

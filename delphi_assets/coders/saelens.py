@@ -42,6 +42,7 @@ from delphi_assets.coders.activation_functions import (
     relu,
 )
 from delphi_assets.coders.coder import CoderShape
+from delphi_assets.coders.coder_format import CoderFormat, Described, HubFiles
 from delphi_assets.coders.files import (
     Shape,
     chosen,
@@ -115,36 +116,70 @@ class Config:
         return shapes
 
 
-def patterns(hookpoint: str) -> list[str]:
-    """Files of a hub repository that `find` and `load` need for a hookpoint without prefixes."""
-    names = [hookpoint, *hooks.names_of(hookpoint)]
-    weights = [f"{folder}{file}" for folder in _folders(names) for file in (WEIGHTS, SCALER)]
-    return [CONFIG, f"*/{CONFIG}", WEIGHTS, SCALER, *weights]
+class SAELens(CoderFormat):
+    """Coders of SAELens."""
 
+    layout = "cfg.json + sae_weights.safetensors, also in <hookpoint>/ or blocks.N.hook_.../"
 
-def _folders(names: list[str]) -> list[str]:
-    return [f"{start}{name}/" for name in names for start in ("", "*/", "*.")]
+    def hub_files(self, module: str) -> HubFiles:
+        """Of the root, and of folders named after the module or its hooks."""
+        names = [module, *hooks.names_of(module)]
+        folders = ["", *(f"{start}{name}/" for name in names for start in ("", "*/", "*."))]
+        scalers = [f"{folder}{SCALER}" for folder in folders]
+        return HubFiles([CONFIG, f"*/{CONFIG}", *scalers], [f"{one}{WEIGHTS}" for one in folders])
 
+    def find(self, source: Path, module: str) -> Path | None:
+        """The coder's folder: the source, or the one below it that has the module's name.
 
-def find(source: Path, hookpoint: str) -> Path | None:
-    """The coder's folder: the source, or the one below it that has the hookpoint's name.
+        Raises `DataError` when two folders mean the module, such as an input and an output.
+        """
+        if _is_coder(source):
+            return source
+        wanted = {hooks.bare(module), *hooks.names_of(hooks.bare(module))}
+        found = [
+            path.parent
+            for path in sorted(source.glob(f"*/{CONFIG}"))
+            if hooks.bare(path.parent.name) in wanted and _is_coder(path.parent)
+        ]
+        if len(found) > 1:
+            raise DataError(
+                f"{source} holds {[folder.name for folder in found]}, which are all at hookpoint "
+                f"{module!r}; give the folder of one of them instead."
+            )
+        return found[0] if found else None
 
-    Raises `DataError` when two folders mean the hookpoint, such as an input and an output.
-    """
-    if _is_coder(source):
-        return source
-    wanted = {hooks.bare(hookpoint), *hooks.names_of(hooks.bare(hookpoint))}
-    found = [
-        path.parent
-        for path in sorted(source.glob(f"*/{CONFIG}"))
-        if hooks.bare(path.parent.name) in wanted and _is_coder(path.parent)
-    ]
-    if len(found) > 1:
-        raise DataError(
-            f"{source} holds {[folder.name for folder in found]}, which are all at hookpoint "
-            f"{hookpoint!r}; give the folder of one of them instead."
+    def files_of(self, place: Path, module: str) -> list[Path]:
+        """Files whose content is the coder, in the order of its fingerprint."""
+        averaged = _config(place).averaged
+        return [place / CONFIG, place / WEIGHTS, *([place / SCALER] if averaged else [])]
+
+    def describe(self, place: Path, module: str) -> Described:
+        """Shape and hook from `cfg.json`; raises `DataError` for what cannot be computed."""
+        config = _config(place)
+        return Described(config.shape, config.hook)
+
+    def load(
+        self, place: Path, module: str, device: torch.device, dtype: torch.dtype
+    ) -> LinearCoder:
+        """The coder in `place`; raises `DataError` for damaged files or shapes that do not fit."""
+        config, path = _config(place), place / WEIGHTS
+        stored = read_safetensors(path, device)
+        _check_scaling_factor(path, stored)
+        folded = _folded(chosen(path, stored, config.tensors), config, place)
+        tensors = {name: tensor.to(dtype) for name, tensor in folded.items()}
+        return LinearCoder(
+            shape=config.shape,
+            encoder_rows=tensors["W_enc"].mT,
+            encoder_bias=tensors["b_gate" if config.architecture == "gated" else "b_enc"],
+            decoder_rows=tensors["W_dec"],
+            decoder_bias=tensors["b_dec"],
+            activation=_activation(config, tensors),
+            fingerprint=fingerprint(self.files_of(place, module)),
+            input_bias=tensors["b_dec"] if config.subtracts_b_dec else None,
+            normalization=config.normalization,
+            restores_scale=not config.transcodes,
+            skip=tensors.get("W_skip"),
         )
-    return found[0] if found else None
 
 
 def _is_coder(folder: Path) -> bool:
@@ -156,40 +191,6 @@ def _is_coder(folder: Path) -> bool:
         return "d_sae" in read_json(folder / CONFIG)
     except DataError:
         return False
-
-
-def files_of(folder: Path) -> list[Path]:
-    """Files whose content is the coder, in the order of its fingerprint."""
-    averaged = _config(folder).averaged
-    return [folder / CONFIG, folder / WEIGHTS, *([folder / SCALER] if averaged else [])]
-
-
-def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
-    """Shape and hook from `cfg.json`; raises `DataError` for what cannot be computed."""
-    config = _config(folder)
-    return config.shape, config.hook
-
-
-def load(folder: Path, hookpoint: str, device: torch.device, dtype: torch.dtype) -> LinearCoder:
-    """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit."""
-    config, path = _config(folder), folder / WEIGHTS
-    stored = read_safetensors(path, device)
-    _check_scaling_factor(path, stored)
-    folded = _folded(chosen(path, stored, config.tensors), config, folder)
-    tensors = {name: tensor.to(dtype) for name, tensor in folded.items()}
-    return LinearCoder(
-        shape=config.shape,
-        encoder_rows=tensors["W_enc"].mT,
-        encoder_bias=tensors["b_gate" if config.architecture == "gated" else "b_enc"],
-        decoder_rows=tensors["W_dec"],
-        decoder_bias=tensors["b_dec"],
-        activation=_activation(config, tensors),
-        fingerprint=fingerprint(files_of(folder)),
-        input_bias=tensors["b_dec"] if config.subtracts_b_dec else None,
-        normalization=config.normalization,
-        restores_scale=not config.transcodes,
-        skip=tensors.get("W_skip"),
-    )
 
 
 def _folded(stored: Mapping[str, Tensor], config: Config, folder: Path) -> dict[str, Tensor]:

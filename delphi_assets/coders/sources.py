@@ -18,9 +18,6 @@ from delphi_assets.errors import DataError, SettingError
 from delphi_assets.ground.hookpoint_names import coder_of
 from delphi_assets.ground.local_paths import is_folder, local_path
 
-_DESCRIBED_ELSEWHERE = ["*sae.safetensors", "*sae_weights.safetensors", "*ae.pt"]
-"""Weights whose shapes a configuration beside them tells."""
-
 _NAMED = 20
 """Files of a source that an error names."""
 
@@ -31,21 +28,25 @@ def setting_of(hookpoint: str) -> str:
     return f"coder.sparse_models.{named}" if named else "coder.sparse_model"
 
 
+def format_setting_of(hookpoint: str) -> str:
+    """The setting that says which format the hookpoint's coder is in."""
+    named = coder_of(hookpoint)
+    return f"coder.formats.{named}" if named else "coder.format"
+
+
 def fetch(
     source: str | Path,
     module: str,
     patterns: Sequence[str],
-    config_only: bool,
     setting: str = "coder.sparse_model",
     *,
     at_hand: bool = False,
 ) -> Path:
     """The folder that holds the module's coder, as far as it is needed.
 
-    `patterns` are names of files below the folder, for the hub; with `config_only` not those of
-    weights, where shapes are known without them. Where the hub's repository has none of these
-    files, the folder does not exist. With `at_hand` nothing is asked of the hub: what was fetched
-    before is taken. `setting` is the one that holds `source`, for errors:
+    `patterns` are names of files below the folder, for the hub. Where the hub's repository has none
+    of these files, the folder does not exist. With `at_hand` nothing is asked of the hub: what was
+    fetched before is taken. `setting` is the one that holds `source`, for errors:
     `SettingError` for a placeholder that cannot be filled, `DataError` for what is no folder and
     cannot be had from the hub.
     """
@@ -60,7 +61,6 @@ def fetch(
         fetched = snapshot_download(
             repository,
             allow_patterns=[f"{inside}{pattern}" for pattern in patterns],
-            ignore_patterns=_DESCRIBED_ELSEWHERE if config_only else None,
             local_files_only=at_hand,
         )
     except _hub_errors() as error:

@@ -29,6 +29,7 @@ from delphi_assets.coders.activation_functions import (
     TopK,
 )
 from delphi_assets.coders.coder import CoderShape
+from delphi_assets.coders.coder_format import CoderFormat, Described, HubFiles
 from delphi_assets.coders.files import Shape, chosen, read_json, read_safetensors
 from delphi_assets.coders.hooks import bare
 from delphi_assets.coders.linear import LinearCoder
@@ -63,64 +64,74 @@ class Config:
         return AbsTopK(self.k) if self.signed else TopK(self.k)
 
 
-def patterns(hookpoint: str) -> list[str]:
-    """Files of a hub repository that `find` and `load` need for a hookpoint without prefixes."""
-    # The configurations of all folders: with any of them the root holds no coder for everything.
-    return [CONFIG, f"*/{CONFIG}", WEIGHTS, f"*{hookpoint}/{WEIGHTS}"]
-
-
-def find(source: Path, hookpoint: str) -> Path | None:
-    """The coder's folder, its name with or without wrapper prefixes.
-
-    It is the root where that is a coder and no folder below it is one.
-    """
-    if (source / hookpoint / CONFIG).is_file():
-        return source / hookpoint
-    folders = sorted(path.parent for path in source.glob(f"*/{CONFIG}"))
-    for folder in folders:
-        if bare(folder.name) == bare(hookpoint):
-            return folder
-    if folders:
-        return None
-    is_coder = (source / CONFIG).is_file() and not (source / "sae_weights.safetensors").exists()
-    return source if is_coder else None
-
-
-def files_of(folder: Path) -> list[Path]:
-    """Files whose content is the coder, in the order of its fingerprint."""
-    return [folder / CONFIG, folder / WEIGHTS]
-
-
-def describe(folder: Path, hookpoint: str) -> tuple[CoderShape, str | None]:
-    """Shape from `cfg.json`, which names no hook; raises `DataError` when it is not one."""
-    return _config(folder).shape, None
-
-
-def load(
-    folder: Path,
-    hookpoint: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    subtracts_b_dec: bool = False,
-) -> LinearCoder:
-    """The coder in `folder`; raises `DataError` for damaged files or shapes that do not fit.
+class Sparsify(CoderFormat):
+    """Coders of sparsify.
 
     `subtracts_b_dec` makes a transcoder subtract b_dec too, as those before February 2025 did.
     """
-    config = _config(folder)
-    tensors = _tensors(folder / WEIGHTS, config, device, dtype)
-    subtracts = subtracts_b_dec or not config.transcode
-    return LinearCoder(
-        shape=config.shape,
-        encoder_rows=tensors["encoder.weight"],
-        encoder_bias=tensors["encoder.bias"],
-        decoder_rows=tensors["W_dec"],
-        decoder_bias=tensors["b_dec"],
-        activation=config.function,
-        fingerprint=fingerprint(files_of(folder)),
-        input_bias=tensors["b_dec"] if subtracts else None,
-        skip=tensors.get("W_skip"),
-    )
+
+    layout = "<hookpoint>/cfg.json + sae.safetensors"
+
+    def __init__(self, *, subtracts_b_dec: bool = False) -> None:
+        self._subtracts_b_dec = subtracts_b_dec
+
+    def hub_files(self, module: str) -> HubFiles:
+        """Of folders, or of the root."""
+        # Configurations of all folders: with any of them the root holds no coder for everything.
+        return HubFiles([CONFIG, f"*/{CONFIG}"], [WEIGHTS, f"*{module}/{WEIGHTS}"])
+
+    def find(self, source: Path, module: str) -> Path | None:
+        """The coder's folder, its name with or without wrapper prefixes.
+
+        It is the root where that is a coder and no folder below it is one.
+        """
+        if _is_coder(source / module):
+            return source / module
+        folders = sorted(path.parent for path in source.glob(f"*/{CONFIG}"))
+        for folder in folders:
+            if bare(folder.name) == bare(module) and _is_coder(folder):
+                return folder
+        return source if not folders and _is_coder(source) else None
+
+    def files_of(self, place: Path, module: str) -> list[Path]:
+        """Files whose content is the coder, in the order of its fingerprint."""
+        return [place / CONFIG, place / WEIGHTS]
+
+    def describe(self, place: Path, module: str) -> Described:
+        """Shape from `cfg.json`, which names no hook; raises `DataError` when it is not one."""
+        return Described(_config(place).shape)
+
+    def load(
+        self, place: Path, module: str, device: torch.device, dtype: torch.dtype
+    ) -> LinearCoder:
+        """The coder in `place`; raises `DataError` for damaged files or shapes that do not fit."""
+        config = _config(place)
+        tensors = _tensors(place / WEIGHTS, config, device, dtype)
+        subtracts = self._subtracts_b_dec or not config.transcode
+        return LinearCoder(
+            shape=config.shape,
+            encoder_rows=tensors["encoder.weight"],
+            encoder_bias=tensors["encoder.bias"],
+            decoder_rows=tensors["W_dec"],
+            decoder_bias=tensors["b_dec"],
+            activation=config.function,
+            fingerprint=fingerprint(self.files_of(place, module)),
+            input_bias=tensors["b_dec"] if subtracts else None,
+            skip=tensors.get("W_skip"),
+        )
+
+
+def _is_coder(folder: Path) -> bool:
+    """Whether it is one of this format: SAELens has a cfg.json too, with d_sae in it.
+
+    One that is damaged is, so that its reader says what is wrong.
+    """
+    if not (folder / CONFIG).is_file() or (folder / "sae_weights.safetensors").exists():
+        return False
+    try:
+        return "d_sae" not in read_json(folder / CONFIG)
+    except DataError:
+        return True
 
 
 def _config(folder: Path) -> Config:

@@ -1,4 +1,4 @@
-"""What settings call by name: the scorers, explainers and sources of windows there are.
+"""What settings call by name: the scorers, explainers, coder formats and so on that there are.
 
 In: a name. Out: what it stands for, imported when it is asked for.
 
@@ -46,5 +46,16 @@ SOURCES = Registry(
         "decoder": "delphi_assets.selection.non_activating.shipped:DECODER",
         "encoder": "delphi_assets.selection.non_activating.shipped:ENCODER",
         "semantic": "delphi_assets.selection.non_activating.shipped:SEMANTIC",
+    },
+)
+
+CODER_FORMATS = Registry(
+    "coder format",
+    "a",
+    {
+        "SAELens": "delphi_assets.coders.saelens:SAELens",
+        "Gemma Scope": "delphi_assets.coders.gemma_scope:GemmaScope",
+        "dictionary_learning": "delphi_assets.coders.dictionary_learning:DictionaryLearning",
+        "sparsify": "delphi_assets.coders.sparsify:Sparsify",
     },
 )

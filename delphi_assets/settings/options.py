@@ -14,15 +14,20 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.registry import Registry
 from delphi_assets.settings.problems import checked_options
 from delphi_assets.settings.strict import Settings
 
+T = TypeVar("T")
+
 Tables = Mapping[str, Mapping[str, Any]]
 """What a profile gives for options, by the name of what takes them."""
+
+NO_OPTIONS: Tables = MappingProxyType({})
 
 
 class Options(Settings):
@@ -54,6 +59,28 @@ def options_for(
             "false, lists and tables."
         ) from error
     return checked_options(model, text, place)
+
+
+def made(registry: Registry, kind: type[T], setting: str, tables: Tables, name: str) -> T:
+    """The `kind` that `name` stands for: an object, or a class of them that may take options.
+
+    Raises `SettingError` for an unknown name, for what is no such object, and as `options_for`.
+    """
+    found: object = registry.find(name)
+    options = options_for(registry, setting, tables, name, found)
+    if isinstance(found, type):
+        found = found() if options is None else found(options=options)
+    if not isinstance(found, kind):
+        raise SettingError(
+            f"the {registry.kind} {name!r} is a {type(found).__name__}; expected a "
+            f"{kind.__name__}, or a class of them."
+        )
+    return found
+
+
+def told_of(registry: Registry, setting: str, tables: Tables, name: str) -> dict[str, object]:
+    """What differs from the defaults in the options of `name`; raises as `options_for`."""
+    return told(options_for(registry, setting, tables, name, registry.find(name)))
 
 
 def problem_of(registry: Registry, setting: str, tables: Tables) -> str | None:

@@ -11,8 +11,10 @@ from pydantic import Field, model_validator
 
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.hookpoint_names import coder_of, problem_of_hookpoint
+from delphi_assets.ground.registries import CODER_FORMATS
 from delphi_assets.latent_ranges import parse_latents, parse_wanted
 from delphi_assets.settings.earlier import as_made, before
+from delphi_assets.settings.options import told_of
 from delphi_assets.settings.sections import (
     MOST_SHARDS,
     TRAIN,
@@ -101,6 +103,11 @@ class Profile(Settings):
         assert source is not None, "a profile without it is refused"
         return source
 
+    def coder_format_of(self, hookpoint: str) -> str | None:
+        """The format that the hookpoint's coder is said to be in; None for what its files tell."""
+        named = coder_of(hookpoint)
+        return self.coder.formats.get(named) if named else self.coder.format
+
     def seed_of(self, selection: SelectionSettings) -> int:
         """Seed of a selection's draws."""
         return self.run.seed if selection.seed is None else selection.seed
@@ -128,8 +135,9 @@ class Profile(Settings):
             ),
             "coder": self.coder.model_dump(
                 include=None if trains else {"sparse_model", "dtype", "transcoder_subtracts_b_dec"},
-                exclude={"sparse_models"},
-            ),
+                exclude={"sparse_models", "format", "formats", "options"},
+            )
+            | _reading(self.coder),
             "run": self.run.model_dump(include={"seed"}),
         }
         return {
@@ -140,7 +148,10 @@ class Profile(Settings):
 
     def hookpoint_config(self, hookpoint: str) -> dict[str, object]:
         """`run_config` with the hookpoint's own coder: what its activations are made with."""
-        return {**self.run_config(), "coder.sparse_model": self.sparse_model_of(hookpoint)}
+        config = {**self.run_config(), "coder.sparse_model": self.sparse_model_of(hookpoint)}
+        config.pop("coder.format", None)
+        named = self.coder_format_of(hookpoint)
+        return config if named is None else {**config, "coder.format": named}
 
     def as_made(self, stored: Mapping[str, object]) -> Self:
         """This profile for a run that was made with the settings `stored`, see `as_made`."""
@@ -160,6 +171,19 @@ class Profile(Settings):
     def n_shards(self) -> int:
         """Token shards of the run, counting the last, shorter one."""
         return -(-self.cache.n_tokens // self.cache.shard_tokens)
+
+
+def _reading(coder: CoderSettings) -> dict[str, object]:
+    """How coders are read, where that is said: what nobody says binds no run."""
+    told = {
+        name: others
+        for name in coder.options
+        if (others := told_of(CODER_FORMATS, "coder.options", coder.options, name))
+    }
+    return {
+        **({} if coder.format is None else {"format": coder.format}),
+        **({"options": told} if told else {}),
+    }
 
 
 def with_earlier(stored: Mapping[str, object], wanted: Iterable[str]) -> dict[str, object]:

@@ -25,6 +25,8 @@ def profile_of_run(run: str, hookpoint: str, stored: Mapping[str, object], lake:
     coder = sections.setdefault("coder", {})
     if named := coder_of(hookpoint):
         coder["sparse_models"] = {named: coder.get("sparse_model")}
+        if (reads := coder.pop("format", None)) is not None:
+            coder["formats"] = {named: reads}
     sections["cache"] = {**sections.get("cache", {}), "hookpoints": [hookpoint]}
     sections["run"] = {**sections.get("run", {}), "name": run, "lake": lake}
     return parse_profile(dict(sections), origin=f"what run {run!r} was made with")

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
 from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME
-from delphi_assets.ground.registries import EXPLAINERS, SCORERS, SOURCES
+from delphi_assets.ground.registries import CODER_FORMATS, EXPLAINERS, SCORERS, SOURCES
 from delphi_assets.ground.registry import Registry
 from delphi_assets.ground.shown_values import nearest, shown
 from delphi_assets.settings import options
@@ -143,6 +143,19 @@ class CoderSettings(_Section):
         {},
         description="more coders by a name of their own, for hookpoints such as 'layers.9@wide'",
     )
+    format: str | None = Field(
+        None,
+        description=f"format of sparse_model: {', '.join(CODER_FORMATS.shipped())}, or "
+        "package.module:name for one of your own; unless given, the one that its files tell",
+    )
+    formats: dict[str, str] = Field(
+        {}, description="the same for coders of sparse_models, by the coder's name"
+    )
+    options: OptionTables = Field(
+        {},
+        description="options of coder formats of one's own, by the format's name: "
+        '[coder.options."my_package.my_module:MyFormat"]',
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="precision of the encoder"
     )
@@ -172,6 +185,24 @@ class CoderSettings(_Section):
                 f"coder.sparse_models.{trained[0]} = {TRAIN!r}; expected a coder that exists, as "
                 "only coder.sparse_model is trained"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _formats_exist(self) -> Self:
+        if self.format is not None and self.sparse_model == TRAIN:
+            raise ValueError(
+                f"coder.format = {self.format!r} with coder.sparse_model = {TRAIN!r}, whose layout "
+                "is known; expected no format for it"
+            )
+        if odd := sorted(set(self.formats) - set(self.sparse_models)):
+            raise ValueError(
+                f"coder.formats holds {odd[0]!r}; expected some of the names in "
+                f"coder.sparse_models, {sorted(self.sparse_models)}"
+            )
+        named = {f"coder.formats.{name}": given for name, given in self.formats.items()}
+        for setting, given in {"coder.format": self.format, **named}.items():
+            _check_known(CODER_FORMATS, setting, given)
+        _check_options(CODER_FORMATS, "coder.options", self.options)
         return self
 
 
@@ -569,6 +600,15 @@ def _is_number(given: object) -> TypeGuard[int | float]:
 
 def _is_whole(total: float) -> bool:
     return abs(total - 1) < 1e-9
+
+
+def _check_known(registry: Registry, setting: str, name: str | None) -> None:
+    if name is not None and not registry.is_known(name):
+        known = registry.known()
+        raise ValueError(
+            f"{setting} = {name!r}; expected one of {known}, or 'package.module:name' for one of "
+            f"your own{nearest(name, known)}"
+        )
 
 
 def _check_options(registry: Registry, setting: str, tables: OptionTables) -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from delphi_assets.coders import CoderShape, describe_coder, linear, load_coder
-from delphi_assets.coders import sparsify as sparsify_module
+from delphi_assets.coders.sparsify import Sparsify
 from delphi_assets.errors import DataError
 from tests.parts.dense_coders import dense, keep_largest
 from tests.parts.tiny_parts import LATENTS, WIDTH, K, make_coder
@@ -125,7 +125,7 @@ def test_a_coder_may_lie_at_the_root(tmp_path: Path) -> None:
 def test_the_root_is_no_coder_of_everything_beside_folders_of_some(tmp_path: Path) -> None:
     make_coder(tmp_path, ".")
     make_coder(tmp_path, "layers.0")
-    assert describe_coder(tmp_path, "layers.0").folder == tmp_path / "layers.0"
+    assert describe_coder(tmp_path, "layers.0").place == tmp_path / "layers.0"
     with pytest.raises(DataError, match=r"no coder for hookpoint 'layers\.1'"):
         describe_coder(tmp_path, "layers.1")
 
@@ -146,11 +146,9 @@ def test_a_hub_repository_is_asked_for_what_is_needed() -> None:
         for folder in ("", "layers.1/", "layers.10/", ".model.layers.1/")
         for name in ("cfg.json", "sae.safetensors")
     ]
-    wanted = [
-        file
-        for file in files
-        if any(fnmatch(file, pattern) for pattern in sparsify_module.patterns("layers.1"))
-    ]
+    needed = Sparsify().hub_files("layers.1")
+    patterns = needed.describing + needed.weights
+    wanted = [file for file in files if any(fnmatch(file, pattern) for pattern in patterns)]
     assert set(files) - set(wanted) == {"layers.10/sae.safetensors"}
 
 

@@ -119,7 +119,7 @@ def test_the_configuration_tells_what_is_read(tmp_path: Path) -> None:
 
 def test_a_folder_may_have_the_name_of_the_hookpoint(tmp_path: Path) -> None:
     make(tmp_path / "layers.8", "AutoEncoder")
-    assert describe_coder(tmp_path, "model.layers.8").folder == tmp_path / "layers.8"
+    assert describe_coder(tmp_path, "model.layers.8").place == tmp_path / "layers.8"
 
 
 def plain(content: Any, path: Path) -> None:

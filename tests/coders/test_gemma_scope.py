@@ -169,7 +169,7 @@ def test_the_layer_may_be_a_placeholder(tmp_path: Path) -> None:
     source = f"{tmp_path}/layer_{{layer}}/width_16k"
     for layer in (0, 12):
         described = describe_coder(source, f"model.layers.{layer}")
-        assert described.folder == tmp_path / f"layer_{layer}" / "width_16k"
+        assert described.place == tmp_path / f"layer_{layer}" / "width_16k"
 
 
 def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:

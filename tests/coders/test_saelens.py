@@ -246,7 +246,7 @@ def test_the_average_norm_is_folded_where_a_checkpoint_has_it(tmp_path: Path) ->
 def test_a_folder_may_have_the_name_of_the_hook(tmp_path: Path, folder: str) -> None:
     make(tmp_path / folder, "standard")
     make(tmp_path / "blocks.6.hook_resid_post", "standard")
-    assert describe_coder(tmp_path, "layers.5").folder == tmp_path / folder
+    assert describe_coder(tmp_path, "layers.5").place == tmp_path / folder
 
 
 def test_two_folders_at_one_hookpoint_are_refused(tmp_path: Path) -> None:

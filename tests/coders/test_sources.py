@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from huggingface_hub.utils._paths import filter_repo_objects
 
-from delphi_assets.coders import FORMATS, describe_coder, files_at_hand, load_coder
+from delphi_assets.coders import CoderReading, describe_coder, files_at_hand, load_coder
 from delphi_assets.coders.sources import fetch
+from delphi_assets.coders.sparsify import Sparsify
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.ground.machine_cache import fingerprint
-from delphi_assets.settings import Profile
+from delphi_assets.ground.registries import CODER_FORMATS
+from delphi_assets.settings import Profile, profile_of_run
 from tests.parts.tiny_parts import make_coder
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -21,11 +23,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_placeholders_are_filled(tmp_path: Path) -> None:
     for folder in ("l3", "layers.3"):
         (tmp_path / folder).mkdir()
-    assert fetch(f"{tmp_path}/l{{layer}}", ".model.layers.3", [], True) == tmp_path / "l3"
-    filled = fetch(f"{tmp_path}/{{hookpoint}}", ".model.layers.3", [], True)
+    assert fetch(f"{tmp_path}/l{{layer}}", ".model.layers.3", []) == tmp_path / "l3"
+    filled = fetch(f"{tmp_path}/{{hookpoint}}", ".model.layers.3", [])
     assert filled == tmp_path / "layers.3"
     with pytest.raises(SettingError, match="'embed_tokens' names no layer"):
-        fetch(f"{tmp_path}/l{{layer}}", "embed_tokens", [], True)
+        fetch(f"{tmp_path}/l{{layer}}", "embed_tokens", [])
 
 
 def test_the_name_of_a_coder_is_no_part_of_where_it_is(tmp_path: Path) -> None:
@@ -34,7 +36,7 @@ def test_the_name_of_a_coder_is_no_part_of_where_it_is(tmp_path: Path) -> None:
     wanted = load_coder(made, "layers.3").fingerprint
     for hookpoint in ("layers.3@wide", ".model.layers.3@layers.4"):
         for place in (source, made):
-            assert describe_coder(place, hookpoint).folder == tmp_path / "layers.3"
+            assert describe_coder(place, hookpoint).place == tmp_path / "layers.3"
             assert load_coder(place, hookpoint).fingerprint == wanted
     (tmp_path / "other").mkdir()
     with pytest.raises(DataError, match=r"^coder\.sparse_models\.wide = .*'layers\.3@wide'"):
@@ -92,7 +94,7 @@ def test_a_folder_of_a_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     make_coder(tmp_path / "org" / "name" / "a" / "b_1", ".")
     source = "org/name/a/b_{layer}"
     described = describe_coder(source, "layers.1")
-    assert described.folder == hub.cache / "org" / "name" / "a" / "b_1"
+    assert described.place == hub.cache / "org" / "name" / "a" / "b_1"
     assert hub.asked[-1][0] == "org/name"
     for file in ("cfg.json", "config.json", "params.npz", "params.safetensors"):
         assert hub.wants(f"a/b_1/{file}")
@@ -141,7 +143,7 @@ def test_a_repository_without_a_coder_there_is_listed(
     with pytest.raises(DataError, match=r"holds no coder for hookpoint 'layers\.1'") as caught:
         describe_coder(source, "layers.1")
     assert f"found {found}," in str(caught.value)
-    assert all(known.name in str(caught.value) for known in FORMATS)
+    assert all(known in str(caught.value) for known in CODER_FORMATS.shipped())
     assert not hub.cache.exists()
 
 
@@ -166,14 +168,15 @@ def test_the_switch_of_old_transcoders(tmp_path: Path, kind: dict[str, Any]) -> 
     from safetensors.torch import load_file
 
     make_coder(tmp_path, "layers.1", **kind)
+    switched = CoderReading(transcoder_subtracts_b_dec=True)
     if not kind:
         for read in (describe_coder, load_coder):
             with pytest.raises(SettingError, match="is an SAE; expected a transcoder of sparsify"):
-                read(tmp_path, "layers.1", transcoder_subtracts_b_dec=True)
+                read(tmp_path, "layers.1", reading=switched)
         return
     x = torch.randn(20, 16, generator=torch.Generator().manual_seed(1))
     bias = load_file(tmp_path / "layers.1" / "sae.safetensors")["b_dec"]
-    old = load_coder(tmp_path, "layers.1", transcoder_subtracts_b_dec=True)
+    old = load_coder(tmp_path, "layers.1", reading=switched)
     new = load_coder(tmp_path, "layers.1")
     for one, other in zip(old.encode(x), new.encode(x - bias), strict=True):
         torch.testing.assert_close(one, other)
@@ -184,3 +187,91 @@ def test_the_switch_is_part_of_the_run(tiny_profile: Callable[..., Profile]) -> 
     name = "coder.transcoder_subtracts_b_dec"
     assert tiny_profile().run_config()[name] is False
     assert tiny_profile(coder={"transcoder_subtracts_b_dec": True}).run_config()[name] is True
+
+
+def two_layouts(folder: Path) -> None:
+    """A coder of Gemma Scope beside one of sparsify for layers.1."""
+    make_coder(folder, "layers.1")
+    (folder / "params.npz").touch()
+
+
+@pytest.mark.parametrize(
+    ("hookpoint", "setting"),
+    [("layers.1", r"coder\.format"), ("layers.1@wide", r"coder\.formats\.wide")],
+)
+def test_two_formats_that_know_a_coder_are_an_error_until_one_is_named(
+    tmp_path: Path, hookpoint: str, setting: str
+) -> None:
+    two_layouts(tmp_path)
+    for read in (describe_coder, load_coder, files_at_hand):
+        with pytest.raises(
+            DataError, match=rf"several layouts: Gemma Scope .*, sparsify .*with {setting}, or"
+        ):
+            read(tmp_path, hookpoint)
+        assert read(tmp_path, hookpoint, reading=CoderReading("sparsify"))
+    with pytest.raises(DataError, match=r"params\.npz cannot be read"):
+        describe_coder(tmp_path, hookpoint, CoderReading("Gemma Scope"))
+    with pytest.raises(DataError, match=r"no coder .* supported: SAELens \([^;]*\)\. Where"):
+        describe_coder(tmp_path, hookpoint, CoderReading("SAELens"))
+
+
+class Everything(Sparsify):
+    """Knows a coder wherever there is a folder."""
+
+    def find(self, source: Path, module: str) -> Path | None:
+        return source
+
+
+def test_a_registered_format_is_asked_without_being_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_coder(tmp_path, ".")
+    monkeypatch.setattr(CODER_FORMATS, "_registered", {"everything": Everything})
+    with pytest.raises(DataError, match=r"several layouts: sparsify .*, everything "):
+        describe_coder(tmp_path, "layers.1")
+    monkeypatch.setattr(CODER_FORMATS, "_registered", {"everything": int})
+    with pytest.raises(SettingError, match="coder format 'everything' is a int; expected a Coder"):
+        describe_coder(tmp_path, "layers.1")
+
+
+def test_a_named_format_is_part_of_the_run(tiny_profile: Callable[..., Profile]) -> None:
+    unnamed = tiny_profile().run_config()
+    assert not {"coder.format", "coder.formats", "coder.options"} & set(unnamed)
+    profile = tiny_profile(
+        cache={"hookpoints": ["layers.1", "layers.1@a", "layers.1@b"]},
+        coder={
+            "format": "sparsify",
+            "sparse_models": {"a": "x", "b": "y"},
+            "formats": {"a": "SAELens"},
+        },
+    )
+    assert profile.run_config() == {**unnamed, "coder.format": "sparsify"}
+    assert [
+        profile.hookpoint_config(name).get("coder.format") for name in profile.cache.hookpoints
+    ] == ["sparsify", "SAELens", None]
+    stored = profile.hookpoint_config("layers.1@a")
+    again = profile_of_run("tiny", "layers.1@a", stored, profile.run.lake)
+    assert again.coder_format_of("layers.1@a") == "SAELens"
+
+
+@pytest.mark.parametrize(
+    ("coder", "problem"),
+    [
+        (
+            {"format": "saelens"},
+            r"coder\.format = 'saelens'; expected one of \['Gemma Scope', 'SAE",
+        ),
+        ({"formats": {"wide": "sparsify"}}, r"formats holds 'wide'; expected some of .*, \[\]"),
+        (
+            {"sparse_models": {"wide": "x"}, "formats": {"wide": "none"}},
+            r"coder\.formats\.wide = 'none'; expected one of",
+        ),
+        ({"sparse_model": "embedded:train", "format": "sparsify"}, "expected no format for it"),
+        ({"options": {"sparsify": {"k": 1}}}, r"the coder format 'sparsify' takes no options"),
+    ],
+)
+def test_a_format_that_does_not_exist_is_refused_in_the_profile(
+    tiny_profile: Callable[..., Profile], coder: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(SettingError, match=problem):
+        tiny_profile(coder=coder)

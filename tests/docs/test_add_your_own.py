@@ -2,16 +2,21 @@
 
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from delphi_assets import connect
+from delphi_assets.caching.coder_preparation import prepare_coder
+from delphi_assets.caching.prepared_coder import load_described
 from delphi_assets.errors import ConflictError, DataError, SettingError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.ground.registries import SOURCES
+from delphi_assets.lake.lake import Lake
 from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import select_examples
@@ -68,6 +73,40 @@ def test_every_page_is_listed() -> None:
     index = text_of(ROOT / "docs" / "add-your-own.md")
     for page in PAGES.glob("*.md"):
         assert f"(add-your-own/{page.name})" in index
+
+
+def test_a_coder_format(
+    tmp_path: Path, outside: Path, tiny_profile: Callable[..., Profile]
+) -> None:
+    write_modules("coder-format", outside)
+    (toml,) = blocks(PAGES / "coder-format.md", "toml")
+    rng, n, d = np.random.default_rng(1), 24, 16
+    weights = {
+        name: rng.standard_normal(size).astype(np.float32)
+        for name, size in (
+            ("encoder", (n, d)),
+            ("encoder_bias", n),
+            ("decoder", (n, d)),
+            ("decoder_bias", d),
+        )
+    }
+    (tmp_path / "coders").mkdir()
+    for module in ("layers.0", "layers.1"):
+        np.savez(tmp_path / "coders" / f"{module}.coder.npz", **weights)  # type: ignore[arg-type]
+    base = tiny_profile(cache={"hookpoints": ["layers.0", "layers.1"]})
+    profile = profile_of(toml, base)
+    there = {"sparse_model": str(tmp_path / "coders")}
+    profile = profile.model_copy(update={"coder": override(profile.coder, "test", **there)})
+    lake = Lake(profile.run.lake)
+    assert prepare_coder(profile, lake, "layers.0").new_rows == n
+    assert prepare_coder(profile, lake, "layers.0").new_rows == 0
+    x = torch.from_numpy(rng.standard_normal((5, d)).astype(np.float32))
+    dense = x @ torch.from_numpy(weights["encoder"]).T + torch.from_numpy(weights["encoder_bias"])
+    fired = load_described(profile, lake, "layers.0").encode(x)
+    assert fired.value.tolist() == pytest.approx(dense[dense > 0.25].tolist(), abs=1e-5)
+    as_declared = profile.model_copy(update={"coder": override(profile.coder, "test", options={})})
+    with pytest.raises(ConflictError, match=r"coder\.options"):
+        prepare_coder(as_declared, lake, "layers.0")
 
 
 def test_a_scorer(tmp_path: Path, outside: Path) -> None:

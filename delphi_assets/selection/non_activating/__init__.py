@@ -14,13 +14,14 @@ latent fires is most like it, and often about the same.
 from typing import Any
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables
-from delphi_assets.errors import SettingError
 from delphi_assets.ground.registries import SOURCES
 from delphi_assets.lake.lake import Lake
 from delphi_assets.selection.non_activating.source import SourcePlace, WindowSource
 from delphi_assets.selection.non_activating.sources import Quota, Sources
 from delphi_assets.settings import Profile, SelectionSettings
-from delphi_assets.settings.options import options_for, told
+from delphi_assets.settings.options import made, told_of
+
+_OPTIONS = "selection.options"
 
 
 def quotas(selection: SelectionSettings) -> list[Quota]:
@@ -46,11 +47,11 @@ def sources_config(
         "non_activating_source": [list(item) for item in selection.non_activating_source.items()]
     }
     for name in selection.non_activating_source:
-        made = _source(name, selection).config(profile, lake, hookpoint, selection)
-        for key, value in made.items():
+        needed = _source(name, selection).config(profile, lake, hookpoint, selection)
+        for key, value in needed.items():
             before = config.get(key, {})
             config[key] = {**before, **value} if isinstance(value, dict) else value
-        if others := told(_options(name, selection)):
+        if others := told_of(SOURCES, _OPTIONS, selection.options, name):
             config["options"] = {**config.get("options", {}), name: others}
     return config
 
@@ -67,17 +68,4 @@ def open_sources(
 
 
 def _source(name: str, selection: SelectionSettings) -> WindowSource:
-    found, options = SOURCES.find(name), _options(name, selection)
-    if isinstance(found, type):
-        found = found() if options is None else found(options=options)
-    if not isinstance(found, WindowSource):
-        raise SettingError(
-            f"the {SOURCES.kind} {name!r} is a {type(found).__name__}; expected a WindowSource, "
-            "or a class of them."
-        )
-    return found
-
-
-def _options(name: str, selection: SelectionSettings) -> Any:
-    tables = selection.options
-    return options_for(SOURCES, "selection.options", tables, name, SOURCES.find(name))
+    return made(SOURCES, WindowSource, _OPTIONS, selection.options, name)
