@@ -220,7 +220,7 @@ def compare(cache: Path, folder: Path) -> dict[str, Any]:
                 n_examples_test=variant.n_test,
                 n_non_activating=variant.n_silent,
                 n_quantiles=N_QUANTILES,
-                train_type=variant.train_type,  # type: ignore[arg-type]
+                train_type=variant.train_type,
                 center_examples=variant.centred,
             )
             select_examples(profile, lake, said["hookpoint"], selection)

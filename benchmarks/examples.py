@@ -21,12 +21,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 from delphi_assets.delphi_runs.run_import import import_run
+from delphi_assets.ground.registries import TRAIN_SAMPLERS
 from delphi_assets.lake.lake import Lake
 from delphi_assets.selection.examples import choose_examples, select_examples
-from delphi_assets.settings import Profile, Sampler, SelectionSettings, load_profile
+from delphi_assets.settings import Profile, SelectionSettings, load_profile
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,7 +71,7 @@ def measure(cache: Path, folder: Path, min_examples: int, train_type: str) -> di
             f"{name}_s": round(seconds, 2),
             f"{name}_latents_per_second": round(latents / seconds, 1),
         }
-    for sampler in get_args(Sampler):
+    for sampler in TRAIN_SAMPLERS.shipped():
         said[f"switch_to_{sampler}_s"] = round(switch(profile, lake, min_examples, sampler), 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**said, "peak_mib": round(peak, 1)}

@@ -59,3 +59,23 @@ CODER_FORMATS = Registry(
         "sparsify": "delphi_assets.coders.sparsify:Sparsify",
     },
 )
+
+TRAIN_SAMPLERS = Registry(
+    "train sampler",
+    "a",
+    {
+        "top": "delphi_assets.selection.samplers:TOP",
+        "random": "delphi_assets.selection.samplers:RANDOM",
+        "quantiles": "delphi_assets.selection.samplers:QUANTILES",
+        "mix": "delphi_assets.selection.samplers:MIX",
+    },
+)
+
+TEST_SAMPLERS = Registry(
+    "test sampler",
+    "a",
+    {
+        "quantiles": "delphi_assets.selection.samplers:HELD_OUT_QUANTILES",
+        "activations": "delphi_assets.selection.samplers:HELD_OUT_ACTIVATIONS",
+    },
+)

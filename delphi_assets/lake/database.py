@@ -43,10 +43,15 @@ def sql_folder() -> Path:
     return here / "sql" if (here / "sql").is_dir() else here.parent / "sql"
 
 
+def statement_path(name: str) -> Path:
+    """The file of `sql/<name>.sql`."""
+    return sql_folder() / f"{name}.sql"
+
+
 @cache
 def statement(name: str) -> str:
     """Text of `sql/<name>.sql`; raises `DataError` naming the statements of that folder."""
-    path = sql_folder() / f"{name}.sql"
+    path = statement_path(name)
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.sql"))
         raise DataError(
@@ -184,6 +189,21 @@ def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) 
     """Run `sql/<name>.sql` for its effect."""
     with naming_damage(con):
         con.execute(statement(name), _bound(parameters))
+
+
+def execute_file(con: duckdb.DuckDBPyConnection, path: Path, **parameters: Parameter) -> None:
+    """Run the statement in `path`, which may be another package's, for its effect.
+
+    Raises `DataError` when it cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the statement {path} cannot be read ({error}); expected a file of SQL."
+        ) from error
+    with naming_damage(con):
+        con.execute(text, _bound(parameters))
 
 
 def keep_rows(

@@ -31,6 +31,7 @@ from delphi_assets.lake.units import examples_unit
 from delphi_assets.latent_ranges import WhichLatents, as_text, parse_latents
 from delphi_assets.selection.non_activating import open_sources, sources_config
 from delphi_assets.selection.non_activating.sources import Sources
+from delphi_assets.selection.samplers import samplers_config
 from delphi_assets.selection.window_choice import choose_windows
 from delphi_assets.selection.window_contents import Corpus, read_corpus, with_contents
 from delphi_assets.settings import Profile, SelectionSettings, as_made, check_selection, override
@@ -82,6 +83,7 @@ def select_examples(
             }
         ),
         "latents": [list(ends) for ends in parse_latents(selection.latents).ranges],
+        **samplers_config(selection),
         **sources_config(profile, lake, hookpoint, selection),
         "seed": profile.seed_of(selection),
         "n_buckets": profile.cache.n_buckets,

@@ -7,7 +7,7 @@ latent and position, without what stands in them, and the shortfalls. Each step 
 1. `ranked_aligned` or `ranked_centred`: windows that may be shown, never overlapping, the strongest
    first. Aligned ones come from the table windows (see `windows`), which is written if need be.
 2. `pool`: the max_examples strongest, binned by rank, each with its place in a drawn order.
-3. `train_<sampler>`, then `test` from what is left, binned by `held_out_<sampler>`: disjoint by
+3. Train by its sampler (`samplers`), then `test` from what is left, binned by its own: disjoint by
    construction. With `selection.split_documents` by `test_apart`, which keeps to what stands in
    other documents than the train windows (`apart`) while there is enough of it.
 4. `non_activating`: silent windows from their sources (see there), drawn for each latent anew.
@@ -23,9 +23,10 @@ import duckdb
 import pyarrow as pa
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables
-from delphi_assets.lake.database import Parameter, execute, query
+from delphi_assets.lake.database import execute, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.selection.non_activating.sources import Sources
+from delphi_assets.selection.samplers import draw_train, hold_out
 from delphi_assets.selection.windows import ranked_windows
 from delphi_assets.settings import Profile, SelectionSettings
 
@@ -126,14 +127,8 @@ def _draw_activating(
         example_ctx_len=selection.example_ctx_len,
         draw_of=profile.draws_of(selection, tables.hookpoint),
     )
-    sampler: dict[str, Parameter] = {"n_examples_train": selection.n_examples_train}
-    if selection.train_type == "mix":
-        sampler["ratio_top"] = selection.ratio_top
-    execute(con, f"examples/3_train/train_{selection.train_type}", **sampler)
-    ranges: dict[str, Parameter] = {}
-    if selection.test_type == "activations":
-        ranges["n_quantiles"] = selection.n_quantiles
-    execute(con, f"examples/4_test/held_out_{selection.test_type}", **ranges)
+    draw_train(con, selection)
+    hold_out(con, selection)
     execute(con, "examples/3_train/train_windows")
     _draw_test(con, selection)
     execute(

@@ -13,7 +13,14 @@ from pydantic_core import PydanticCustomError
 from delphi_assets.ground import key_shapes
 from delphi_assets.ground.foreign_text import clean_text
 from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME
-from delphi_assets.ground.registries import CODER_FORMATS, EXPLAINERS, SCORERS, SOURCES
+from delphi_assets.ground.registries import (
+    CODER_FORMATS,
+    EXPLAINERS,
+    SCORERS,
+    SOURCES,
+    TEST_SAMPLERS,
+    TRAIN_SAMPLERS,
+)
 from delphi_assets.ground.registry import Registry
 from delphi_assets.ground.shown_values import nearest, shown
 from delphi_assets.settings import options
@@ -25,7 +32,6 @@ TRAIN = "embedded:train"
 EMBEDDED_ENCODER = "embedded"
 """The `selection.sentence_encoder` that comes with the `demo` extra."""
 
-Sampler = Literal["top", "random", "quantiles", "mix"]
 NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
 Control = Literal["shuffled", "empty"]
 PromptVersion = Literal["kept", "latest"]
@@ -255,11 +261,15 @@ class SelectionSettings(_Section):
         description="non-activating windows for the explainer, from the same sources",
     )
     n_quantiles: int = Field(10, gt=0, le=10_000, description="rank bins")
-    train_type: Sampler = Field("quantiles", description="sampler of the train windows")
-    test_type: Literal["quantiles", "activations"] = Field(
+    train_type: str = Field(
         "quantiles",
-        description="sampler of the test windows: from rank bins, or from n_quantiles equally wide "
-        "ranges of activation",
+        description=f"sampler of the train windows: {', '.join(TRAIN_SAMPLERS.shipped())}, or "
+        "package.module:name for one of your own",
+    )
+    test_type: str = Field(
+        "quantiles",
+        description="sampler of the test windows: quantiles (rank bins), activations (n_quantiles "
+        "equally wide ranges of activation), or package.module:name for one of your own",
     )
     ratio_top: float = Field(0.2, ge=0, le=1, description="mix: share drawn from the top")
     center_examples: bool = Field(
@@ -273,7 +283,7 @@ class SelectionSettings(_Section):
     )
     options: OptionTables = Field(
         {},
-        description="options of sources of one's own, by the source's name: "
+        description="options of sources and samplers of one's own, by the name: "
         '[selection.options."my_package.my_module:MySource"]',
     )
     sentence_encoder: str = Field(
@@ -322,9 +332,27 @@ class SelectionSettings(_Section):
         return [name for name in get_args(NeighbourMethod) if name in self.non_activating_source]
 
     @model_validator(mode="after")
-    def _options_fit(self) -> Self:
-        _check_options(SOURCES, "selection.options", self.options)
+    def _samplers_exist(self) -> Self:
+        _check_known(TRAIN_SAMPLERS, "selection.train_type", self.train_type)
+        _check_known(TEST_SAMPLERS, "selection.test_type", self.test_type)
         return self
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        for name, table in self.options.items():
+            for registry in self._taking_options(name):
+                _check_options(registry, "selection.options", {name: table})
+        return self
+
+    def _taking_options(self, name: str) -> list[Registry]:
+        """Of what kinds `name` is here, or could be."""
+        used = {
+            SOURCES: [*self.non_activating_source],
+            TRAIN_SAMPLERS: [self.train_type],
+            TEST_SAMPLERS: [self.test_type],
+        }
+        here = [registry for registry, names in used.items() if name in names]
+        return here or [next((one for one in used if one.is_known(name)), SOURCES)]
 
     @model_validator(mode="after")
     def _pool_is_large_enough(self) -> Self:

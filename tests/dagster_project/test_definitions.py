@@ -204,7 +204,6 @@ def test_a_launch_may_change_every_setting(defs: dg.Definitions, asset: str) -> 
         )
         assert field.description
     literals = {
-        "test_type": "(quantiles or activations)",
         "fuzz_type": "(default or active)",
         "cot": "",
     }

@@ -19,7 +19,7 @@ from delphi_assets.ground.registries import SOURCES
 from delphi_assets.lake.lake import Lake
 from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.predictions import score
-from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.selection.non_activating.source import (
     Draws,
     SourceBucket,
@@ -53,12 +53,12 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def write_modules(page: str, folder: Path) -> None:
-    """The page's modules, where their first lines say."""
-    written = blocks(PAGES / f"{page}.md", "python")
-    assert written
-    for block in written:
-        path = block.partition("\n")[0].removeprefix("# ")
-        (folder / path).write_text(block, encoding="utf-8")
+    """The page's modules and statements, where their first lines say."""
+    assert blocks(PAGES / f"{page}.md", "python")
+    for language, comment in (("python", "# "), ("sql", "-- ")):
+        for block in blocks(PAGES / f"{page}.md", language):
+            path = block.partition("\n")[0].removeprefix(comment)
+            (folder / path).write_text(block, encoding="utf-8")
 
 
 def profile_of(toml: str, base: Profile) -> Profile:
@@ -166,6 +166,40 @@ def test_a_source_of_non_activating_windows(tmp_path: Path, outside: Path) -> No
     ]
     assert found[0][1] > 4_000
     assert found[1][2] < 2_000
+
+
+def test_a_sampler(tmp_path: Path, outside: Path) -> None:
+    write_modules("sampler", outside)
+    (toml,) = blocks(PAGES / "sampler.md", "toml")
+    data = random_lake(tmp_path, n_tokens=6_000, ctx_len=64, n_buckets=2)
+    name = "my_package.samplers:Weakest"
+    chosen = {"example_ctx_len": 8, "min_examples": 30, "n_quantiles": 2}
+    sizes = {"n_examples_train": 4, "n_examples_test": 4, "n_non_activating": 4}
+    given = profile_of(toml, data.profile).selection
+    weak = override(given, "test", **chosen, **sizes)
+    as_declared = override(weak, "test", name="declared", options={})
+    for selection in (weak, as_declared):
+        assert select_examples(data.profile, data.lake, DATA_HOOKPOINT, selection).new_rows > 0
+        assert select_examples(data.profile, data.lake, DATA_HOOKPOINT, selection).new_rows == 0
+    with pytest.raises(ConflictError, match="sampler_options"):
+        select_examples(
+            data.profile, data.lake, DATA_HOOKPOINT, override(weak, "test", name="declared")
+        )
+
+    def shown(**changes: object) -> set[tuple[int, int]]:
+        rows = choose_examples(
+            data.profile, data.lake, DATA_HOOKPOINT, override(weak, "test", **changes)
+        ).to_pylist()
+        return {(row["latent"], row["position"]) for row in rows if row["split"] == "train"}
+
+    top16, top20 = (
+        shown(train_type="top", n_examples_train=n, options={}, min_examples=30) for n in (16, 20)
+    )
+    assert len(shown()) >= 40
+    assert shown() == top20 - top16
+    with connect(data.lake) as con:
+        found = con.execute("select distinct source from examples where split = 'train'").fetchall()
+    assert (name,) in found
 
 
 def wrong(windows: Sequence[int]) -> type[WindowSource]:
