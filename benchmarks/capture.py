@@ -34,10 +34,12 @@ from delphi_assets.caching.batches import read_batches
 from delphi_assets.caching.capture import capture
 from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.caching.published import published_contexts
 from delphi_assets.coders import load_coder
 from delphi_assets.coders.activation_functions import Threshold
 from delphi_assets.coders.linear import LinearEncoder
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.models.subject import Hook, forward_to, load_subject
 from delphi_assets.settings import ModelSettings, Profile, parse_profile
 
@@ -147,7 +149,9 @@ def peaks(profile: Profile, folder: Path) -> dict[str, object]:
     """Peaks of memory in MiB, each of a process of its own."""
     subject, hookpoint = load_subject(profile.model), profile.cache.hookpoints[0]
     lake = Lake(folder / "template")
-    batch = next(read_batches(profile, lake, 0, subject, drop_special=True))
+    place = RunPlace(profile, lake)
+    contexts = published_contexts(place, 0)
+    batch = next(read_batches(place, contexts, subject, drop_special=True))
     hook = Hook(hookpoint, "output")
     read = forward_to(subject.model, {hook}, batch.input_ids, batch.attention_mask)[hook]
     np.save(folder / "x.npy", read.flatten(0, 1).numpy())
@@ -250,8 +254,10 @@ def lower_bound(profile: Profile, lake: Lake, size: Size) -> Bound:
     loading = time.perf_counter() - start
     buffer = torch.empty(BLOCK, size.width)
     start = time.perf_counter()
+    place = RunPlace(profile, lake)
     for shard in range(profile.n_shards):
-        for batch in read_batches(profile, lake, shard, subject, drop_special=True):
+        contexts = published_contexts(place, shard)
+        for batch in read_batches(place, contexts, subject, drop_special=True):
             hooked = forward_to(
                 subject.model, hooks.values(), batch.input_ids, batch.attention_mask
             )

@@ -21,6 +21,7 @@ from delphi_assets.caching.capture import capture
 from delphi_assets.caching.prepared_coder import load_described
 from delphi_assets.coders import load_coder
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import Profile
 
@@ -36,7 +37,8 @@ def main(what: str, profile: Profile, array: Path | None) -> float:
         encoder.encode(x)
         return peak() - before
     if what == "load":
-        encoders = [load_described(profile, lake, hookpoint) for hookpoint in hookpoints]
+        place = RunPlace(profile, lake)
+        encoders = [load_described(place.at(hookpoint)) for hookpoint in hookpoints]
         assert load_subject(profile.model).model is not None
         assert encoders
     else:

@@ -10,6 +10,7 @@ from dagster_project.partitions import HOOKPOINTS, TO_HOOKPOINT, capture_key
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 
 
 class ActivationsConfig(dg.Config):
@@ -45,7 +46,8 @@ def activations(
     from delphi_assets.caching.published import is_merged
 
     lake, hookpoint = open_lake(), context.partition_key
-    if config.capture_missing and not is_merged(PROFILE, lake, hookpoint):
+    place = Place(lake.as_made(PROFILE), lake, hookpoint)
+    if config.capture_missing and not is_merged(place):
         _capture(context, lake, hookpoint)
     return materialized("activations", merge_shards(PROFILE, lake, hookpoint))
 

@@ -43,6 +43,7 @@ from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import open_database, stream
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import captured_unit
 from delphi_assets.settings import Profile
 
@@ -61,18 +62,18 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     a file cannot be written.
     """
     started, new_rows = time.perf_counter(), 0
-    profile = lake.as_made(profile)
-    check_coder(lake, profile.run.name, hookpoint)
-    check_model(profile, lake, hookpoint)
-    if missing := missing_buckets(profile, lake, hookpoint):
+    place = Place(lake.as_made(profile), lake, hookpoint)
+    check_coder(place)
+    check_model(place)
+    if missing := missing_buckets(place):
         try:
-            new_rows = _merge(profile, lake, hookpoint, missing)
+            new_rows = _merge(place, missing)
         except DataError:
             # Another process that merges the same takes the shards away when it is done.
-            if not is_merged(profile, lake, hookpoint):
+            if not is_merged(place):
                 raise
-    lake.remove("captured", run=profile.run.name, hookpoint=hookpoint)
-    manifests = published_buckets(profile, lake, hookpoint)
+    lake.remove("captured", **place.keys)
+    manifests = published_buckets(place)
     rows, size = sum(held.rows for held in manifests), sum(held.bytes for held in manifests)
     tokens = int(manifests[0].facts["tokens"])
     if not rows:
@@ -90,12 +91,12 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     )
 
 
-def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]) -> int:
+def _merge(place: Place, missing: Sequence[Unit]) -> int:
     """Publish the missing buckets; returns their rows."""
-    shards = _captured(profile, lake, hookpoint)
+    lake, cache, shards = place.lake, place.profile.cache, _captured(place)
     captured = lake.checked("captured", [file for shard in shards for file in shard.files])
-    facts, config = _facts(shards), profile.hookpoint_config(hookpoint)
-    buckets = bucket_ranges(facts["num_latents"], profile.cache.n_buckets)
+    facts, config = _facts(shards), place.config
+    buckets = bucket_ranges(facts["num_latents"], cache.n_buckets)
     lake.sweep()
 
     def merge(unit: Unit) -> int:
@@ -106,32 +107,33 @@ def _merge(profile: Profile, lake: Lake, hookpoint: str, missing: Sequence[Unit]
             return lake.publish(unit, [File(rows)], config, facts).rows
 
     with (
-        open_database(lake, memory_limit=f"{profile.cache.buffer_mib}MiB") as con,
+        open_database(lake, memory_limit=f"{cache.buffer_mib}MiB") as con,
         ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool,
     ):
         merging = pool.map(merge, missing)
-        bar = with_bar(merging, desc=f"activations {hookpoint}", total=len(missing), unit="bucket")
+        desc = f"activations {place.hookpoint}"
+        bar = with_bar(merging, desc=desc, total=len(missing), unit="bucket")
         try:
             return sum(bar)
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise StorageError(
-                f"activations of {hookpoint!r} cannot be merged ({error}); expected room in the "
-                f"system's temporary folder and cache.buffer_mib = {profile.cache.buffer_mib} MiB "
-                "of memory. Buckets that were merged are kept: make room and run again."
+                f"activations of {place.hookpoint!r} cannot be merged ({error}); expected room in "
+                f"the system's temporary folder and cache.buffer_mib = {cache.buffer_mib} MiB of "
+                "memory. Buckets that were merged are kept: make room and run again."
             ) from error
 
 
-def _captured(profile: Profile, lake: Lake, hookpoint: str) -> list[Manifest]:
+def _captured(place: Place) -> list[Manifest]:
     """The hookpoint's shards, in order and with every file in its size."""
-    config = profile.hookpoint_config(hookpoint)
+    config, n_shards = place.config, place.profile.n_shards
     shards = [
-        lake.ready(captured_unit(profile.run.name, hookpoint, shard), config)
-        for shard in range(profile.n_shards)
+        place.lake.ready(captured_unit(place.run, place.hookpoint, shard), config)
+        for shard in range(n_shards)
     ]
     if missing := [number for number, shard in enumerate(shards) if shard is None]:
         raise NotReadyError(
-            f"{lake!r} lacks {len(missing)} of {profile.n_shards} token shards of run "
-            f"{profile.run.name!r} at {hookpoint!r}, the first of them {missing[0]}; materialize "
+            f"{place.lake!r} lacks {len(missing)} of {n_shards} token shards of run "
+            f"{place.run!r} at {place.hookpoint!r}, the first of them {missing[0]}; materialize "
             "the missing partitions of the asset 'captured' first (of an imported run: import it "
             "again)."
         )

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from delphi_assets.caching.published import published_contexts
-from delphi_assets.lake.lake import Lake, read_parquet
+from delphi_assets.lake.lake import Manifest, read_parquet
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.models.subject import Subject
-from delphi_assets.settings import Profile
 
 
 class Batch(NamedTuple):
@@ -29,18 +28,17 @@ class Batch(NamedTuple):
 
 
 def read_batches(
-    profile: Profile, lake: Lake, shard: int, subject: Subject, drop_special: bool
+    place: RunPlace, contexts: Manifest, subject: Subject, drop_special: bool
 ) -> Iterator[Batch]:
-    """The batches of one shard; raises `NotReadyError` without its contexts."""
-    files = published_contexts(profile, lake, shard).files
-    rows = read_parquet(lake, lake.checked("contexts", files))
-    size = profile.cache.batch_size
-    for first in range(0, rows.num_rows, size):
-        part = rows.slice(first, size)
+    """The batches of one shard, whose contexts are given; raises `DataError` if one is damaged."""
+    rows = read_parquet(place.lake, place.lake.checked("contexts", contexts.files))
+    cache = place.profile.cache
+    for first in range(0, rows.num_rows, cache.batch_size):
+        part = rows.slice(first, cache.batch_size)
         yield _batch(
             part.column("tokens").to_pylist(),
             part.column("context").to_pylist(),
-            profile.cache.cache_ctx_len,
+            cache.cache_ctx_len,
             subject,
             drop_special,
         )

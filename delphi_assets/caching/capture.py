@@ -48,7 +48,8 @@ from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
 from delphi_assets.lake.lake import Draft, File, Lake
-from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.manifests import FINGERPRINT, Manifest
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.units import captured_unit
 from delphi_assets.models.subject import Hook, Subject, forward_to, load_subject, pick_device
 from delphi_assets.settings import Profile
@@ -120,18 +121,20 @@ def capture(
     `preflight.check` raises.
     """
     started = time.perf_counter()
-    profile = lake.as_made(profile)
-    _check_shards(profile, lake, shards)
-    chosen = profile.cache.hookpoints if hookpoints is None else hookpoints
-    missing = _missing(profile, lake, shards, chosen)
+    place = RunPlace(lake.as_made(profile), lake)
+    contexts = _contexts(place, shards)
+    chosen = place.profile.cache.hookpoints if hookpoints is None else hookpoints
+    missing = _missing(place, shards, chosen)
     for hookpoint in chosen:
-        check_unchanged(profile, lake, hookpoint)
+        check_unchanged(place.at(hookpoint))
     if any(missing.values()):
-        _capture(profile, lake, {shard: names for shard, names in missing.items() if names})
-    return _report(profile, lake, missing, chosen, time.perf_counter() - started)
+        _capture(place, contexts, {shard: names for shard, names in missing.items() if names})
+    return _report(place, contexts, missing, chosen, time.perf_counter() - started)
 
 
-def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
+def _contexts(place: RunPlace, shards: Sequence[int]) -> dict[int, Manifest]:
+    """What is known of the shards' contexts, all of which are there."""
+    profile, there = place.profile, {}
     for shard in shards:
         if not 0 <= shard < profile.n_shards:
             raise SettingError(
@@ -139,32 +142,30 @@ def _check_shards(profile: Profile, lake: Lake, shards: Sequence[int]) -> None:
                 f"cache.n_tokens = {profile.cache.n_tokens} and cache.shard_tokens = "
                 f"{profile.cache.shard_tokens} give {profile.n_shards} of them."
             )
-        published_contexts(profile, lake, shard)
+        there[shard] = published_contexts(place, shard)
+    return there
 
 
 def _missing(
-    profile: Profile, lake: Lake, shards: Sequence[int], hookpoints: Sequence[str]
+    place: RunPlace, shards: Sequence[int], hookpoints: Sequence[str]
 ) -> dict[int, list[str]]:
     """Of the given hookpoints those of every shard that are neither merged nor captured."""
-    open_hookpoints = [
-        hookpoint for hookpoint in hookpoints if not is_merged(profile, lake, hookpoint)
-    ]
+    open_places = [at for at in map(place.at, hookpoints) if not is_merged(at)]
     return {
         shard: [
-            hookpoint
-            for hookpoint in open_hookpoints
-            if lake.ready(
-                captured_unit(profile.run.name, hookpoint, shard),
-                profile.hookpoint_config(hookpoint),
-            )
-            is None
+            at.hookpoint
+            for at in open_places
+            if at.lake.ready(captured_unit(at.run, at.hookpoint, shard), at.config) is None
         ]
         for shard in shards
     }
 
 
-def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]]) -> None:
+def _capture(
+    place: RunPlace, contexts: Mapping[int, Manifest], missing: Mapping[int, Sequence[str]]
+) -> None:
     """Run the shards of `missing` for the hookpoints named there."""
+    profile, lake = place.profile, place.lake
     checked = preflight.check(profile)
     lake.claim_run(profile.run.name, profile.run_config())
     lake.sweep()
@@ -172,26 +173,26 @@ def _capture(profile: Profile, lake: Lake, missing: Mapping[int, Sequence[str]])
     hooked = {}
     for name in profile.cache.hookpoints:
         if any(name in names for names in missing.values()):
-            coder = load_described(profile, lake, name, device)
+            coder = load_described(place.at(name), device)
             buckets = bucket_ranges(coder.shape.num_latents, profile.cache.n_buckets)
             hooked[name] = Hooked(name, checked[name].hook, coder, buckets)
     subject = load_subject(profile.model)
     for shard, names in missing.items():
-        _capture_shard(profile, lake, subject, shard, [hooked[name] for name in names])
+        _capture_shard(place, subject, shard, contexts[shard], [hooked[name] for name in names])
 
 
 def _capture_shard(
-    profile: Profile, lake: Lake, subject: Subject, shard: int, hooked: Sequence[Hooked]
+    place: RunPlace, subject: Subject, shard: int, contexts: Manifest, hooked: Sequence[Hooked]
 ) -> None:
-    positions = published_contexts(profile, lake, shard).facts["tokens"]
+    profile, positions = place.profile, contexts.facts["tokens"]
     started, tokens = time.perf_counter(), 0
     label = f"captured {shard + 1}/{profile.n_shards}"
     with (
         ExitStack() as stack,
         Bar(total=positions, desc=label, unit="tok", unit_scale=True) as bar,
     ):
-        capturing = _begin(profile, lake, shard, hooked, stack)
-        for batch in read_batches(profile, lake, shard, subject, profile.cache.filter_bos):
+        capturing = _begin(place, shard, hooked, stack)
+        for batch in read_batches(place, contexts, subject, profile.cache.filter_bos):
             _encode(profile, batch, subject, capturing)
             if not tokens:
                 _warn_of_silence(capturing, int(batch.kept.sum()))
@@ -200,7 +201,7 @@ def _capture_shard(
         for each in capturing:
             each.write()
         done = Pass(positions, tokens, time.perf_counter() - started)
-        silent = _silent(profile, lake, capturing, tokens)
+        silent = _silent(place, capturing, tokens)
         for each in capturing:
             if each.hooked.hookpoint in silent:
                 continue
@@ -217,7 +218,7 @@ def _warn_of_silence(capturing: Sequence[Capturing], tokens: int) -> None:
             log.warning("after the first batch: %s", silence(each.hooked.hookpoint, tokens))
 
 
-def _silent(profile: Profile, lake: Lake, capturing: Sequence[Capturing], tokens: int) -> list[str]:
+def _silent(place: RunPlace, capturing: Sequence[Capturing], tokens: int) -> list[str]:
     """Hookpoints at which nothing fires, in this shard or in those that were captured."""
     quiet = [each.hooked.hookpoint for each in capturing if not each.fired]
     return [
@@ -225,25 +226,25 @@ def _silent(profile: Profile, lake: Lake, capturing: Sequence[Capturing], tokens
         for hookpoint in quiet
         if tokens >= _TELLING
         and not any(
-            shard.rows
-            for shard in lake.manifests("captured", run=profile.run.name, hookpoint=hookpoint)
+            shard.rows for shard in place.lake.manifests("captured", **place.at(hookpoint).keys)
         )
     ]
 
 
 def _begin(
-    profile: Profile, lake: Lake, shard: int, hooked: Sequence[Hooked], stack: ExitStack
+    place: RunPlace, shard: int, hooked: Sequence[Hooked], stack: ExitStack
 ) -> list[Capturing]:
     """Room for the entries of every hookpoint, and a unit to write them to."""
-    size = capacity(profile.cache.buffer_mib * 2**20, len(hooked))
-    first, dtype = shard * profile.cache.shard_tokens, _stored_dtype(profile)
-    return [
-        Capturing(
-            hook,
-            Entries(size, first, dtype),
-            stack.enter_context(lake.draft(captured_unit(profile.run.name, hook.hookpoint, shard))),
-        )
+    cache = place.profile.cache
+    size = capacity(cache.buffer_mib * 2**20, len(hooked))
+    first, dtype = shard * cache.shard_tokens, _stored_dtype(place.profile)
+    drafts = [
+        stack.enter_context(place.lake.draft(captured_unit(place.run, hook.hookpoint, shard)))
         for hook in hooked
+    ]
+    return [
+        Capturing(hook, Entries(size, first, dtype), draft)
+        for hook, draft in zip(hooked, drafts, strict=True)
     ]
 
 
@@ -316,8 +317,8 @@ def _facts(subject: Subject, made: Capturing, done: Pass) -> dict[str, Any]:
 
 
 def _report(
-    profile: Profile,
-    lake: Lake,
+    place: RunPlace,
+    contexts: Mapping[int, Manifest],
     missing: Mapping[int, Sequence[str]],
     hookpoints: Sequence[str],
     seconds: float,
@@ -326,11 +327,11 @@ def _report(
     for shard, made in missing.items():
         for hookpoint in hookpoints:
             # An imported run has activations, and no shards that they were captured in.
-            if manifest := lake.manifest(captured_unit(profile.run.name, hookpoint, shard)):
+            if manifest := place.lake.manifest(captured_unit(place.run, hookpoint, shard)):
                 rows, size = rows + manifest.rows, size + manifest.bytes
                 tokens += int(manifest.facts["tokens"])
                 new_rows += manifest.rows if hookpoint in made else 0
-        new_positions += published_contexts(profile, lake, shard).facts["tokens"] if made else 0
+        new_positions += contexts[shard].facts["tokens"] if made else 0
     return StageReport(
         rows=rows,
         new_rows=new_rows,

@@ -37,6 +37,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import WEIGHTS
 from delphi_assets.lake.units import weights_unit
 from delphi_assets.models.subject import load_subject
@@ -67,25 +68,25 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """
     started = time.perf_counter()
     profile = lake.as_made(profile)
-    unit = weights_unit(profile.run.name, hookpoint)
-    config, new_rows = weights_config(profile, hookpoint), 0
+    place, unit = Place(profile, lake, hookpoint), weights_unit(profile.run.name, hookpoint)
+    config, new_rows = weights_config(place), 0
     manifest = lake.ready(unit, config)
-    check_unchanged(profile, lake, hookpoint)
+    check_unchanged(place)
     if manifest is None:
         preflight.check(profile)
         lake.claim_run(profile.run.name, profile.run_config())
         facts: dict[str, Any] = {}
         if profile.sparse_model_of(hookpoint) == TRAIN:
-            facts = _trained(profile, lake, hookpoint) | origins.model_facts(profile.model)
-        coder = load_prepared(profile, lake, hookpoint)
+            facts = _trained(place) | origins.model_facts(profile.model)
+        coder = load_prepared(place)
         for table in _MADE_WITH_CODER:
             for made in lake.manifests(table, **unit.keys):
-                check_fingerprint(profile, made, hookpoint, coder.fingerprint)
+                check_fingerprint(place, made, coder.fingerprint)
         facts = {
             "d_in": coder.shape.d_in,
             "side": coder.shape.side,
             FINGERPRINT: coder.fingerprint,
-            **origins.coder_facts(files_here(profile, lake, hookpoint)),
+            **origins.coder_facts(files_here(place)),
             **facts,
         }
         facts["num_latents"] = new_rows = coder.shape.num_latents
@@ -94,24 +95,24 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     return StageReport(manifest.rows, new_rows, seconds, manifest.bytes, manifest.facts)
 
 
-def weights_config(profile: Profile, hookpoint: str) -> dict[str, object]:
+def weights_config(place: Place) -> dict[str, object]:
     """The settings that change the hookpoint's coder: all of the run's when it is trained on it."""
-    config = profile.hookpoint_config(hookpoint)
-    if profile.sparse_model_of(hookpoint) == TRAIN:
+    config = place.config
+    if place.profile.sparse_model_of(place.hookpoint) == TRAIN:
         return {name: value for name, value in config.items() if name != "coder.dtype"}
     return {name: config[name] for name in _READING_A_CODER if name in config}
 
 
-def _trained(profile: Profile, lake: Lake, hookpoint: str) -> dict[str, Any]:
+def _trained(place: Place) -> dict[str, Any]:
     """Facts of the hookpoint's trained coder, training it first if it is not in the lake."""
     from delphi_assets.caching.coder_training import train_coder
 
-    folder = trained_folder(profile, hookpoint)
+    lake, folder = place.lake, trained_folder(place)
     if not lake.exists(folder):
-        module = preflight.check(profile)[hookpoint].module
+        module = preflight.check(place.profile)[place.hookpoint].module
         with tempfile.TemporaryDirectory() as made:
-            subject = load_subject(profile.model)
-            facts = asdict(train_coder(profile, lake, subject, module, Path(made)))
+            subject = load_subject(place.profile.model)
+            facts = asdict(train_coder(place, subject, module, Path(made)))
             (Path(made) / _FACTS_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
             lake.put_folder(Path(made), folder)
     # Read from the lake even after training: another process may have been faster.

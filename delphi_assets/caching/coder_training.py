@@ -32,13 +32,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from delphi_assets.caching.batches import read_batches
+from delphi_assets.caching.published import published_contexts
 from delphi_assets.coders import CoderReading, load_coder
 from delphi_assets.coders.coder import Coder
 from delphi_assets.errors import DataError
 from delphi_assets.ground.progress import Bar
-from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.models.subject import Hook, Subject, forward_to
-from delphi_assets.settings import CoderSettings, Profile
+from delphi_assets.settings import CoderSettings
 
 _HELD_OUT = 0.1
 _OUTLIER = 10.0
@@ -79,15 +80,13 @@ class TrainingFacts:
     train_seconds: float
 
 
-def train_coder(
-    profile: Profile, lake: Lake, subject: Subject, module: str, folder: Path
-) -> TrainingFacts:
+def train_coder(place: RunPlace, subject: Subject, module: str, folder: Path) -> TrainingFacts:
     """Train an SAE on the output of `module` and save it in `folder`.
 
     Raises `DataError` without the `demo` extra or with too few tokens to train on.
     """
-    started = time.perf_counter()
-    activations = collect(profile, lake, subject, module)
+    started, profile = time.perf_counter(), place.profile
+    activations = collect(place, subject, module)
     held_out = int(len(activations) * _HELD_OUT)
     if not held_out:
         raise DataError(
@@ -122,13 +121,14 @@ def train_coder(
     )
 
 
-def collect(profile: Profile, lake: Lake, subject: Subject, module: str) -> Tensor:
+def collect(place: RunPlace, subject: Subject, module: str) -> Tensor:
     """Outputs of `module` [tokens, d] on the run's first tokens, in the model's precision."""
-    wanted, parts = profile.coder.train_tokens, []
+    wanted, parts = place.profile.coder.train_tokens, []
     hook = Hook(module, "output")
     with Bar(total=wanted, desc=f"collect {module}", unit="tok", unit_scale=True) as bar:
-        for shard in range(profile.n_shards):
-            for batch in read_batches(profile, lake, shard, subject, drop_special=True):
+        for shard in range(place.profile.n_shards):
+            contexts = published_contexts(place, shard)
+            for batch in read_batches(place, contexts, subject, drop_special=True):
                 inputs = batch.input_ids, batch.attention_mask
                 hooked = forward_to(subject.model, [hook], *inputs)[hook]
                 parts.append(hooked[batch.kept][: wanted - bar.n])

@@ -33,6 +33,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
 from delphi_assets.lake.units import contexts_unit, vocabulary_unit
 from delphi_assets.models.subject import (
@@ -96,33 +97,34 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     """
     started = time.perf_counter()
     profile = lake.as_made(profile)
-    config = contexts_config(profile)
+    place, config = RunPlace(profile, lake), contexts_config(profile)
     units = [contexts_unit(profile.run.name, shard) for shard in range(profile.n_shards)]
     vocabulary = vocabulary_unit(profile.run.name)
     missing = [unit for unit in units if lake.ready(unit, config) is None]
     new_rows, origin = 0, origins.contexts_origin(profile)
     if not missing and not origins.looks_unchanged(lake, profile.run.name, origin):
         log.info("corpus or tokenizer look changed: reading them again to compare their tokens")
-        _check_shards(profile, lake, load_tokenizer(profile.model), units)
+        _check_shards(place, load_tokenizer(profile.model), units)
         origins.note_origin(lake, profile.run.name, origin)
     if missing or lake.ready(vocabulary, config) is None:
         preflight.check(profile)
         tokenizer = load_tokenizer(profile.model)
-        new_rows = _write_shards(profile, lake, tokenizer, {str(unit) for unit in missing})
+        new_rows = _write_shards(place, tokenizer, {str(unit) for unit in missing})
         if missing:
             origins.note_origin(lake, profile.run.name, origin)
-        _write_vocabulary(profile, lake, tokenizer, vocabulary)
+        _write_vocabulary(place, tokenizer, vocabulary)
     lake.claim_run(profile.run.name, profile.run_config())
     return _report([lake.manifest(unit) for unit in units], new_rows, started)
 
 
-def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> int:
+def _write_shards(place: RunPlace, tokenizer: Any, missing: set[str]) -> int:
     """Write the shards that are missing; returns the contexts in them."""
+    profile, lake = place.profile, place.lake
     if not missing:
         lake.claim_run(profile.run.name, profile.run_config())
         return 0
     vocabulary = vocabulary_size(load_config(profile.model))
-    _check_later_shards(profile, lake, tokenizer, missing)
+    _check_later_shards(place, tokenizer, missing)
     shards = _shards(profile, tokenizer, vocabulary)
     config, new_rows, left = contexts_config(profile), 0, set(missing)
     for shard, rows in enumerate(shards):
@@ -148,25 +150,26 @@ def _write_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str
     return new_rows
 
 
-def _check_later_shards(profile: Profile, lake: Lake, tokenizer: Any, missing: set[str]) -> None:
+def _check_later_shards(place: RunPlace, tokenizer: Any, missing: set[str]) -> None:
     """Before a shard is written, check those behind it: written, it would hide the difference."""
-    units = [contexts_unit(profile.run.name, shard) for shard in range(profile.n_shards)]
+    units = [contexts_unit(place.run, shard) for shard in range(place.profile.n_shards)]
     first = next(i for i, unit in enumerate(units) if str(unit) in missing)
     last = max((i for i, unit in enumerate(units) if str(unit) not in missing), default=-1)
     if last < first:
         return
     _check_shards(
-        profile, lake, tokenizer, [unit for unit in units[: last + 1] if str(unit) not in missing]
+        place, tokenizer, [unit for unit in units[: last + 1] if str(unit) not in missing]
     )
 
 
-def _check_shards(profile: Profile, lake: Lake, tokenizer: Any, units: list[Unit]) -> None:
+def _check_shards(place: RunPlace, tokenizer: Any, units: list[Unit]) -> None:
     """Read the corpus as far as it takes to compare the shards of `units`."""
-    shards = enumerate(_shards(profile, tokenizer, vocabulary_size(load_config(profile.model))))
+    vocabulary = vocabulary_size(load_config(place.profile.model))
+    shards = enumerate(_shards(place.profile, tokenizer, vocabulary))
     wanted = {int(unit.keys["shard"]): unit for unit in units}
     for number, rows in islice(shards, max(wanted) + 1):
         if number in wanted:
-            _check_tokens(lake, wanted[number], rows)
+            _check_tokens(place.lake, wanted[number], rows)
 
 
 def _check_tokens(lake: Lake, unit: Unit, rows: pa.Table) -> None:
@@ -295,7 +298,8 @@ def _rows(contexts: list[Context], first: int) -> pa.Table:
     )
 
 
-def _write_vocabulary(profile: Profile, lake: Lake, tokenizer: Any, unit: Unit) -> None:
+def _write_vocabulary(place: RunPlace, tokenizer: Any, unit: Unit) -> None:
+    profile, lake = place.profile, place.lake
     config = contexts_config(profile)
     if lake.ready(unit, config) is not None:
         return

@@ -1,6 +1,6 @@
 """A hookpoint's activations, opened: what the SQL stages behind the caching start from.
 
-In: a profile whose activations are published. Out: a connection, sizes and checked files.
+In: a place whose activations are published. Out: a connection, sizes and checked files.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,7 @@ from delphi_assets.caching.published import check_settings, published_buckets
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.database import open_database, query
 from delphi_assets.lake.lake import Lake, Manifest
-from delphi_assets.lake.units import weights_unit
-from delphi_assets.settings import Profile
+from delphi_assets.lake.place import Place
 
 
 class CorpusSize(NamedTuple):
@@ -37,35 +36,33 @@ class HookpointTables(NamedTuple):
     """Files of these tables, which have been compared with their hashes."""
 
 
-def open_hookpoint(
-    profile: Profile, lake: Lake, hookpoint: str, *, threads: int | None = None
-) -> HookpointTables:
+def open_hookpoint(place: Place, *, threads: int | None = None) -> HookpointTables:
     """A connection of `threads`, the sizes of run and coder, and the hookpoint's activations.
 
     Raises `NotReadyError` naming the asset when a table is missing or not whole, `DataError` for a
     damaged file, and `ConflictError` when the run was made with other settings.
     """
-    run = profile.run.name
-    check_settings(profile, lake, hookpoint)
-    buckets = published_buckets(profile, lake, hookpoint)
-    weights = lake.manifest(weights_unit(run, hookpoint))
+    lake = place.lake
+    check_settings(place)
+    buckets = published_buckets(place)
+    weights = place.weights()
     if weights is None:
         raise NotReadyError(
-            f"{lake!r} holds no weights of run {run!r} at {hookpoint!r}; materialize the asset "
-            "'sparse_coder' first."
+            f"{lake!r} holds no weights of run {place.run!r} at {place.hookpoint!r}; materialize "
+            "the asset 'sparse_coder' first."
         )
-    contexts = lake.files("contexts", run=run)
-    vocabulary = lake.files("vocabulary", run=run)
+    contexts = lake.files("contexts", run=place.run)
+    vocabulary = lake.files("vocabulary", run=place.run)
     con = open_database(lake, threads=threads)
     (size,) = query(
         con,
         "corpus/size",
         contexts=contexts,
         vocabulary=vocabulary,
-        filter_bos=profile.cache.filter_bos,
+        filter_bos=place.profile.cache.filter_bos,
     ).to_pylist()
     return HookpointTables(
-        con, hookpoint, CorpusSize(**size), weights.rows, buckets, contexts, vocabulary
+        con, place.hookpoint, CorpusSize(**size), weights.rows, buckets, contexts, vocabulary
     )
 
 

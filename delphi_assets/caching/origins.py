@@ -32,7 +32,8 @@ from delphi_assets.ground.local_paths import is_file, is_folder, local_path
 from delphi_assets.ground.machine_cache import fingerprint
 from delphi_assets.lake.lake import Lake, Manifest
 from delphi_assets.lake.manifests import FINGERPRINT
-from delphi_assets.lake.units import bucket_unit, captured_unit, weights_unit
+from delphi_assets.lake.place import Place
+from delphi_assets.lake.units import bucket_unit, captured_unit
 from delphi_assets.models.embedded import GEMMA, GGUF_SHA256
 from delphi_assets.settings import CorpusSettings, ModelSettings, Profile
 
@@ -82,19 +83,19 @@ def coder_facts(files: Sequence[Path]) -> dict[str, str]:
     return {_FOLDER: str(files[0].parent.absolute()), _FILES: ", ".join(f.name for f in files)}
 
 
-def check_coder(lake: Lake, run: str, hookpoint: str) -> None:
+def check_coder(place: Place) -> None:
     """Refuse to go on when the hookpoint's coder is another one than its table weights describes.
 
     Raises `ConflictError`.
     """
-    made = lake.manifest(weights_unit(run, hookpoint))
+    made = place.weights()
     if made is None or not {_FOLDER, _FILES, FINGERPRINT} <= made.facts.keys():
         return
     files = [Path(made.facts[_FOLDER], name) for name in made.facts[_FILES].split(", ")]
     if not all(file.is_file() for file in files):
         return
     if (now := fingerprint(files)) != made.facts[FINGERPRINT]:
-        raise replaced_coder(hookpoint, made.facts[_FOLDER], made, now)
+        raise replaced_coder(place.hookpoint, made.facts[_FOLDER], made, now)
 
 
 def replaced_coder(hookpoint: str, where: str, made: Manifest, now: str) -> ConflictError:
@@ -122,27 +123,27 @@ def model_facts(settings: ModelSettings) -> dict[str, str]:
     return {} if found is None else {MODEL_FINGERPRINT: found}
 
 
-def check_model(profile: Profile, lake: Lake, hookpoint: str) -> None:
+def check_model(place: Place) -> None:
     """Refuse to go on when data of the hookpoint were made with another model than is there now.
 
     Looks at a few units: that all shards are of one model is asked when they are merged. Raises
     `ConflictError`.
     """
-    run = profile.run.name
+    model, n_shards = place.profile.model, min(place.profile.n_shards, _SHARDS_LOOKED_AT)
     units = [
-        weights_unit(run, hookpoint),
-        bucket_unit(run, hookpoint, 0),
-        *(
-            captured_unit(run, hookpoint, shard)
-            for shard in range(min(profile.n_shards, _SHARDS_LOOKED_AT))
-        ),
+        bucket_unit(place.run, place.hookpoint, 0),
+        *(captured_unit(place.run, place.hookpoint, shard) for shard in range(n_shards)),
     ]
-    made = [manifest for unit in units if (manifest := lake.manifest(unit)) is not None]
-    told = [manifest for manifest in made if manifest.facts.get(MODEL_FINGERPRINT) is not None]
-    now = model_fingerprint(profile.model) if told else None
+    made = [place.weights(), *map(place.lake.manifest, units)]
+    told = [
+        manifest
+        for manifest in made
+        if manifest is not None and manifest.facts.get(MODEL_FINGERPRINT) is not None
+    ]
+    now = model_fingerprint(model) if told else None
     for manifest in told:
         if now not in (None, manifest.facts[MODEL_FINGERPRINT]):
-            what = f"the model (model.name = {profile.model.name!r})"
+            what = f"the model (model.name = {model.name!r})"
             raise _replaced(what, manifest, manifest.facts[MODEL_FINGERPRINT], now)
 
 

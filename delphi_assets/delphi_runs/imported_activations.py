@@ -24,26 +24,25 @@ from delphi_assets.delphi_runs.splits import SplitEntries, read_entries
 from delphi_assets.errors import ConflictError
 from delphi_assets.ground.progress import with_bar
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
-from delphi_assets.lake.lake import File, Lake
+from delphi_assets.lake.lake import File
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import ACTIVATIONS, WEIGHTS
 from delphi_assets.lake.units import bucket_unit, weights_unit
-from delphi_assets.settings import Profile
 
 SOURCE = "delphi_sha256"
 """Name, among the facts of an imported bucket, of the hash of the files it is from."""
 
 
-def missing_buckets(profile: Profile, lake: Lake, held: CheckedHookpoint) -> list[Bucket]:
+def missing_buckets(place: Place, held: CheckedHookpoint) -> list[Bucket]:
     """The buckets of a hookpoint that are not there or damaged.
 
     Raises `ConflictError` when one that was published is not from these files.
     """
-    hookpoint = held.cached.hookpoint
-    config, missing = profile.hookpoint_config(hookpoint), []
-    for bucket in bucket_ranges(held.cached.num_latents, profile.cache.n_buckets):
-        unit = bucket_unit(profile.run.name, hookpoint, bucket.number)
-        ready = lake.ready(unit, config)
-        published = ready or lake.manifest(unit)
+    config, missing = place.config, []
+    for bucket in bucket_ranges(held.cached.num_latents, place.profile.cache.n_buckets):
+        unit = bucket_unit(place.run, place.hookpoint, bucket.number)
+        ready = place.lake.ready(unit, config)
+        published = ready or place.lake.manifest(unit)
         if published is not None and published.facts.get(SOURCE) != held.sha256:
             raise ConflictError(
                 f"{unit} in the lake is not from these files ({SOURCE} differs); import them under "
@@ -54,27 +53,21 @@ def missing_buckets(profile: Profile, lake: Lake, held: CheckedHookpoint) -> lis
     return missing
 
 
-def write_weights(profile: Profile, lake: Lake, cached: CachedHookpoint) -> None:
+def write_weights(place: Place, cached: CachedHookpoint) -> None:
     """Write a hookpoint's table of weights, unless it is there."""
-    unit = weights_unit(profile.run.name, cached.hookpoint)
-    config = weights_config(profile, cached.hookpoint)
-    if lake.ready(unit, config) is None:
+    unit, config = weights_unit(place.run, place.hookpoint), weights_config(place)
+    if place.lake.ready(unit, config) is None:
         nulls = pa.nulls(cached.num_latents, pa.float32())
         latents = np.arange(cached.num_latents, dtype=np.int32)
         columns = {**dict.fromkeys(WEIGHTS.arrow.names, nulls), "latent": latents}
         rows = pa.table(columns, WEIGHTS.arrow)
-        lake.publish(unit, [File(rows)], config, {"num_latents": cached.num_latents})
+        place.lake.publish(unit, [File(rows)], config, {"num_latents": cached.num_latents})
 
 
 def write_activations(
-    profile: Profile,
-    lake: Lake,
-    source: Source,
-    held: CheckedHookpoint,
-    missing: Sequence[Bucket],
+    place: Place, source: Source, held: CheckedHookpoint, missing: Sequence[Bucket]
 ) -> int:
     """Write the missing buckets of a hookpoint; returns the activations in them."""
-    hookpoint = held.cached.hookpoint
     facts = {
         "num_latents": held.cached.num_latents,
         "positions": source.tokens.size,
@@ -82,10 +75,10 @@ def write_activations(
         SOURCE: held.sha256,
     }
     files, written = _OneAtATime(), 0
-    for bucket in with_bar(missing, desc=f"import {hookpoint}", unit="bucket"):
-        unit = bucket_unit(profile.run.name, hookpoint, bucket.number)
+    for bucket in with_bar(missing, desc=f"import {place.hookpoint}", unit="bucket"):
+        unit = bucket_unit(place.run, place.hookpoint, bucket.number)
         rows = File(_rows(held.cached, bucket, files))
-        written += lake.publish(unit, [rows], profile.hookpoint_config(hookpoint), facts).rows
+        written += place.lake.publish(unit, [rows], place.config, facts).rows
     return written
 
 

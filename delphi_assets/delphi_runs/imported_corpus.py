@@ -10,17 +10,17 @@ import pyarrow as pa
 from delphi_assets.caching.contexts import contexts_config, token_texts, vocabulary_rows
 from delphi_assets.delphi_runs.source import Source
 from delphi_assets.errors import ConflictError
-from delphi_assets.lake.lake import File, Lake
+from delphi_assets.lake.lake import File
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.schema import CONTEXTS
 from delphi_assets.lake.units import contexts_unit, vocabulary_unit
 from delphi_assets.models.subject import special_ids
-from delphi_assets.settings import Profile
 
 
-def check_corpus(profile: Profile, lake: Lake, source: Source) -> None:
+def check_corpus(place: RunPlace, source: Source) -> None:
     """Raise `ConflictError` when the lake's contexts of this run are other ones."""
-    unit, config = contexts_unit(profile.run.name, 0), contexts_config(profile)
-    manifest = lake.ready(unit, config) or lake.manifest(unit)
+    unit, config = contexts_unit(place.run, 0), contexts_config(place.profile)
+    manifest = place.lake.ready(unit, config) or place.lake.manifest(unit)
     if manifest is not None and manifest.facts.get("tokens_sha256") != source.tokens_sha256:
         raise ConflictError(
             f"{unit} in the lake holds other tokens than these files; import them under another "
@@ -28,9 +28,10 @@ def check_corpus(profile: Profile, lake: Lake, source: Source) -> None:
         )
 
 
-def write_corpus(profile: Profile, lake: Lake, source: Source) -> None:
+def write_corpus(place: RunPlace, source: Source) -> None:
     """Write contexts and vocabulary, as far as they are not there."""
-    contexts, config = contexts_unit(profile.run.name, 0), contexts_config(profile)
+    lake, config = place.lake, contexts_config(place.profile)
+    contexts = contexts_unit(place.run, 0)
     if lake.ready(contexts, config) is None:
         facts = {
             "tokens": source.tokens.size,
@@ -38,7 +39,7 @@ def write_corpus(profile: Profile, lake: Lake, source: Source) -> None:
             "tokens_sha256": source.tokens_sha256,
         }
         lake.publish(contexts, [File(_context_rows(source))], config, facts)
-    vocabulary = vocabulary_unit(profile.run.name)
+    vocabulary = vocabulary_unit(place.run)
     if lake.ready(vocabulary, config) is None:
         lake.publish(vocabulary, [File(_vocabulary_rows(source))], config)
 

@@ -35,7 +35,7 @@ from delphi_assets.delphi_runs.texts import LEFT_OUT
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
-from delphi_assets.settings import Profile
+from delphi_assets.lake.place import RunPlace
 
 
 @terminable()
@@ -51,20 +51,22 @@ def import_run(folder: str | Path, lake: Lake, run: str) -> StageReport:
     started = time.perf_counter()
     source = check_source(read_layout(Path(folder)))
     profile = imported_profile(source.delphi, source.tokens.size, lake, run)
-    check_corpus(profile, lake, source)
-    missing = [missing_buckets(profile, lake, held) for held in source.hookpoints]
+    place = RunPlace(profile, lake)
+    check_corpus(place, source)
+    missing = [missing_buckets(place.at(one.cached.hookpoint), one) for one in source.hookpoints]
     check_texts(lake, source, run)
     lake.claim_run(run, profile.run_config())
-    write_corpus(profile, lake, source)
+    write_corpus(place, source)
     new_rows = 0
     for held, buckets in zip(source.hookpoints, missing, strict=True):
-        write_weights(profile, lake, held.cached)
-        new_rows += write_activations(profile, lake, source, held, buckets)
+        at = place.at(held.cached.hookpoint)
+        write_weights(at, held.cached)
+        new_rows += write_activations(at, source, held, buckets)
     counts = write_texts(lake, source, run)
     manifests = [
         manifest
         for hookpoint in profile.cache.hookpoints
-        for manifest in published_buckets(profile, lake, hookpoint)
+        for manifest in published_buckets(place.at(hookpoint))
     ]
     return StageReport(
         rows=sum(manifest.rows for manifest in manifests),
@@ -77,7 +79,7 @@ def import_run(folder: str | Path, lake: Lake, run: str) -> StageReport:
             **counts._asdict(),
             "str_tokens": "ids only" if source.tokenizer is None else "texts",
             "left_out": _left_out(source.delphi),
-            "profile": _write_profile(profile, lake),
+            "profile": _write_profile(place),
         },
     )
 
@@ -87,8 +89,8 @@ def _left_out(delphi: DelphiRun) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _write_profile(profile: Profile, lake: Lake) -> str:
+def _write_profile(place: RunPlace) -> str:
     """Put the profile into the lake, where it is not; returns its location."""
-    path = f"profiles/{profile.run.name}/profile.toml"
-    lake.create_text(path, profile_toml(profile))
-    return lake.location(path)
+    path = f"profiles/{place.run}/profile.toml"
+    place.lake.create_text(path, profile_toml(place.profile))
+    return place.lake.location(path)

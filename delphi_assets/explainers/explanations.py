@@ -36,6 +36,7 @@ from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
 from delphi_assets.lake.growing_tables import RowWriter, fitted
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import EXPLANATIONS
 from delphi_assets.latent_ranges import Latents, WhichLatents, wanted_latents
 from delphi_assets.llm.asking import loop, repair
@@ -78,10 +79,10 @@ def explain(  # noqa: PLR0917 - the stages' contract
     start = time.perf_counter()
     latents = wanted_latents(profile.explain.latents if latents is None else latents)
     settings, selection = settings or profile.explain, selection or profile.selection.name
-    profile = lake.as_made(profile)
-    check_coder(lake, profile.run.name, hookpoint)
+    place = Place(lake.as_made(profile), lake, hookpoint)
+    check_coder(place)
     explainer = registry.make(settings.explainer, settings.options)
-    terms = terms_of(profile, lake, hookpoint, selection, settings, explainer)
+    terms = terms_of(place, selection, settings, explainer)
     outcomes = Outcomes(explainer, terms)
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
@@ -113,20 +114,16 @@ def explain(  # noqa: PLR0917 - the stages' contract
     )
 
 
-def terms_of(  # noqa: PLR0917 - as `explain`
-    profile: Profile,
-    lake: Lake,
-    hookpoint: str,
-    selection: str,
-    settings: ExplainSettings,
-    explainer: Explainer,
+def terms_of(
+    place: Place, selection: str, settings: ExplainSettings, explainer: Explainer
 ) -> Terms:
     """What the call is about, with the version of the prompts that its answers have so far."""
-    terms = Terms(profile, lake, hookpoint, selection, settings, Prompts(settings.prompts))
+    prompts = Prompts(settings.prompts)
+    terms = Terms(place.profile, place.lake, place.hookpoint, selection, settings, prompts)
     if settings.prompt_version == "latest" or not isinstance(explainer, AskedExplainer):
         return terms
     made_by = {"explainer": settings.explainer, "model": settings.explainer_model}
-    with database.connect(lake) as con:
+    with database.connect(place.lake) as con:
         [row] = database.query(
             con, "explanations/prompt_version", **terms.keys, selection=selection, **made_by
         ).to_pylist()
@@ -165,9 +162,9 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
 
     None for an explainer that asks no LLM. Raises `NotReadyError` as `explain`.
     """
-    profile = lake.as_made(profile)
+    place = Place(lake.as_made(profile), lake, hookpoint)
     explainer = registry.make(settings.explainer, settings.options)
-    terms = terms_of(profile, lake, hookpoint, selection, settings, explainer)
+    terms = terms_of(place, selection, settings, explainer)
     if not isinstance(explainer, AskedExplainer):
         return None
     outcomes = Outcomes(explainer, terms)

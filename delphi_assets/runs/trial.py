@@ -18,6 +18,7 @@ from delphi_assets.explainers.explanations import terms_of
 from delphi_assets.ground.batches import batches
 from delphi_assets.lake import claims
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.asking import loop
 from delphi_assets.llm.asking.client import Client
@@ -77,26 +78,24 @@ def try_latent(
     asked, and what asking raises.
     """
     profile = lake.as_made(profile)
-    place = lake, profile.run.name, hookpoint, profile.selection.name
-    record = next(iter(read_records(*place, Latents(((latent, latent + 1),)))), None)
+    settings, selection = profile.score, profile.selection.name
+    scoring = Scoring(profile, lake, hookpoint, selection, settings)
+    span = Latents(((latent, latent + 1),))
+    record = next(iter(read_records(lake, scoring.run, hookpoint, selection, span)), None)
     if record is None:
         raise NotReadyError(
-            f"latent {latent} has no examples of {hookpoint!r} in run {profile.run.name!r} for the "
-            f"selection {profile.selection.name!r} in {lake!r}; expected a latent that can be "
+            f"latent {latent} has no examples of {hookpoint!r} in run {scoring.run!r} for the "
+            f"selection {selection!r} in {lake!r}; expected a latent that can be "
             "explained, see the table eligibility."
         )
-    explained, by_explainer = _explain(profile, lake, hookpoint, record)
-    name = scorer or profile.score.scorers[0]
-    scoring = Scoring(profile, lake, hookpoint, profile.selection.name, profile.score)
-    return Tried(by_explainer, _judge(scoring, record, explained, name))
+    explained, by_explainer = _explain(scoring, record)
+    return Tried(by_explainer, _judge(scoring, record, explained, scorer or settings.scorers[0]))
 
 
-def _explain(
-    profile: Profile, lake: Lake, hookpoint: str, record: LatentRecord
-) -> tuple[Explained | None, Trial]:
-    settings, selection = profile.explain, profile.selection.name
+def _explain(scoring: Scoring, record: LatentRecord) -> tuple[Explained | None, Trial]:
+    settings = scoring.profile.explain
     explainer = registry.make(settings.explainer, settings.options)
-    terms = terms_of(profile, lake, hookpoint, selection, settings, explainer)
+    terms = terms_of(scoring, scoring.selection, settings, explainer)
     shown = LatentRecord(record.latent, [*record.train, *record.train_non_activating])
     name, model = settings.explainer, settings.explainer_model
     if isinstance(explainer, ComputedExplainer):
@@ -106,7 +105,7 @@ def _explain(
     elif isinstance(explainer, AskedExplainer):
         check_model(terms.llm, "explain.explainer_model", model)
         request = explainer.request(shown, terms)
-        completion, cost = _ask(profile, lake, hookpoint, "explanations", request)
+        completion, cost = _ask(scoring, "explanations", request)
         read = explainer.read(completion)
         text = read.text or ""
         told = read.text if read.text is not None else f"failure: {read.failure}"
@@ -114,20 +113,17 @@ def _explain(
     else:
         told = "it writes nothing; a stored explanation is judged, if there is one"
         trial = Trial(name, (), None, told, None)
-        return _stored(profile, lake, hookpoint, record.latent, None), trial
+        return _stored(scoring, record.latent, None), trial
     if not text.strip():
         return None, trial
     made = Explained(record.latent, _TRIED, name, model, explainer.prompt_hash(terms), text)
-    return _stored(profile, lake, hookpoint, record.latent, text) or made, trial
+    return _stored(scoring, record.latent, text) or made, trial
 
 
-def _stored(
-    profile: Profile, lake: Lake, hookpoint: str, latent: int, text: str | None
-) -> Explained | None:
+def _stored(scoring: Scoring, latent: int, text: str | None) -> Explained | None:
     """The stored explanation of that text, or any; scorers know its neighbours' by its id."""
-    scoring = Scoring(profile, lake, hookpoint, profile.selection.name, profile.score)
     try:
-        stored = stored_explanations(scoring, profile.explain.explainer)
+        stored = stored_explanations(scoring, scoring.profile.explain.explainer)
     except NotReadyError:
         return None
     of_latent = [one for one in stored if one.latent == latent]
@@ -151,26 +147,23 @@ def _judge(scoring: Scoring, record: LatentRecord, explained: Explained | None, 
     check_model(scoring.profile.llm, "score.scorer_model", judge.model)
     batch = next(batches(items, judge.batch_size))
     request = judge.request(explained, batch)
-    completion, cost = _ask(
-        scoring.profile, scoring.lake, scoring.hookpoint, "predictions", request
-    )
+    completion, cost = _ask(scoring, "predictions", request)
     told = _told(batch, judge.read(completion, batch))
     return Trial(by, request.messages, _answer(completion), told, cost)
 
 
-def _ask(
-    profile: Profile, lake: Lake, hookpoint: str, stage: str, request: Request
-) -> tuple[Completion, Cost]:
+def _ask(place: Place, stage: str, request: Request) -> tuple[Completion, Cost]:
     """Ask as the stage would, but one question at once: a batch would be waited for."""
-    run, llm = profile.run.name, profile.llm.model_copy(update={"batch": False})
-    owner = f"{stage} {hookpoint}"
+    llm = place.profile.llm.model_copy(update={"batch": False})
+    of_run = place.lake, place.run, place.profile.run.seed
+    owner = f"{stage} {place.hookpoint}"
 
     async def ask() -> tuple[Completion, bool]:
-        async with Client(llm, request.model, lake, run, profile.run.seed, owner=owner) as client:
+        async with Client(llm, request.model, *of_run, owner=owner) as client:
             completion = await client.complete(request)
             return completion, bool(client.usage.reused)
 
-    with claims.asking(lake, stage, {"run": run, "hookpoint": hookpoint}):
+    with claims.asking(place.lake, stage, place.keys):
         completion, reused = loop.run(ask())
     return completion, Cost(
         reused, completion.prompt_tokens, completion.completion_tokens, completion.cost

@@ -64,8 +64,8 @@ def score(  # noqa: PLR0917 - the stages' contract
     latents = wanted_latents(profile.score.latents if latents is None else latents)
     settings, selection = settings or profile.score, selection or profile.selection.name
     profile = lake.as_made(profile)
-    check_coder(lake, profile.run.name, hookpoint)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
+    check_coder(scoring)
     explainer = explainer or profile.explain.explainer
     work = _work(scoring, latents, explainer)
     if any(isinstance(task.scorer.judge, Asked) for task in work.wanted):
@@ -147,7 +147,7 @@ def scorer_of(name: str, scoring: Scoring) -> Scorer[Any]:
     if not scorer.judge.reads_prompts:
         return scorer
     # Only the scorer tells under which names its answers are stored.
-    kept = scoring.at(scoring.version_of(scorer.name, scorer.judge.model))
+    kept = scoring.with_prompts(scoring.version_of(scorer.name, scorer.judge.model))
     if kept is not scoring:
         scorer = registry.make(name, kept)
     return replace(scorer, prompts=kept.prompts)

@@ -12,12 +12,13 @@ are needed and not there. Per latent bucket:
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from delphi_assets.caching.hookpoint_tables import HookpointTables, activation_files, open_hookpoint
+from delphi_assets.caching.hookpoint_tables import activation_files, open_hookpoint
 from delphi_assets.caching.published import check_fires, check_settings
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.interrupts import terminable
@@ -26,6 +27,7 @@ from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute
 from delphi_assets.lake.lake import File, Lake, Manifest
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
 from delphi_assets.lake.units import examples_unit
 from delphi_assets.latent_ranges import WhichLatents, as_text, parse_latents
@@ -63,14 +65,15 @@ def select_examples(
     start = time.perf_counter()
     selection = _of_latents(selection or profile.selection, latents)
     profile = lake.as_made(profile)
+    place = Place(profile, lake, hookpoint)
     units = [
-        examples_unit(profile.run.name, hookpoint, selection.name, bucket)
+        examples_unit(place.run, hookpoint, selection.name, bucket)
         for bucket in range(profile.cache.n_buckets)
     ]
     there = next((made for unit in units if (made := lake.manifest(unit))), None)
     selection = as_made(selection, there.config if there else {})
     check_selection(selection, profile.cache.cache_ctx_len)
-    check_settings(profile, lake, hookpoint)
+    check_settings(place)
     config = {
         **selection.model_dump(
             exclude={
@@ -84,7 +87,7 @@ def select_examples(
         ),
         "latents": [list(ends) for ends in parse_latents(selection.latents).ranges],
         **samplers_config(selection),
-        **sources_config(profile, lake, hookpoint, selection),
+        **sources_config(place, selection),
         "seed": profile.seed_of(selection),
         "n_buckets": profile.cache.n_buckets,
     }
@@ -98,7 +101,7 @@ def select_examples(
     ]
     new_rows = 0
     if missing:
-        opened = _open(profile, lake, hookpoint, selection, _THREADS)
+        opened = _open(place, selection, _THREADS)
 
         def publish(number: int) -> int:
             unit, made = units[number], opened.rows(number)
@@ -138,7 +141,7 @@ def choose_examples(
     selection = _of_latents(selection or profile.selection, latents)
     profile = lake.as_made(profile)
     check_selection(selection, profile.cache.cache_ctx_len)
-    opened = _open(profile, lake, hookpoint, selection)
+    opened = _open(Place(profile, lake, hookpoint), selection)
     with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
         made = pool.map(opened.rows, range(profile.cache.n_buckets))
         return pa.concat_tables([bucket.examples.cast(EXAMPLES.arrow) for bucket in made])
@@ -158,12 +161,8 @@ class _Rows(NamedTuple):
 class _Opened(NamedTuple):
     """What a selection's windows are chosen from."""
 
-    profile: Profile
-    lake: Lake
-    selection: SelectionSettings
-    tables: HookpointTables
-    corpus: Corpus
     sources: Sources
+    corpus: Corpus
     asked: list[list[int]]
     """Latents of every bucket."""
 
@@ -172,14 +171,12 @@ class _Opened(NamedTuple):
         latents = self.asked[bucket]
         if not latents:
             return _Rows(EXAMPLES.empty(), SHORTFALLS.empty())
-        files = activation_files(self.lake, self.tables, bucket)
+        place, tables = self.sources.place, self.sources.place.tables
+        files = activation_files(place.lake, tables, bucket)
         # Temporary tables belong to a cursor, so buckets do not see those of others.
-        with self.tables.con.cursor() as con:
+        with tables.con.cursor() as con:
             windows, shortfalls = choose_windows(
-                self.profile,
-                self.lake,
-                self.selection,
-                self.tables._replace(con=con),
+                replace(place, tables=tables._replace(con=con)),
                 bucket,
                 sources=self.sources,
                 latents=latents,
@@ -187,45 +184,31 @@ class _Opened(NamedTuple):
             )
         if not windows.num_rows:
             return _Rows(EXAMPLES.empty(), shortfalls)
-        length = self.selection.example_ctx_len
-        rows = with_contents(windows, length, self.corpus, self.lake, files)
+        rows = with_contents(windows, place.length, self.corpus, place.lake, files)
         return _Rows(EXAMPLES.conform(self.sources.with_neighbour_activations(rows)), shortfalls)
 
 
-def _open(
-    profile: Profile,
-    lake: Lake,
-    hookpoint: str,
-    selection: SelectionSettings,
-    threads: int | None = None,
-) -> _Opened:
-    check_fires(lake, profile.run.name, hookpoint)
-    tables = open_hookpoint(profile, lake, hookpoint, threads=threads)
-    asked = _by_bucket(profile, tables.num_latents, selection)
+def _open(place: Place, selection: SelectionSettings, threads: int | None = None) -> _Opened:
+    check_fires(place.lake, place.run, place.hookpoint)
+    tables = open_hookpoint(place, threads=threads)
+    cache = place.profile.cache
+    asked = _by_bucket(tables.num_latents, cache.n_buckets, selection)
     execute(
         tables.con,
         "examples/2_windows/window_documents",
         contexts=tables.contexts,
-        cache_ctx_len=profile.cache.cache_ctx_len,
+        cache_ctx_len=cache.cache_ctx_len,
         example_ctx_len=selection.example_ctx_len,
     )
-    return _Opened(
-        profile,
-        lake,
-        selection,
-        tables,
-        read_corpus(lake, tables.contexts, tables.vocabulary),
-        open_sources(profile, lake, tables, selection),
-        asked,
-    )
+    corpus = read_corpus(place.lake, tables.contexts, tables.vocabulary)
+    return _Opened(open_sources(place, tables, selection), corpus, asked)
 
 
-def _by_bucket(profile: Profile, num_latents: int, selection: SelectionSettings) -> list[list[int]]:
+def _by_bucket(num_latents: int, n_buckets: int, selection: SelectionSettings) -> list[list[int]]:
     """The latents asked for of every bucket."""
     asked = parse_latents(selection.latents)
     by_bucket = [
-        asked.among(bucket.first, bucket.last)
-        for bucket in bucket_ranges(num_latents, profile.cache.n_buckets)
+        asked.among(bucket.first, bucket.last) for bucket in bucket_ranges(num_latents, n_buckets)
     ]
     if not any(by_bucket):
         raise SettingError(

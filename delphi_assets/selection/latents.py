@@ -25,6 +25,7 @@ from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute, query
 from delphi_assets.lake.lake import File, Lake, Manifest
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import LATENTS, NEIGHBOURS
 from delphi_assets.lake.units import latents_unit, neighbours_unit
 from delphi_assets.settings import Profile
@@ -44,23 +45,23 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     """
     start = time.perf_counter()
     profile = lake.as_made(profile)
-    run, selection = profile.run.name, profile.selection
-    unit = latents_unit(run, hookpoint)
-    neighbours = lake.manifest(neighbours_unit(run, hookpoint, profile.neighbours.methods[0]))
+    place, method = Place(profile, lake, hookpoint), profile.neighbours.methods[0]
+    unit = latents_unit(place.run, hookpoint)
+    neighbours = lake.manifest(neighbours_unit(place.run, hookpoint, method))
     config = {
-        "selection.example_ctx_len": selection.example_ctx_len,
-        "selection.min_examples": selection.min_examples,
-        "neighbours.method": profile.neighbours.methods[0],
+        "selection.example_ctx_len": profile.selection.example_ctx_len,
+        "selection.min_examples": profile.selection.min_examples,
+        "neighbours.method": method,
         "neighbours": neighbours and [file.sha256 for file in neighbours.files],
     }
-    check_settings(profile, lake, hookpoint)
+    check_settings(place)
     manifest = lake.manifest(unit)
     if manifest and manifest.made_with(config) and not any(map(lake.damage, manifest.files)):
         lake.supersede_others(manifest)
         seconds = time.perf_counter() - start
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
-    tables = open_hookpoint(profile, lake, hookpoint)
-    rows = _statistics(profile, lake, hookpoint, tables, neighbours)
+    tables = open_hookpoint(place)
+    rows = _statistics(place, tables, neighbours)
     if not any(bucket.rows for bucket in tables.buckets):
         log.warning("%s", silence(hookpoint, tables.size.n_eligible))
     dead = rows.filter(pc.equal(rows["n_activations"], 0)).num_rows
@@ -75,26 +76,20 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     return StageReport(rows.num_rows, rows.num_rows, seconds, manifest.bytes, facts)
 
 
-def _statistics(
-    profile: Profile,
-    lake: Lake,
-    hookpoint: str,
-    tables: HookpointTables,
-    neighbours: Manifest | None,
-) -> pa.Table:
-    run, written_at = profile.run.name, datetime.now(UTC).isoformat()
-    buckets = bucket_ranges(tables.num_latents, profile.cache.n_buckets)
-    cache_ctx_len = profile.cache.cache_ctx_len
+def _statistics(place: Place, tables: HookpointTables, neighbours: Manifest | None) -> pa.Table:
+    lake, cache, selection = place.lake, place.profile.cache, place.profile.selection
+    written_at = datetime.now(UTC).isoformat()
+    buckets = bucket_ranges(tables.num_latents, cache.n_buckets)
     execute(
         tables.con,
         "corpus/positions",
         contexts=tables.contexts,
         vocabulary=tables.vocabulary,
-        cache_ctx_len=cache_ctx_len,
-        filter_bos=profile.cache.filter_bos,
+        cache_ctx_len=cache.cache_ctx_len,
+        filter_bos=cache.filter_bos,
     )
     tables.con.register("nearest_neighbours", _nearest(lake, tables, neighbours))
-    weights = lake.files("weights", run=run, hookpoint=hookpoint)
+    weights = lake.files("weights", **place.keys)
     parts = [
         query(
             tables.con,
@@ -104,15 +99,15 @@ def _statistics(
             weights=weights,
             first=bucket.first,
             last=bucket.last,
-            cache_ctx_len=cache_ctx_len,
-            example_ctx_len=profile.selection.example_ctx_len,
-            min_examples=profile.selection.min_examples,
+            cache_ctx_len=cache.cache_ctx_len,
+            example_ctx_len=selection.example_ctx_len,
+            min_examples=selection.min_examples,
             n_bins=N_BINS,
             neighbour_method=None if neighbours is None else str(neighbours.keys["method"]),
             written_at=written_at,
             **tables.size._asdict(),
         )
-        for bucket in with_bar(buckets, desc=f"latents {hookpoint}", unit="bucket")
+        for bucket in with_bar(buckets, desc=f"latents {place.hookpoint}", unit="bucket")
     ]
     return LATENTS.conform(pa.concat_tables(parts))
 

@@ -22,13 +22,12 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.lake.database import execute, query
-from delphi_assets.lake.lake import Lake
+from delphi_assets.selection.non_activating.source import SourcePlace
 from delphi_assets.selection.non_activating.sources import Sources
 from delphi_assets.selection.samplers import draw_train, hold_out
 from delphi_assets.selection.windows import ranked_windows
-from delphi_assets.settings import Profile, SelectionSettings
+from delphi_assets.settings import SelectionSettings
 
 
 class WindowChoice(NamedTuple):
@@ -39,10 +38,7 @@ class WindowChoice(NamedTuple):
 
 
 def choose_windows(
-    profile: Profile,
-    lake: Lake,
-    selection: SelectionSettings,
-    tables: HookpointTables,
+    place: SourcePlace,
     bucket: int,
     *,
     sources: Sources,
@@ -53,18 +49,18 @@ def choose_windows(
 
     Raises as `ranked_windows`.
     """
+    selection, tables = place.selection, place.tables
     for macro in ("mixed", "draw", "in_turns", "documents_of"):
         execute(tables.con, f"examples/1_macros/{macro}")
     if selection.center_examples:
-        _rank_centred(profile, selection, tables, latents, activations)
+        _rank_centred(place, latents, activations)
     else:
-        length = selection.example_ctx_len
         windows = ranked_windows(
-            profile, lake, tables, bucket, example_ctx_len=length, activations=activations
+            place, tables, bucket, example_ctx_len=place.length, activations=activations
         )
         execute(tables.con, "examples/2_windows/ranked_aligned", windows=windows, latents=latents)
         execute(tables.con, "examples/2_windows/loud_aligned")
-    _draw_activating(profile, selection, tables)
+    _draw_activating(place)
     sources.draw(tables.con, latents)
     shortfalls = query(
         tables.con,
@@ -83,19 +79,13 @@ def choose_windows(
         n_non_activating=selection.n_non_activating,
         example_ctx_len=selection.example_ctx_len,
         max_examples=selection.max_examples,
-        draw_of=profile.draws_of(selection, tables.hookpoint),
+        draw_of=place.draw_of,
     )
     return WindowChoice(rows, shortfalls)
 
 
-def _rank_centred(
-    profile: Profile,
-    selection: SelectionSettings,
-    tables: HookpointTables,
-    latents: list[int],
-    activations: list[str],
-) -> None:
-    length, con = selection.example_ctx_len, tables.con
+def _rank_centred(place: SourcePlace, latents: list[int], activations: list[str]) -> None:
+    length, con = place.length, place.tables.con
     execute(
         con,
         "examples/2_windows/peaks",
@@ -107,17 +97,15 @@ def _rank_centred(
         con,
         "examples/2_windows/ranked_centred",
         activations=activations,
-        n_tokens=tables.size.n_tokens,
-        cache_ctx_len=profile.cache.cache_ctx_len,
+        n_tokens=place.n_tokens,
+        cache_ctx_len=place.profile.cache.cache_ctx_len,
         example_ctx_len=length,
     )
     execute(con, "examples/2_windows/loud_centred")
 
 
-def _draw_activating(
-    profile: Profile, selection: SelectionSettings, tables: HookpointTables
-) -> None:
-    con = tables.con
+def _draw_activating(place: SourcePlace) -> None:
+    selection, con = place.selection, place.tables.con
     execute(
         con,
         "examples/3_train/pool",
@@ -125,7 +113,7 @@ def _draw_activating(
         max_examples=selection.max_examples,
         n_quantiles=selection.n_quantiles,
         example_ctx_len=selection.example_ctx_len,
-        draw_of=profile.draws_of(selection, tables.hookpoint),
+        draw_of=place.draw_of,
     )
     draw_train(con, selection)
     hold_out(con, selection)

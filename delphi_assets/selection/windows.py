@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Files, Lake, Manifest, reading
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import windows_unit
-from delphi_assets.settings import Profile
 
 _RANKED_BY, _MAGNITUDE = "ranked_by", "magnitude"
 
@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def ranked_windows(
-    profile: Profile,
-    lake: Lake,
+    place: Place,
     tables: HookpointTables,
     bucket: int,
     *,
@@ -37,8 +36,8 @@ def ranked_windows(
     `activations` are the bucket's files. Raises `ConflictError` for windows made with other
     settings.
     """
-    unit = windows_unit(profile.run.name, tables.hookpoint, example_ctx_len, bucket)
-    config = profile.hookpoint_config(tables.hookpoint)
+    lake, config = place.lake, place.config
+    unit = windows_unit(place.run, place.hookpoint, example_ctx_len, bucket)
     there = lake.ready(unit, config)
     if there is not None and _holds(lake, there, activations):
         manifest = there

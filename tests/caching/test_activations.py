@@ -21,6 +21,7 @@ from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import open_database, stream
 from delphi_assets.lake.lake import Draft, Lake, read_parquet
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import ACTIVATIONS
 from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import Profile
@@ -61,7 +62,7 @@ def test_the_shards_become_one_sorted_file_a_bucket(profile: Profile, lake: Lake
     assert rows(lake, "activations") == before
     assert (report.rows, report.new_rows) == (len(before), len(before))
     for bucket, held in zip(
-        bucket_ranges(LATENTS, 3), published_buckets(profile, lake, HOOKPOINT), strict=True
+        bucket_ranges(LATENTS, 3), published_buckets(Place(profile, lake, HOOKPOINT)), strict=True
     ):
         (file,) = held.files
         assert f"/bucket={bucket.number}/" in file.path
@@ -111,7 +112,7 @@ def test_an_interrupted_merge_goes_on(
     monkeypatch.undo()
     assert sorted(rows(lake, "captured")) == before
     with pytest.raises(NotReadyError, match=r"[12] of 3 buckets"):
-        published_buckets(profile, lake, HOOKPOINT)
+        published_buckets(Place(profile, lake, HOOKPOINT))
     report = merge_shards(profile, lake, HOOKPOINT)
     assert 0 < report.new_rows < report.rows
     assert rows(lake, "activations") == before

@@ -22,6 +22,7 @@ from delphi_assets.caching.prepared_coder import coder_source, load_described
 from delphi_assets.coders import load_coder
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.lake import Lake, Unit, read_parquet
+from delphi_assets.lake.place import Place, RunPlace
 from delphi_assets.lake.units import weights_unit
 from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import CoderSettings, Profile
@@ -154,13 +155,13 @@ def test_training_tokens_hold_no_special_ones(training: Profile) -> None:
     lake = Lake(training.run.lake)
     build_contexts(training, lake)
     subject = load_subject(training.model)
-    assert collect(training, lake, subject, "layers.1").shape == (700, 16)
+    assert collect(RunPlace(training, lake), subject, "layers.1").shape == (700, 16)
     more = training.model_copy(
         update={"coder": training.coder.model_copy(update={"train_tokens": 10_000})}
     )
     tokens = read_parquet(lake, lake.files("contexts", run="tiny"))["tokens"].to_pylist()
     usual = sum(token > 2 for row in tokens for token in row)
-    assert len(collect(more, lake, subject, "layers.1")) == usual
+    assert len(collect(RunPlace(more, lake), subject, "layers.1")) == usual
 
 
 def test_a_coder_is_trained_once_and_described(training: Profile) -> None:
@@ -171,7 +172,7 @@ def test_a_coder_is_trained_once_and_described(training: Profile) -> None:
     assert report.facts["train_tokens"] == 630
     assert 0 < float(report.facts["fvu_standardized"]) < 1
     assert 0 < float(report.facts["live_share_10"]) <= float(report.facts["live_share"]) <= 1
-    with coder_source(training, lake, "layers.1") as source:
+    with coder_source(Place(training, lake, "layers.1")) as source:
         coder = load_coder(source, "layers.1")
     rows = read_parquet(lake, lake.files("weights", run="tiny", hookpoint="layers.1"))
     assert rows["latent"].to_pylist() == list(range(32))
@@ -242,7 +243,7 @@ def test_a_coder_that_is_there_is_only_described(tiny_profile: Callable[..., Pro
         "coder_folder": f"{profile.coder.sparse_model}/layers.1.mlp",
         "coder_files": "cfg.json, sae.safetensors",
     }
-    with coder_source(profile, lake, "layers.1.mlp") as source:
+    with coder_source(Place(profile, lake, "layers.1.mlp")) as source:
         assert source == profile.coder.sparse_model
 
 
@@ -275,7 +276,7 @@ def test_coders_of_one_module_are_described_apart(
         rows = read_parquet(lake, lake.files("weights", run="tiny", hookpoint=hookpoint))
         coder = load_coder(source, "layers.1")
         assert rows["decoder_norm"].to_pylist() == coder.decoder_rows.norm(dim=1).tolist()
-        assert load_described(profile, lake, hookpoint).fingerprint == coder.fingerprint
+        assert load_described(Place(profile, lake, hookpoint)).fingerprint == coder.fingerprint
 
 
 def test_another_source_under_the_same_name_is_a_conflict(
@@ -325,7 +326,7 @@ def test_the_precision_of_capturing_is_not_that_of_the_weights(
         assert manifest is not None
         rows = read_parquet(lake, lake.files("weights", run="tiny"))
         found.append((rows, manifest.config, manifest.facts))
-        encoder = load_described(profile, lake, "layers.1@wide")
+        encoder = load_described(Place(profile, lake, "layers.1@wide"))
         fired = encoder.encode(torch.randn(9, 16, generator=torch.Generator().manual_seed(2)))
         assert fired.value.dtype == getattr(torch, profile.coder.dtype)
         assert encoder.fingerprint == manifest.facts[FINGERPRINT]
@@ -347,7 +348,7 @@ def test_a_trained_coder_stands_beside_one_that_is_there(training: Profile, tmp_
     assert described is not None
     assert described.config["coder.k"] == 4
     assert "coder.dtype" not in described.config
-    assert load_described(both, lake, "layers.1").shape.num_latents == 32
+    assert load_described(Place(both, lake, "layers.1")).shape.num_latents == 32
 
 
 def test_training_needs_contexts_and_capture_a_coder(training: Profile) -> None:
@@ -356,7 +357,7 @@ def test_training_needs_contexts_and_capture_a_coder(training: Profile) -> None:
         prepare_coder(training, lake, "layers.1")
     with (
         pytest.raises(NotReadyError, match="asset 'sparse_coder' first"),
-        coder_source(training, lake, "layers.1"),
+        coder_source(Place(training, lake, "layers.1")),
     ):
         pass
 

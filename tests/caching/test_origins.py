@@ -18,6 +18,7 @@ from delphi_assets.caching.prepared_coder import coder_source
 from delphi_assets.errors import ConflictError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import weights_unit
 from delphi_assets.latent_ranges import ALL
 from delphi_assets.scorers.predictions import score
@@ -142,7 +143,7 @@ def test_a_trained_coder_replaced_in_the_lake_is_refused(profile: Profile) -> No
         update={"coder": profile.coder.model_copy(update={**changes, "epochs": 1})}
     )
     lake = materialized(profile)
-    with coder_source(profile, lake, HOOKPOINT) as folder:
+    with coder_source(Place(profile, lake, HOOKPOINT)) as folder:
         make_coder(Path(folder), ".", seed=5, num_latents=32)
     assert "captured" in refused_by(profile, lake, "its files were replaced")
     assert "predictions" in refused_by(profile, lake, "its files were replaced")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from delphi_assets.caching.origins import replaced_judge
 from delphi_assets.lake import database
-from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.prompts import Prompts
-from delphi_assets.settings import Profile, ScoreSettings
+from delphi_assets.settings import ScoreSettings
 
 if TYPE_CHECKING:
     from delphi_assets.models.causal_model import CausalModel
@@ -17,31 +17,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scoring:
+class Scoring(Place):
     """All that a scorer may need to know; every scorer is made from it (see `registry`)."""
 
-    profile: Profile
-    lake: Lake
-    hookpoint: str
     selection: str
     settings: ScoreSettings
     prompt_version: int | None = None
     """Of the shipped prompts; the latest when None."""
-
-    @property
-    def run(self) -> str:
-        """Name of the run."""
-        return self.profile.run.name
-
-    @property
-    def keys(self) -> dict[str, str | int]:
-        """Path keys of the table predictions."""
-        return {"run": self.run, "hookpoint": self.hookpoint}
-
-    @property
-    def seed(self) -> str:
-        """Seed of what is drawn among latents."""
-        return f"{self.profile.run.seed}|{self.run}|{self.hookpoint}"
 
     def latent_seed(self, latent: int) -> str:
         """Seed of the order and highlighting of a latent's items."""
@@ -69,14 +51,14 @@ class Scoring:
         """The prompts, those that the settings replace among them."""
         return Prompts(self.settings.prompts, "score.prompts", self.prompt_version)
 
-    def at(self, version: int) -> "Scoring":
+    def with_prompts(self, version: int) -> "Scoring":
         """The same with the prompts of that version; the same one each time it is asked for."""
         if version == self.prompts.version:
             return self
-        return self._at.setdefault(version, replace(self, prompt_version=version))
+        return self._by_version.setdefault(version, replace(self, prompt_version=version))
 
     @cached_property
-    def _at(self) -> dict[int, "Scoring"]:
+    def _by_version(self) -> dict[int, "Scoring"]:
         return {}
 
     def version_of(self, scorer: str, judge: str) -> int:

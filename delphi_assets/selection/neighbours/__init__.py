@@ -18,6 +18,7 @@ from delphi_assets.caching.published import check_settings
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.selection.neighbours.co_occurrence import co_occurring
 from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile
@@ -40,17 +41,14 @@ def find_neighbours(
     """
     started, new_rows = time.perf_counter(), 0
     settings = settings or profile.neighbours
-    profile = lake.as_made(profile)
-    check_settings(profile, lake, hookpoint)
-    unit = neighbours_unit(profile.run.name, hookpoint, method)
-    config = {
-        "neighbours.n_neighbours": settings.n_neighbours,
-        **profile.hookpoint_config(hookpoint),
-    }
+    place = Place(lake.as_made(profile), lake, hookpoint)
+    check_settings(place)
+    unit = neighbours_unit(place.run, hookpoint, method)
+    config = {"neighbours.n_neighbours": settings.n_neighbours, **place.config}
     manifest = lake.ready(unit, config)
     if manifest is None:
         facts = {"latents": 0}
-        rows = _counted(_found(profile, lake, hookpoint, method, settings.n_neighbours), facts)
+        rows = _counted(_found(place, method, settings.n_neighbours), facts)
         with lake.draft(unit) as draft:
             draft.add(File(rows))
             manifest = draft.publish(config, facts)
@@ -80,15 +78,13 @@ def find_all_neighbours(
     )
 
 
-def _found(
-    profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod, n_neighbours: int
-) -> Iterator[pa.Table]:
+def _found(place: Place, method: NeighbourMethod, n_neighbours: int) -> Iterator[pa.Table]:
     if method == "co-occurrence":
-        return co_occurring(profile, lake, hookpoint, n_neighbours)
+        return co_occurring(place, n_neighbours)
     # Activations are compared without torch.
     from delphi_assets.selection.neighbours.weight_similarity import similar_weights
 
-    return similar_weights(profile, lake, hookpoint, method, n_neighbours)
+    return similar_weights(place, method, n_neighbours)
 
 
 def _counted(tables: Iterator[pa.Table], facts: dict[str, int]) -> Iterator[pa.Table]:

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from delphi_assets.caching.published import published_buckets
 from delphi_assets.ground.progress import Bar
-from delphi_assets.lake.lake import Lake, read_parquet
+from delphi_assets.lake.lake import read_parquet
+from delphi_assets.lake.place import Place
 from delphi_assets.selection.neighbours.ranked import ranked
-from delphi_assets.settings import Profile
 
 _CHUNK = 16
 """Latents in a chunk: one cache line of int32."""
@@ -58,33 +58,31 @@ class LatentsOfTokens(NamedTuple):
     """[tokens + 1]"""
 
 
-def co_occurring(
-    profile: Profile, lake: Lake, hookpoint: str, n_neighbours: int
-) -> Iterator[pa.Table]:
+def co_occurring(place: Place, n_neighbours: int) -> Iterator[pa.Table]:
     """Rows of the table neighbours, some latents at a time, in order.
 
     Raises `NotReadyError` without activations, `DataError` naming a damaged file.
     """
-    fires = _read(profile, lake, hookpoint)
+    fires = _read(place)
     firing = _latents_of_tokens(fires)
     sizes = np.diff(fires.first)
     width = len(sizes)
-    with Bar(total=width, desc=f"neighbours {hookpoint}", unit="latent") as bar:
+    with Bar(total=width, desc=f"neighbours {place.hookpoint}", unit="latent") as bar:
         for start in range(0, width, _LATENTS_AT_ONCE):
             latents = range(start, min(start + _LATENTS_AT_ONCE, width))
             yield _nearest(fires, firing, sizes, latents, n_neighbours)
             bar.update(len(latents))
 
 
-def _read(profile: Profile, lake: Lake, hookpoint: str) -> TokensOfLatents:
-    buckets = published_buckets(profile, lake, hookpoint)
+def _read(place: Place) -> TokensOfLatents:
+    buckets = published_buckets(place)
     width = int(buckets[0].facts["num_latents"])
-    end = profile.n_shards * profile.cache.shard_tokens
+    end = place.profile.n_shards * place.profile.cache.shard_tokens
     tokens = np.empty(sum(bucket.rows for bucket in buckets), np.min_scalar_type(end))
     sizes, filled = np.zeros(width, np.int64), 0
     for bucket in buckets:
-        files = lake.checked("activations", bucket.files)
-        rows = read_parquet(lake, files, ["latent", "position"])
+        files = place.lake.checked("activations", bucket.files)
+        rows = read_parquet(place.lake, files, ["latent", "position"])
         tokens[filled : filled + rows.num_rows] = rows["position"].to_numpy()
         sizes += np.bincount(rows["latent"].to_numpy(), minlength=width)
         filled += rows.num_rows

@@ -20,48 +20,45 @@ from torch import Tensor
 from delphi_assets.caching.prepared_coder import described_coder
 from delphi_assets.errors import NotReadyError
 from delphi_assets.ground.progress import Bar
-from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
-from delphi_assets.lake.units import weights_unit
+from delphi_assets.lake.place import Place
 from delphi_assets.models.subject import pick_device
 from delphi_assets.selection.neighbours.ranked import ranked
-from delphi_assets.settings import NeighbourMethod, Profile
+from delphi_assets.settings import NeighbourMethod
 
 _COSINES = 2**24
 """Compared at once: 64 MB in single precision."""
 
 
-def similar_weights(
-    profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod, n_neighbours: int
-) -> Iterator[pa.Table]:
+def similar_weights(place: Place, method: NeighbourMethod, n_neighbours: int) -> Iterator[pa.Table]:
     """Rows of the table neighbours, some latents at a time, in order.
 
     `method` is decoder or encoder. Raises `NotReadyError` without a coder, `ConflictError` when it
     is not the one that the table weights describes.
     """
-    directions = _directions(profile, lake, hookpoint, method)
+    directions = _directions(place, method)
     width = len(directions)
     without = (~directions.any(dim=1)).nonzero().flatten()
     block = max(1, _COSINES // width)
-    with Bar(total=width, desc=f"neighbours {hookpoint}", unit="latent") as bar:
+    with Bar(total=width, desc=f"neighbours {place.hookpoint}", unit="latent") as bar:
         for first in range(0, width, block):
             latents = range(first, min(first + block, width))
             yield _nearest(directions, without, latents, n_neighbours)
             bar.update(len(latents))
 
 
-def _directions(profile: Profile, lake: Lake, hookpoint: str, method: NeighbourMethod) -> Tensor:
+def _directions(place: Place, method: NeighbourMethod) -> Tensor:
     """Rows [n, d] of length 1, or of zeros, where the subject model runs."""
-    described = lake.manifest(weights_unit(profile.run.name, hookpoint))
+    described = place.weights()
     if described is not None and FINGERPRINT not in described.facts:
         raise NotReadyError(
-            f"run {profile.run.name!r} was imported without its coder, so neighbours by {method!r} "
+            f"run {place.run!r} was imported without its coder, so neighbours by {method!r} "
             "cannot be found; ask for the method 'co-occurrence', or capture the run anew under "
             "another name."
         )
-    coder = described_coder(profile, lake, hookpoint)
+    coder = described_coder(place)
     rows = coder.decoder_rows if method == "decoder" else coder.encoder_rows
-    rows = rows.detach().to(pick_device(profile.model.device), torch.float32)
+    rows = rows.detach().to(pick_device(place.profile.model.device), torch.float32)
     norms = rows.norm(dim=1, keepdim=True)
     scaled: Tensor = rows / norms.where(norms > 0, 1)
     return scaled

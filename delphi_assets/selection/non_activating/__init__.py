@@ -15,10 +15,10 @@ from typing import Any
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.ground.registries import SOURCES
-from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.selection.non_activating.source import SourcePlace, WindowSource
 from delphi_assets.selection.non_activating.sources import Quota, Sources
-from delphi_assets.settings import Profile, SelectionSettings
+from delphi_assets.settings import SelectionSettings
 from delphi_assets.settings.options import made, told_of
 
 _OPTIONS = "selection.options"
@@ -35,9 +35,7 @@ def quotas(selection: SelectionSettings) -> list[Quota]:
     return [Quota(source, number) for source, number in whole.items()]
 
 
-def sources_config(
-    profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
-) -> dict[str, object]:
+def sources_config(place: Place, selection: SelectionSettings) -> dict[str, object]:
     """What a selection's name stands for, as far as its sources go.
 
     Options are part of it where they are not as declared. Raises as the sources' `config`.
@@ -47,7 +45,7 @@ def sources_config(
         "non_activating_source": [list(item) for item in selection.non_activating_source.items()]
     }
     for name in selection.non_activating_source:
-        needed = _source(name, selection).config(profile, lake, hookpoint, selection)
+        needed = _source(name, selection).config(place, selection)
         for key, value in needed.items():
             before = config.get(key, {})
             config[key] = {**before, **value} if isinstance(value, dict) else value
@@ -56,15 +54,13 @@ def sources_config(
     return config
 
 
-def open_sources(
-    profile: Profile, lake: Lake, tables: HookpointTables, selection: SelectionSettings
-) -> Sources:
+def open_sources(place: Place, tables: HookpointTables, selection: SelectionSettings) -> Sources:
     """The sources of a selection, opened; raises as their `open`."""
-    place = SourcePlace(profile, lake, tables, selection)
+    where = SourcePlace(place.profile, place.lake, place.hookpoint, tables, selection)
     opened = {
-        name: _source(name, selection).open(place) for name in selection.non_activating_source
+        name: _source(name, selection).open(where) for name in selection.non_activating_source
     }
-    return Sources(place, quotas(selection), opened)
+    return Sources(where, quotas(selection), opened)
 
 
 def _source(name: str, selection: SelectionSettings) -> WindowSource:

@@ -25,8 +25,8 @@ from delphi_assets.errors import ConflictError
 from delphi_assets.ground.flat_file import FlatFile
 from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.lake import File, Lake, Manifest, read_parquet
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.units import embeddings_unit
-from delphi_assets.settings import Profile
 
 SCALE = 2_048
 
@@ -36,8 +36,7 @@ Array = npt.NDArray[Any]
 
 
 def window_embeddings(
-    profile: Profile,
-    lake: Lake,
+    place: RunPlace,
     tables: HookpointTables,
     *,
     sentence_encoder: str,
@@ -49,9 +48,10 @@ def window_embeddings(
     as `sentence_encoder.load_sentence_encoder`, `ConflictError` for embeddings made with other
     settings or with an encoder whose files were replaced since, `DataError` for a damaged file.
     """
+    profile, lake = place.profile, place.lake
     config = profile.run_config()
     units = [
-        embeddings_unit(profile.run.name, sentence_encoder, example_ctx_len, shard)
+        embeddings_unit(place.run, sentence_encoder, example_ctx_len, shard)
         for shard in range(profile.n_shards)
     ]
     made = {
@@ -75,7 +75,7 @@ def window_embeddings(
         )
         with Bar(total=total, desc=f"embeddings {sentence_encoder}", unit="window") as bar:
             for shard in missing:
-                windows = _window_texts(profile, lake, shard, texts, example_ctx_len)
+                windows = _window_texts(place, shard, texts, example_ctx_len)
                 vectors = encoder.encode(windows, bar.update)
                 first = shard * profile.cache.shard_tokens
                 rows = _rows(vectors, first, example_ctx_len)
@@ -100,12 +100,10 @@ def _token_texts(lake: Lake, vocabulary: list[str]) -> pa.Array:
     return pc.if_else(rows["special"], "", rows["str_token"]).combine_chunks()
 
 
-def _window_texts(
-    profile: Profile, lake: Lake, shard: int, texts: pa.Array, length: int
-) -> list[str]:
+def _window_texts(place: RunPlace, shard: int, texts: pa.Array, length: int) -> list[str]:
     """The text of each whole aligned window of a shard, in order."""
-    files = lake.checked("contexts", published_contexts(profile, lake, shard).files)
-    tokens = read_parquet(lake, files, ["tokens"])["tokens"].combine_chunks().flatten()
+    files = place.lake.checked("contexts", published_contexts(place, shard).files)
+    tokens = read_parquet(place.lake, files, ["tokens"])["tokens"].combine_chunks().flatten()
     n_windows = len(tokens) // length
     edges = pa.array(np.arange(n_windows + 1, dtype=np.int32) * length)
     taken = pc.take(texts, tokens[: n_windows * length])

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.database import query
-from delphi_assets.lake.lake import Lake, Manifest
+from delphi_assets.lake.lake import Manifest
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.selection.non_activating.embeddings import window_embeddings
 from delphi_assets.selection.non_activating.neighbours import windows_of_neighbours
@@ -21,7 +22,7 @@ from delphi_assets.selection.non_activating.source import (
     SourcePlace,
     WindowSource,
 )
-from delphi_assets.settings import NeighbourMethod, Profile, SelectionSettings
+from delphi_assets.settings import NeighbourMethod, SelectionSettings
 
 
 class RandomSource(WindowSource):
@@ -49,21 +50,19 @@ class NeighbourSource(WindowSource):
     def __init__(self, method: NeighbourMethod) -> None:
         self._method = method
 
-    def config(
-        self, profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
-    ) -> Mapping[str, object]:
+    def config(self, place: Place, selection: SelectionSettings) -> Mapping[str, object]:
         """The neighbours.
 
         Raises `NotReadyError` when they have not been found, `ConflictError` for neighbours found
         in another run's data.
         """
-        found = self._published(profile, lake, hookpoint)
+        found = self._published(place)
         files = {self._method: [file.sha256 for file in found.files]}
         return {"non_activating_source.neighbours": files}
 
     def open(self, place: SourcePlace) -> Draws:
         """Reads where every latent fires; raises as `config`."""
-        found = self._published(place.profile, place.lake, place.tables.hookpoint)
+        found = self._published(place)
         files, firings = place.lake.checked("neighbours", found.files), place.firings
 
         def draws(bucket: SourceBucket) -> pa.Table:
@@ -86,35 +85,33 @@ class NeighbourSource(WindowSource):
 
         return draws
 
-    def _published(self, profile: Profile, lake: Lake, hookpoint: str) -> Manifest:
+    def _published(self, place: Place) -> Manifest:
         """The method's neighbours, however many were asked for."""
-        manifest = lake.manifest(neighbours_unit(profile.run.name, hookpoint, self._method))
+        unit = neighbours_unit(place.run, place.hookpoint, self._method)
+        manifest = place.lake.manifest(unit)
         if manifest is None:
             raise NotReadyError(
                 f"selection.non_activating_source asks for windows of neighbours by "
-                f"{self._method!r}, but {lake!r} holds none of run {profile.run.name!r} at "
-                f"{hookpoint!r}; materialize the asset 'neighbours' with neighbours.methods = "
-                f"[{self._method!r}] first."
+                f"{self._method!r}, but {place.lake!r} holds none of run {place.run!r} at "
+                f"{place.hookpoint!r}; materialize the asset 'neighbours' with "
+                f"neighbours.methods = [{self._method!r}] first."
             )
         n_neighbours = {"neighbours.n_neighbours": manifest.config["neighbours.n_neighbours"]}
-        manifest.check_config({**n_neighbours, **profile.hookpoint_config(hookpoint)})
+        manifest.check_config({**n_neighbours, **place.config})
         return manifest
 
 
 class SemanticSource(WindowSource):
     """Windows nearest in meaning to those that are shown."""
 
-    def config(
-        self, profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
-    ) -> Mapping[str, object]:
+    def config(self, place: Place, selection: SelectionSettings) -> Mapping[str, object]:
         """The encoder."""
         return {"sentence_encoder": selection.sentence_encoder}
 
     def open(self, place: SourcePlace) -> Draws:
         """Writes the table embeddings if need be; raises as `window_embeddings`."""
         embeddings = window_embeddings(
-            place.profile,
-            place.lake,
+            place,
             place.tables,
             sentence_encoder=place.selection.sentence_encoder,
             example_ctx_len=place.length,

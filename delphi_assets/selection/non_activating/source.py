@@ -17,27 +17,24 @@ import duckdb
 import pyarrow as pa
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables
-from delphi_assets.caching.published import published_buckets
 from delphi_assets.lake.database import query
-from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.selection.non_activating.firings import Firings, read_firings
 from delphi_assets.selection.non_activating.window_lists import WindowLists
-from delphi_assets.settings import Profile, SelectionSettings
+from delphi_assets.settings import SelectionSettings
 
 
 @dataclass(frozen=True)
-class SourcePlace:
+class SourcePlace(Place):
     """Where windows are chosen: a hookpoint, for a selection."""
 
-    profile: Profile
-    lake: Lake
     tables: HookpointTables
     selection: SelectionSettings
 
     @property
     def draw_of(self) -> str:
         """What draws depend on, beside latent and window."""
-        return self.profile.draws_of(self.selection, self.tables.hookpoint)
+        return self.profile.draws_of(self.selection, self.hookpoint)
 
     @property
     def length(self) -> int:
@@ -57,8 +54,7 @@ class SourcePlace:
     @cached_property
     def firings(self) -> Firings:
         """Where every latent of the hookpoint fires, read when first asked for."""
-        buckets = published_buckets(self.profile, self.lake, self.tables.hookpoint)
-        return read_firings(self.lake, buckets, self.tables.num_latents)
+        return read_firings(self.lake, self.tables.buckets, self.tables.num_latents)
 
 
 @dataclass(frozen=True)
@@ -97,9 +93,7 @@ Draws: TypeAlias = Callable[[SourceBucket], pa.Table]
 class WindowSource(ABC):
     """Where non-activating windows come from."""
 
-    def config(
-        self, profile: Profile, lake: Lake, hookpoint: str, selection: SelectionSettings
-    ) -> Mapping[str, object]:
+    def config(self, place: Place, selection: SelectionSettings) -> Mapping[str, object]:
         """What windows depend on beside the source's name and options.
 
         A selection's name stands for it too. Values of one name that are tables are merged.
