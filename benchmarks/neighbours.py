@@ -27,7 +27,7 @@ from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.selection.neighbours import find_neighbours
-from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile, load_profile
+from delphi_assets.settings import NeighbourSettings, Profile, load_profile
 
 RUN = "benchmark"
 
@@ -78,7 +78,7 @@ def of_weights(
 
 
 def measure(
-    profile: Profile, lake: Lake, method: NeighbourMethod, settings: NeighbourSettings
+    profile: Profile, lake: Lake, method: str, settings: NeighbourSettings
 ) -> dict[str, object]:
     """The numbers of every hookpoint."""
     found = {}

@@ -79,3 +79,13 @@ TEST_SAMPLERS = Registry(
         "activations": "delphi_assets.selection.samplers:HELD_OUT_ACTIVATIONS",
     },
 )
+
+NEIGHBOUR_METHODS = Registry(
+    "neighbour method",
+    "a",
+    {
+        "co-occurrence": "delphi_assets.selection.neighbours.co_occurrence:CoOccurrence",
+        "decoder": "delphi_assets.selection.neighbours.weight_similarity:DECODER",
+        "encoder": "delphi_assets.selection.neighbours.weight_similarity:ENCODER",
+    },
+)

@@ -303,7 +303,7 @@ NEIGHBOURS = Table(
     (
         _run,
         _hookpoint,
-        Column("method", _text, "co-occurrence, decoder or encoder: what `similarity` compares"),
+        Column("method", _text, "what `similarity` compares: co-occurrence, decoder or encoder"),
     ),
     (
         _latent,
@@ -313,7 +313,7 @@ NEIGHBOURS = Table(
             "similarity",
             _f32,
             "co-occurrence: tokens on which both fire / tokens on which either fires, above 0; "
-            "decoder, encoder: cosine of the two latents' weight rows",
+            "decoder, encoder: cosine of the two latents' weight rows; else what the method says",
         ),
     ),
     ("run", "hookpoint", "method", "latent", "neighbour"),

@@ -4,7 +4,6 @@ In: the name of a run, and which part of it. Out: a `Unit`. Nobody else names on
 """
 
 from delphi_assets.lake.manifests import Unit
-from delphi_assets.settings import NeighbourMethod
 
 
 def contexts_unit(run: str, shard: int) -> Unit:
@@ -43,7 +42,7 @@ def latents_unit(run: str, hookpoint: str) -> Unit:
     return Unit("latents", {"run": run, "hookpoint": hookpoint})
 
 
-def neighbours_unit(run: str, hookpoint: str, method: NeighbourMethod) -> Unit:
+def neighbours_unit(run: str, hookpoint: str, method: str) -> Unit:
     """The unit of a hookpoint's neighbours by one method."""
     return Unit("neighbours", {"run": run, "hookpoint": hookpoint, "method": method})
 

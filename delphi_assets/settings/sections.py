@@ -5,7 +5,7 @@ documentation. Names are Delphi's where Delphi has one.
 """
 
 import re
-from typing import Any, Literal, Self, TypeGuard, get_args
+from typing import Any, Literal, Self, TypeGuard
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +16,7 @@ from delphi_assets.ground.hookpoint_names import LONGEST_NAME, NAME
 from delphi_assets.ground.registries import (
     CODER_FORMATS,
     EXPLAINERS,
+    NEIGHBOUR_METHODS,
     SCORERS,
     SOURCES,
     TEST_SAMPLERS,
@@ -32,7 +33,6 @@ TRAIN = "embedded:train"
 EMBEDDED_ENCODER = "embedded"
 """The `selection.sentence_encoder` that comes with the `demo` extra."""
 
-NeighbourMethod = Literal["co-occurrence", "decoder", "encoder"]
 Control = Literal["shuffled", "empty"]
 PromptVersion = Literal["kept", "latest"]
 OptionTables = dict[str, dict[str, Any]]
@@ -215,16 +215,33 @@ class CoderSettings(_Section):
 class NeighbourSettings(_Section):
     """Which latents are alike."""
 
-    methods: tuple[NeighbourMethod, ...] = Field(
+    methods: tuple[str, ...] = Field(
         ("co-occurrence",),
         strict=False,
         min_length=1,
         description="by what: co-occurrence (tokens on which both fire), decoder or encoder "
-        "(cosine of weight rows)",
+        "(cosine of weight rows), or package.module:name for one of your own",
     )
     n_neighbours: int = Field(
         250, ge=1, le=_MOST_EXAMPLES, description="neighbours a latent, the nearest first"
     )
+    options: OptionTables = Field(
+        {},
+        description="options of methods of one's own, by the method's name: "
+        '[neighbours.options."my_package.my_module:MyMethod"]',
+    )
+
+    @model_validator(mode="after")
+    def _methods_exist(self) -> Self:
+        for method in self.methods:
+            _check_known(NEIGHBOUR_METHODS, "neighbours.methods", method, "holds")
+        _check_options(NEIGHBOUR_METHODS, "neighbours.options", self.options)
+        return self
+
+    def options_told(self, method: str) -> dict[str, object]:
+        """What neighbours by a method stand for, as far as its options go."""
+        told = options.told_of(NEIGHBOUR_METHODS, "neighbours.options", self.options, method)
+        return {"neighbours.options": told} if told else {}
 
 
 class SelectionSettings(_Section):
@@ -327,9 +344,9 @@ class SelectionSettings(_Section):
     )
 
     @property
-    def neighbour_methods(self) -> list[NeighbourMethod]:
+    def neighbour_methods(self) -> list[str]:
         """The methods whose neighbours give non-activating windows."""
-        return [name for name in get_args(NeighbourMethod) if name in self.non_activating_source]
+        return [name for name in NEIGHBOUR_METHODS.shipped() if name in self.non_activating_source]
 
     @model_validator(mode="after")
     def _samplers_exist(self) -> Self:
@@ -630,12 +647,12 @@ def _is_whole(total: float) -> bool:
     return abs(total - 1) < 1e-9
 
 
-def _check_known(registry: Registry, setting: str, name: str | None) -> None:
+def _check_known(registry: Registry, setting: str, name: str | None, verb: str = "=") -> None:
     if name is not None and not registry.is_known(name):
         known = registry.known()
         raise ValueError(
-            f"{setting} = {name!r}; expected one of {known}, or 'package.module:name' for one of "
-            f"your own{nearest(name, known)}"
+            f"{setting} {verb} {name!r}; expected one of {known}, or 'package.module:name' for one "
+            f"of your own{nearest(name, known)}"
         )
 
 

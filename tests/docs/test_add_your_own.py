@@ -17,9 +17,11 @@ from delphi_assets.errors import ConflictError, DataError, SettingError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.ground.registries import SOURCES
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import choose_examples, select_examples
+from delphi_assets.selection.neighbours import find_all_neighbours
 from delphi_assets.selection.non_activating.source import (
     Draws,
     SourceBucket,
@@ -102,7 +104,7 @@ def test_a_coder_format(
     assert prepare_coder(profile, lake, "layers.0").new_rows == 0
     x = torch.from_numpy(rng.standard_normal((5, d)).astype(np.float32))
     dense = x @ torch.from_numpy(weights["encoder"]).T + torch.from_numpy(weights["encoder_bias"])
-    fired = load_described(profile, lake, "layers.0").encode(x)
+    fired = load_described(Place(profile, lake, "layers.0")).encode(x)
     assert fired.value.tolist() == pytest.approx(dense[dense > 0.25].tolist(), abs=1e-5)
     as_declared = profile.model_copy(update={"coder": override(profile.coder, "test", options={})})
     with pytest.raises(ConflictError, match=r"coder\.options"):
@@ -166,6 +168,33 @@ def test_a_source_of_non_activating_windows(tmp_path: Path, outside: Path) -> No
     ]
     assert found[0][1] > 4_000
     assert found[1][2] < 2_000
+
+
+def test_a_neighbour_method(tmp_path: Path, outside: Path) -> None:
+    write_modules("neighbour-method", outside)
+    (toml,) = blocks(PAGES / "neighbour-method.md", "toml")
+    data = random_lake(tmp_path, n_tokens=2_000, ctx_len=64, n_buckets=2)
+    profile, name = profile_of(toml, data.profile), "my_package.neighbours:Later"
+    report = find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, profile.neighbours)
+    assert report.facts[f"latents_{name}"] > 0
+    assert find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, profile.neighbours).new_rows == 0
+    as_declared = override(profile.neighbours, "test", options={})
+    with pytest.raises(ConflictError, match=r"neighbours\.options"):
+        find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, as_declared)
+    with connect(data.lake) as con:
+        found = con.execute(
+            "select latent, neighbour, similarity from neighbours where method = $name "
+            "order by all",
+            {"name": name},
+        ).fetchall()
+    fired = {latent: set(values) for latent, values in data.fired.items()}
+    expected = [
+        (one, other, pytest.approx(len(shared) / len(fired[one])))
+        for one in sorted(fired)
+        for other in sorted(fired)
+        if one != other and (shared := {at + 2 for at in fired[one]} & fired[other])
+    ]
+    assert found == expected
 
 
 def test_a_sampler(tmp_path: Path, outside: Path) -> None:

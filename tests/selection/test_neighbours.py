@@ -1,10 +1,11 @@
 """Neighbours: every pair of latents compared, against brute force and by hand."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -14,11 +15,12 @@ from safetensors.torch import load_file, save_file
 from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.coders import load_coder
 from delphi_assets.errors import ConflictError, DataError, NotReadyError, SettingError
+from delphi_assets.ground.registries import NEIGHBOUR_METHODS
 from delphi_assets.lake.database import connect
 from delphi_assets.lake.lake import Lake
 from delphi_assets.selection.neighbours import co_occurrence, find_neighbours, weight_similarity
+from delphi_assets.selection.neighbours.method import NeighbourMethod, NeighbourPlace, Pairs
 from delphi_assets.settings import (
-    NeighbourMethod,
     NeighbourSettings,
     Profile,
     override,
@@ -239,7 +241,7 @@ def edit(folder: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
 def test_weights_equal_brute_force(
     prepared: Profile,
     monkeypatch: pytest.MonkeyPatch,
-    method: NeighbourMethod,
+    method: str,
     n_neighbours: int,
 ) -> None:
     """Cosines in double precision, sorted whole; a latent without weights is left out."""
@@ -284,3 +286,59 @@ def test_settings_leave_the_run_alone(tmp_path: Path) -> None:
     for wrong in refused:
         with pytest.raises(SettingError, match=next(iter(wrong))):
             override(profile.neighbours, "launch", **wrong)
+
+
+def method_of(*blocks: tuple[object, object, object]) -> type[NeighbourMethod]:
+    """A method that gives these blocks of pairs."""
+
+    class Own(NeighbourMethod):
+        def find(self, place: NeighbourPlace) -> Iterator[Pairs]:
+            return (Pairs(*map(np.asarray, block)) for block in blocks)
+
+    return Own
+
+
+@pytest.mark.parametrize(
+    ("blocks", "problem"),
+    [
+        ([([], [], []), ([1, 1], [2, 3], [0.5, 0.25]), ([4], [1], [1])], None),
+        ([([1], [2], [0.5, 1])], r"gave arrays of shapes \[\[1\], \[1\], \[2\]\]; expected three"),
+        ([([1.0], [2], [1])], "gave latents as float64 and int64"),
+        ([([-1], [2], [1])], "gave latents from -1 to 2; .* from 0 to 11"),
+        ([([1], [12], [1])], "gave latents from 1 to 12"),
+        ([([1], [2], [float("nan")])], "gave a similarity that is no finite number"),
+        ([([2], [1], [1]), ([2], [3], [1])], "pairs of latent 2 in a block after one of latent 2"),
+        ([([2, 3], [1, 3], [1, 1])], "latent 3 as its own neighbour"),
+        ([([2, 2], [1, 1], [1, 0])], "a pair twice"),
+    ],
+)
+def test_neighbours_by_a_method_of_ones_own(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blocks: list[tuple[object, object, object]],
+    problem: str | None,
+) -> None:
+    monkeypatch.setattr(NEIGHBOUR_METHODS, "_registered", {"own": method_of(*blocks)})
+    data = random_lake(tmp_path)
+    if problem is None:
+        find_neighbours(data.profile, data.lake, HOOKPOINT, "own", wanting(1))
+        assert rows_of(data.lake, "own") == [Pair(1, 2, 1, 0.5), Pair(4, 1, 1, 1.0)]
+        return
+    with pytest.raises(DataError, match=problem):
+        find_neighbours(data.profile, data.lake, HOOKPOINT, "own", wanting(1))
+    assert rows_of(data.lake, "own") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"methods": ["decodr"]},
+            r"methods holds 'decodr'; .*\['co-occurrence'.* did you mean 'decoder'",
+        ),
+        ({"options": {"decoder": {"k": 1}}}, "the neighbour method 'decoder' takes no options"),
+    ],
+)
+def test_methods_that_do_not_exist_are_refused(changes: dict[str, object], problem: str) -> None:
+    with pytest.raises(SettingError, match=problem):
+        override(NeighbourSettings(), "test", **changes)

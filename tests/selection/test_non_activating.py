@@ -16,6 +16,7 @@ from delphi_assets.lake.lake import File
 from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.selection.neighbours import find_neighbours
+from delphi_assets.selection.neighbours.method import Pairs
 from delphi_assets.selection.neighbours.ranked import ranked
 from delphi_assets.selection.non_activating import quotas
 from delphi_assets.selection.non_activating.sources import Quota
@@ -66,7 +67,7 @@ def add_neighbours(data: RandomLake, pairs: dict[tuple[int, int], float]) -> Non
     """Publish these similarities as neighbours by decoder."""
     latents, others = np.array(list(pairs)).T
     config = {"neighbours.n_neighbours": 250, **data.profile.hookpoint_config(HOOKPOINT)}
-    rows = ranked(latents, others, np.array(list(pairs.values())), 250)
+    rows = ranked(Pairs(latents, others, np.array(list(pairs.values()))), 250)
     data.lake.publish(
         neighbours_unit(data.profile.run.name, HOOKPOINT, "decoder"), [File(rows)], config
     )

@@ -11,13 +11,12 @@ the alternatives of any of its members do.
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import get_args
 
 from delphi_assets.errors import NotReadyError
+from delphi_assets.ground.registries import NEIGHBOUR_METHODS
 from delphi_assets.scorers.work.explained import Explained
 from delphi_assets.scorers.work.scorer import hash_of
 from delphi_assets.scorers.work.scoring import Scoring
-from delphi_assets.settings import NeighbourMethod
 
 _Family = tuple[str, str, str | None]
 
@@ -90,9 +89,9 @@ def _family_of(explained: Explained) -> _Family:
 def _method(scoring: Scoring) -> str:
     manifests = scoring.lake.manifests("neighbours", **scoring.keys)
     there = {manifest.keys["method"] for manifest in manifests}
-    for method in (*scoring.profile.neighbours.methods, *get_args(NeighbourMethod)):
+    for method in (*scoring.profile.neighbours.methods, *NEIGHBOUR_METHODS.shipped()):
         if method in there:
-            return str(method)
+            return method
     raise NotReadyError(
         f"the scorer 'discrimination' takes its alternatives from the table neighbours, and "
         f"{scoring.lake!r} has none of {scoring.hookpoint!r} in run {scoring.run!r}; materialize "

@@ -4,9 +4,11 @@ In: the activations of a hookpoint, or its coder. Out: the table neighbours, a u
 
 - `co_occurrence`: latents that fire on the same tokens, by the Jaccard index.
 - `weight_similarity`: latents with similar decoder or encoder rows, by their cosine.
-- `ranked`: what both find becomes rows, the nearest first.
+- `ranked`: what a method finds becomes rows, the nearest first.
 
-Every pair of latents is compared; nothing is estimated. Rows are written as they are found.
+Both compare every pair of latents; nothing is estimated. Rows are written as they are found. A name
+stands for a `NeighbourMethod` (`method`); `ground.registries` says how one of one's own gets its
+name. What one's own finds is checked.
 """
 
 import time
@@ -16,12 +18,15 @@ import pyarrow as pa
 
 from delphi_assets.caching.published import check_settings
 from delphi_assets.ground.interrupts import terminable
+from delphi_assets.ground.registries import NEIGHBOUR_METHODS
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake
-from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import neighbours_unit
-from delphi_assets.selection.neighbours.co_occurrence import co_occurring
-from delphi_assets.settings import NeighbourMethod, NeighbourSettings, Profile
+from delphi_assets.selection.neighbours.fitting import fitting
+from delphi_assets.selection.neighbours.method import NeighbourMethod, NeighbourPlace
+from delphi_assets.selection.neighbours.ranked import ranked
+from delphi_assets.settings import NeighbourSettings, Profile
+from delphi_assets.settings.options import made
 
 
 @terminable()
@@ -29,7 +34,7 @@ def find_neighbours(
     profile: Profile,
     lake: Lake,
     hookpoint: str,
-    method: NeighbourMethod,
+    method: str,
     settings: NeighbourSettings | None = None,
 ) -> StageReport:
     """Write a hookpoint's neighbours by one method, unless they are there.
@@ -41,14 +46,18 @@ def find_neighbours(
     """
     started, new_rows = time.perf_counter(), 0
     settings = settings or profile.neighbours
-    place = Place(lake.as_made(profile), lake, hookpoint)
+    place = NeighbourPlace(lake.as_made(profile), lake, hookpoint, settings.n_neighbours)
     check_settings(place)
     unit = neighbours_unit(place.run, hookpoint, method)
-    config = {"neighbours.n_neighbours": settings.n_neighbours, **place.config}
+    config = {
+        "neighbours.n_neighbours": settings.n_neighbours,
+        **settings.options_told(method),
+        **place.config,
+    }
     manifest = lake.ready(unit, config)
     if manifest is None:
         facts = {"latents": 0}
-        rows = _counted(_found(place, method, settings.n_neighbours), facts)
+        rows = _counted(_rows(place, method, settings), facts)
         with lake.draft(unit) as draft:
             draft.add(File(rows))
             manifest = draft.publish(config, facts)
@@ -78,13 +87,13 @@ def find_all_neighbours(
     )
 
 
-def _found(place: Place, method: NeighbourMethod, n_neighbours: int) -> Iterator[pa.Table]:
-    if method == "co-occurrence":
-        return co_occurring(place, n_neighbours)
-    # Activations are compared without torch.
-    from delphi_assets.selection.neighbours.weight_similarity import similar_weights
-
-    return similar_weights(place, method, n_neighbours)
+def _rows(place: NeighbourPlace, method: str, settings: NeighbourSettings) -> Iterator[pa.Table]:
+    found = made(
+        NEIGHBOUR_METHODS, NeighbourMethod, "neighbours.options", settings.options, method
+    ).find(place)
+    if method not in NEIGHBOUR_METHODS.shipped():
+        found = fitting(found, method, place.num_latents)
+    return (ranked(pairs, place.n_neighbours) for pairs in found)
 
 
 def _counted(tables: Iterator[pa.Table], facts: dict[str, int]) -> Iterator[pa.Table]:

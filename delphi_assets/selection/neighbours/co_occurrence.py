@@ -4,7 +4,7 @@ In: the activations of a hookpoint. Out: for each latent those with the largest 
 
     tokens on which both fire / tokens on which either fires,
 
-exact, in rows of the table neighbours. Latents that share no token are no neighbours.
+exact. Latents that share no token are no neighbours.
 
 1. Read the activations once, bucket by bucket: for each latent the tokens on which it fires.
 2. Turn them around: for each token the latents that fire on it, in chunks of equal length, which
@@ -21,14 +21,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from delphi_assets.caching.published import published_buckets
 from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.lake import read_parquet
 from delphi_assets.lake.place import Place
-from delphi_assets.selection.neighbours.ranked import ranked
+from delphi_assets.selection.neighbours.method import NeighbourMethod, NeighbourPlace, Pairs
 
 _CHUNK = 16
 """Latents in a chunk: one cache line of int32."""
@@ -58,20 +57,20 @@ class LatentsOfTokens(NamedTuple):
     """[tokens + 1]"""
 
 
-def co_occurring(place: Place, n_neighbours: int) -> Iterator[pa.Table]:
-    """Rows of the table neighbours, some latents at a time, in order.
+class CoOccurrence(NeighbourMethod):
+    """By the tokens on which both fire."""
 
-    Raises `NotReadyError` without activations, `DataError` naming a damaged file.
-    """
-    fires = _read(place)
-    firing = _latents_of_tokens(fires)
-    sizes = np.diff(fires.first)
-    width = len(sizes)
-    with Bar(total=width, desc=f"neighbours {place.hookpoint}", unit="latent") as bar:
-        for start in range(0, width, _LATENTS_AT_ONCE):
-            latents = range(start, min(start + _LATENTS_AT_ONCE, width))
-            yield _nearest(fires, firing, sizes, latents, n_neighbours)
-            bar.update(len(latents))
+    def find(self, place: NeighbourPlace) -> Iterator[Pairs]:
+        """Raises `NotReadyError` without activations, `DataError` naming a damaged file."""
+        fires = _read(place)
+        firing = _latents_of_tokens(fires)
+        sizes = np.diff(fires.first)
+        width = len(sizes)
+        with Bar(total=width, desc=f"neighbours {place.hookpoint}", unit="latent") as bar:
+            for start in range(0, width, _LATENTS_AT_ONCE):
+                latents = range(start, min(start + _LATENTS_AT_ONCE, width))
+                yield _nearest(fires, firing, sizes, latents, place.n_neighbours)
+                bar.update(len(latents))
 
 
 def _read(place: Place) -> TokensOfLatents:
@@ -112,7 +111,8 @@ def _nearest(
     sizes: NDArray[np.int64],
     latents: range,
     n_neighbours: int,
-) -> pa.Table:
+) -> Pairs:
+    """For each of the latents the nearest, and what is as near as the last of them."""
     neighbours, similarities = [], []
     for latent in latents:
         both = _both(firing, _tokens(fires, latent), len(sizes))
@@ -127,7 +127,7 @@ def _nearest(
         neighbours.append(others)
         similarities.append(jaccard)
     latent_of = np.repeat(np.asarray(latents), [len(found) for found in neighbours])
-    return ranked(latent_of, np.concatenate(neighbours), np.concatenate(similarities), n_neighbours)
+    return Pairs(latent_of, np.concatenate(neighbours), np.concatenate(similarities))
 
 
 def _both(firing: LatentsOfTokens, tokens: NDArray[Any], width: int) -> NDArray[np.int64]:

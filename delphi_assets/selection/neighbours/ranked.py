@@ -1,21 +1,18 @@
 """Pairs of latents as rows of the table neighbours: the nearest first, ties by index."""
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from delphi_assets.lake.schema import NEIGHBOURS
+from delphi_assets.selection.neighbours.method import Pairs
 
 
-def ranked(
-    latent: NDArray[Any], neighbour: NDArray[Any], similarity: NDArray[Any], n_neighbours: int
-) -> pa.Table:
-    """The `n_neighbours` most similar neighbours of each latent, of pairs in any order [pairs].
+def ranked(pairs: Pairs, n_neighbours: int) -> pa.Table:
+    """The `n_neighbours` most similar neighbours of each latent.
 
     Equally similar ones come in order of their index.
     """
+    latent, neighbour, similarity = pairs
     order = np.lexsort((neighbour, -similarity, latent))
     latent = latent[order]
     starts = np.flatnonzero(np.diff(latent, prepend=-1))

@@ -1,7 +1,7 @@
 """Latents with similar weights.
 
 In: a hookpoint's coder. Out: for each latent those whose decoder or encoder rows have the largest
-cosine with its own, in rows of the table neighbours. All pairs are compared, in single precision.
+cosine with its own. All pairs are compared, in single precision.
 
 1. Scale the rows to length 1. A latent whose row is all zero has no direction: it is nobody's
    neighbour and has none.
@@ -12,8 +12,8 @@ Memory is that of the coder, of its rows once more, and of a few blocks of 64 MB
 """
 
 from collections.abc import Iterator
+from typing import Literal
 
-import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -23,31 +23,35 @@ from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.place import Place
 from delphi_assets.models.subject import pick_device
-from delphi_assets.selection.neighbours.ranked import ranked
-from delphi_assets.settings import NeighbourMethod
+from delphi_assets.selection.neighbours.method import NeighbourMethod, NeighbourPlace, Pairs
 
 _COSINES = 2**24
 """Compared at once: 64 MB in single precision."""
 
 
-def similar_weights(place: Place, method: NeighbourMethod, n_neighbours: int) -> Iterator[pa.Table]:
-    """Rows of the table neighbours, some latents at a time, in order.
+class SimilarWeights(NeighbourMethod):
+    """By the weight rows of decoder or encoder."""
 
-    `method` is decoder or encoder. Raises `NotReadyError` without a coder, `ConflictError` when it
-    is not the one that the table weights describes.
-    """
-    directions = _directions(place, method)
-    width = len(directions)
-    without = (~directions.any(dim=1)).nonzero().flatten()
-    block = max(1, _COSINES // width)
-    with Bar(total=width, desc=f"neighbours {place.hookpoint}", unit="latent") as bar:
-        for first in range(0, width, block):
-            latents = range(first, min(first + block, width))
-            yield _nearest(directions, without, latents, n_neighbours)
-            bar.update(len(latents))
+    def __init__(self, method: Literal["decoder", "encoder"]) -> None:
+        self._method = method
+
+    def find(self, place: NeighbourPlace) -> Iterator[Pairs]:
+        """Raises `NotReadyError` without a coder, `ConflictError` for another than described."""
+        directions = _directions(place, self._method)
+        width = len(directions)
+        without = (~directions.any(dim=1)).nonzero().flatten()
+        block = max(1, _COSINES // width)
+        with Bar(total=width, desc=f"neighbours {place.hookpoint}", unit="latent") as bar:
+            for first in range(0, width, block):
+                latents = range(first, min(first + block, width))
+                yield _nearest(directions, without, latents, place.n_neighbours)
+                bar.update(len(latents))
 
 
-def _directions(place: Place, method: NeighbourMethod) -> Tensor:
+DECODER, ENCODER = SimilarWeights("decoder"), SimilarWeights("encoder")
+
+
+def _directions(place: Place, method: str) -> Tensor:
     """Rows [n, d] of length 1, or of zeros, where the subject model runs."""
     described = place.weights()
     if described is not None and FINGERPRINT not in described.facts:
@@ -64,8 +68,8 @@ def _directions(place: Place, method: NeighbourMethod) -> Tensor:
     return scaled
 
 
-def _nearest(directions: Tensor, without: Tensor, latents: range, n_neighbours: int) -> pa.Table:
-    """Rows for some latents; those in `without` [m] have no direction."""
+def _nearest(directions: Tensor, without: Tensor, latents: range, n_neighbours: int) -> Pairs:
+    """Pairs of some latents; those in `without` [m] have no direction."""
     rows = directions[latents.start : latents.stop]
     cosines = rows @ directions.T
     lacks = -torch.inf
@@ -78,6 +82,4 @@ def _nearest(directions: Tensor, without: Tensor, latents: range, n_neighbours: 
     latent, neighbour = ((cosines >= least) & (cosines > lacks)).nonzero(as_tuple=True)
     similarity = cosines[latent, neighbour].clamp(-1, 1)
     latent = latent + latents.start
-    return ranked(
-        latent.cpu().numpy(), neighbour.cpu().numpy(), similarity.cpu().numpy(), n_neighbours
-    )
+    return Pairs(latent.cpu().numpy(), neighbour.cpu().numpy(), similarity.cpu().numpy())

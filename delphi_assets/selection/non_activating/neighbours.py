@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from delphi_assets.selection.non_activating.firings import Firings
+from delphi_assets.caching.firings import Firings
 from delphi_assets.selection.non_activating.window_lists import WindowLists
 
 N_OF_ONE = 10

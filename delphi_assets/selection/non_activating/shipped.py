@@ -22,7 +22,7 @@ from delphi_assets.selection.non_activating.source import (
     SourcePlace,
     WindowSource,
 )
-from delphi_assets.settings import NeighbourMethod, SelectionSettings
+from delphi_assets.settings import SelectionSettings
 
 
 class RandomSource(WindowSource):
@@ -47,7 +47,7 @@ class RandomSource(WindowSource):
 class NeighbourSource(WindowSource):
     """Windows in which neighbours by one method fire."""
 
-    def __init__(self, method: NeighbourMethod) -> None:
+    def __init__(self, method: str) -> None:
         self._method = method
 
     def config(self, place: Place, selection: SelectionSettings) -> Mapping[str, object]:
@@ -97,7 +97,8 @@ class NeighbourSource(WindowSource):
                 f"neighbours.methods = [{self._method!r}] first."
             )
         n_neighbours = {"neighbours.n_neighbours": manifest.config["neighbours.n_neighbours"]}
-        manifest.check_config({**n_neighbours, **place.config})
+        options = place.profile.neighbours.options_told(self._method)
+        manifest.check_config({**n_neighbours, **options, **place.config})
         return manifest
 
 

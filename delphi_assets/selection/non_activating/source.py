@@ -16,10 +16,10 @@ from typing import TypeAlias
 import duckdb
 import pyarrow as pa
 
+from delphi_assets.caching.firings import Firings, read_firings
 from delphi_assets.caching.hookpoint_tables import HookpointTables
 from delphi_assets.lake.database import query
 from delphi_assets.lake.place import Place
-from delphi_assets.selection.non_activating.firings import Firings, read_firings
 from delphi_assets.selection.non_activating.window_lists import WindowLists
 from delphi_assets.settings import SelectionSettings
 

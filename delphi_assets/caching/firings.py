@@ -23,14 +23,18 @@ class Firings(NamedTuple):
     activations: NDArray[np.float32]
     first: NDArray[np.int64]
 
+    def tokens(self, latent: int) -> Array:
+        """The tokens on which a latent fires, ascending."""
+        return self.positions[self.first[latent] : self.first[latent + 1]]
+
     def windows(self, latent: int, length: int) -> Array:
         """The aligned windows in which a latent fires, ascending; the last may not be whole."""
-        windows = self.positions[self.first[latent] : self.first[latent + 1]] // length
+        windows = self.tokens(latent) // length
         return windows[np.flatnonzero(np.diff(windows, prepend=-1))].astype(np.int64)
 
     def inside(self, latent: int, start: int, length: int) -> NDArray[np.float32]:
         """A latent's activation on each token of a window [length]."""
-        positions = self.positions[self.first[latent] : self.first[latent + 1]]
+        positions = self.tokens(latent)
         begin, end = np.searchsorted(positions, [start, start + length])
         found = np.zeros(length, np.float32)
         entries = slice(self.first[latent] + begin, self.first[latent] + end)
