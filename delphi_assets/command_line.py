@@ -8,7 +8,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 from delphi_assets.commands import (
     check,
@@ -27,6 +26,7 @@ from delphi_assets.commands import (
 )
 from delphi_assets.errors import DelphiAssetsError
 from delphi_assets.ground.key_shapes import masked
+from delphi_assets.ground.library_version import library_version
 
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
@@ -113,7 +113,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    try:
-        return metadata.version("delphi-assets")
-    except metadata.PackageNotFoundError:
-        return "(not installed: this Python only finds its source)"
+    return library_version() or "(not installed: this Python only finds its source)"

@@ -7,12 +7,13 @@ lost or changed since is noticed before it is read as data.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from delphi_assets.errors import ConflictError, DataError
+from delphi_assets.ground.library_version import library_version
 from delphi_assets.lake.schema import FIRST_VERSION, SCHEMA_VERSION
 from delphi_assets.settings import with_earlier
 
@@ -67,6 +68,8 @@ class Manifest:
     """Where files are that may not be in place yet, by their paths; empty once they are."""
     replaced: list[str] = field(default_factory=list)
     """Files that may not have made room yet; empty once they have."""
+    written_with: str | None = field(default=None, compare=False)
+    """Version of this library; None where it was not noted. For people: nothing goes by it."""
 
     @classmethod
     def of(
@@ -88,14 +91,19 @@ class Manifest:
             facts=dict(facts),
             schema_version=SCHEMA_VERSION,
             written_at=datetime.now(UTC).isoformat(),
+            written_with=library_version(),
         )
 
     @classmethod
     def read(cls, path: str, stored: Mapping[str, Any]) -> Self:
-        """A manifest from its JSON at `path`; raises `ConflictError` for a version not read."""
+        """A manifest from its JSON at `path`; raises `ConflictError` for a version not read.
+
+        What a later version of the library adds to it without another `schema_version` is left out.
+        """
         check_version(path, stored)
         try:
-            return cls(**{**stored, "files": [StoredFile(*file) for file in stored["files"]]})
+            known = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
+            return cls(**{**known, "files": [StoredFile(*file) for file in stored["files"]]})
         except (KeyError, TypeError) as error:
             raise DataError(
                 f"{path} is no manifest ({error}); delete it and materialize its asset again."

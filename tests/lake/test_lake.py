@@ -1,7 +1,9 @@
 """The lake: what is published, what is refused, what readers see."""
 
+import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pyarrow as pa
@@ -120,6 +122,33 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ConflictError, match="schema_version = 99"):
         lake.files("vocabulary", run="r")
+
+
+@pytest.mark.parametrize("version", [None, "0.0.1", "99.0"])
+def test_nothing_goes_by_the_version_that_wrote_a_manifest(
+    tmp_path: Path, version: str | None
+) -> None:
+    lake = Lake(tmp_path)
+    manifest = lake.publish(UNIT, [File(rows(1))], {"n": 1})
+    path = tmp_path / UNIT.path
+    stored = json.loads(path.read_text())
+    assert stored.pop("written_with") == manifest.written_with == metadata.version("delphi-assets")
+    path.write_text(json.dumps(stored if version is None else {**stored, "written_with": version}))
+    again = lake.publish(UNIT, [File(rows(2))], {"n": 1})
+    assert again == lake.ready(UNIT, {"n": 1}) == manifest
+    assert again.written_with == version
+
+
+def test_a_manifest_with_fields_of_a_later_version_is_read(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    manifest = lake.publish(UNIT, [File(rows(1))], {"n": 1})
+    path = tmp_path / UNIT.path
+    stored = json.loads(path.read_text())
+    path.write_text(json.dumps({**stored, "later": ["field"], "staged": {}}))
+    assert lake.ready(UNIT, {"n": 1}) == manifest
+    path.write_text(json.dumps({name: stored[name] for name in stored if name != "rows"}))
+    with pytest.raises(DataError, match=r"is no manifest .*rows"):
+        lake.ready(UNIT, {"n": 1})
 
 
 def test_a_unit_without_manifest_is_not_there(tmp_path: Path) -> None:
