@@ -24,7 +24,9 @@ from delphi_assets.commands import (
     upgrade,
     verify,
 )
+from delphi_assets.commands.completion import SHELLS, PrintCompletion
 from delphi_assets.errors import DelphiAssetsError
+from delphi_assets.ground.columns import fact
 from delphi_assets.ground.key_shapes import masked
 from delphi_assets.ground.library_version import library_version
 
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         for name, value in COMMANDS[asked.command].run(asked):
-            sys.stdout.write(f"{name}: {value}\n")
+            sys.stdout.write(f"{fact(name, value, sys.stdout.isatty())}\n")
         sys.stdout.flush()
     except DelphiAssetsError as error:
         _complain(str(error))
@@ -104,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Run profiles, ask a lake, write it elsewhere, read runs of Delphi.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=SHELLS,
+        help="print what a shell needs to complete this command with Tab",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS.values():
         command.arguments(

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from delphi_assets.command_line import COMMANDS, STATUSES
+from delphi_assets.commands.completion import SHELLS
 from delphi_assets.lake.schema import TABLES, VIEWS, Column, Table
 from delphi_assets.queries.analyses import analyses
 from delphi_assets.settings import Profile, ServerSettings
@@ -69,7 +70,7 @@ def commands_page() -> str:
     """Every command with its arguments."""
     statuses = [f"| {status} | {meaning} |" for status, meaning in STATUSES.items()]
     table = "\n".join(["| exit status | meaning |", "|---|---|", *statuses])
-    parts = [_WRITTEN_BY + "# Commands", _COMMANDS_INTRODUCTION, table]
+    parts = [_WRITTEN_BY + "# Commands", _COMMANDS_INTRODUCTION, table, _COMPLETION]
     for command in COMMANDS.values():
         parser = argparse.ArgumentParser(add_help=False)
         command.arguments(parser)
@@ -151,6 +152,16 @@ is installed.
 
 The exit status says how it ended. A process that a signal kills has 128 and the number of the
 signal, as in 143 for SIGTERM."""
+
+_COMPLETION = f"""\
+`delphi-assets --print-completion {SHELLS[0]}`, or {" or ".join(SHELLS[1:])}, prints what lets Tab
+complete commands, their options and values, and files. In bash for one session, then for every one
+to come:
+
+    eval "$(delphi-assets --print-completion bash)"
+    delphi-assets --print-completion bash >~/.local/share/bash-completion/completions/delphi-assets
+
+For zsh the script goes as `_delphi-assets` into a folder of `fpath`; tcsh evaluates it."""
 
 
 def _argument(action: argparse.Action) -> str:

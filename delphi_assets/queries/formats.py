@@ -10,7 +10,6 @@ several lines; when they cannot, each row is shown as lines of name and value.
 import json
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -18,6 +17,7 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
+from delphi_assets.ground.columns import in_columns, widest
 from delphi_assets.queries.results import Rows, first
 from delphi_assets.reading.rendering import visible
 
@@ -90,11 +90,11 @@ def write_table(rows: Rows, out: TextIO, width: int | None, n_rows: int | None) 
         return
     texts = [[_shown(value) for value in row] for row in shown]
     widths = _fitted(rows.names, texts, width)
-    if widths is None:
+    if width is not None and widths is None:
         more = more or (n_rows is None and len(texts) > _BLOCKS)
         texts = texts if n_rows else texts[:_BLOCKS]
         _write_lines(rows.names, texts, out, width)
-    else:
+    elif widths is not None:
         _write_columns(rows, texts, widths, out)
     n_shown = f"{len(texts):,} row{'' if len(texts) == 1 else 's'}"
     out.write(f"the first {n_shown} of more\n" if more else f"{n_shown}\n")
@@ -103,44 +103,40 @@ def write_table(rows: Rows, out: TextIO, width: int | None, n_rows: int | None) 
 def _write_columns(
     rows: Rows, texts: Sequence[Sequence[str]], widths: Sequence[int], out: TextIO
 ) -> None:
-    numbers = [_is_number(kind) for kind in rows.types]
     names = [_wrapped(name, width) for name, width in zip(rows.names, widths, strict=True)]
     n_lines = max(map(len, names))
-    header = zip(*([""] * (n_lines - len(name)) + name for name in names), strict=True)
-    for line in (*header, ["-" * width for width in widths], *texts):
-        cells = (
-            _padded(_cut(text, width), width, number)
-            for text, width, number in zip(line, widths, numbers, strict=True)
-        )
-        out.write("  ".join(cells).rstrip() + "\n")
+    header = list(zip(*([""] * (n_lines - len(name)) + name for name in names), strict=True))
+    rule = ["-" * width for width in widths]
+    lines = [*header, rule, *texts]
+    right = list(map(_is_number, rows.types))
+    shown = in_columns(lines, right, widths, heading=n_lines, terminal=out.isatty())
+    out.writelines(f"{line}\n" for line in shown)
 
 
 def _write_lines(
-    names: Sequence[str], texts: Sequence[Sequence[str]], out: TextIO, width: int | None
+    names: Sequence[str], texts: Sequence[Sequence[str]], out: TextIO, width: int
 ) -> None:
-    widest = max(map(_columns, names))
-    room = max(_NARROWEST, width - widest - 2) if width else _LONGEST
+    (widest_name,) = widest([[name] for name in names])
+    room = min(max(_NARROWEST, width - widest_name - 2), _LONGEST)
     for number, row in enumerate(texts, 1):
-        out.write(f"-- row {number}\n")
-        for name, text in zip(names, row, strict=True):
-            cut = _cut(text, min(room, _LONGEST))
-            out.write(f"{_padded(name, widest, True)}  {cut}".rstrip() + "\n")
+        lines = list(zip(names, row, strict=True))
+        shown = in_columns(lines, (True, False), (widest_name, room))
+        out.writelines(f"{line}\n" for line in (f"-- row {number}", *shown))
 
 
 def _fitted(
     names: Sequence[str], texts: Sequence[Sequence[str]], width: int | None
 ) -> list[int] | None:
     """Widths of the columns so that a line fits; None when it cannot."""
-    contents = [max(map(_columns, column), default=0) for column in zip(*texts, strict=True)]
-    contents = contents or [0] * len(names)
-    on_one_line = [max(held, _columns(name)) for held, name in zip(contents, names, strict=True)]
+    contents = widest(texts) or [0] * len(names)
+    on_one_line = widest([names, *texts])
     room = (width or 0) - 2 * (len(names) - 1)
     if width is None or sum(on_one_line) <= room:
         return on_one_line
-    pieces = (max(map(_columns, _pieces(name))) for name in names)
+    pieces = (max(map(len, _pieces(name))) for name in names)
     wanted = [max(held, piece) for held, piece in zip(contents, pieces, strict=True)]
-    for widest in range(room, _NARROWEST - 1, -1):
-        narrowed = [min(held, widest) for held in wanted]
+    for most in range(room, _NARROWEST - 1, -1):
+        narrowed = [min(held, most) for held in wanted]
         if sum(narrowed) <= room:
             return narrowed
     return None
@@ -154,7 +150,7 @@ def _pieces(name: str) -> list[str]:
 def _wrapped(name: str, width: int) -> list[str]:
     lines = [""]
     for piece in _pieces(name):
-        if lines[-1] and _columns(lines[-1] + piece) > width:
+        if lines[-1] and len(lines[-1] + piece) > width:
             lines.append("")
         lines[-1] += piece
     return lines
@@ -212,36 +208,6 @@ def _plain_scalar(value: object) -> Any:
 def _is_number(kind: pa.DataType) -> bool:
     types = pa.types
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
-
-
-def _columns(text: str) -> int:
-    """Places that a text takes on a terminal: wide characters two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(map(_places, text))
-
-
-def _places(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _cut(text: str, width: int) -> str:
-    if _columns(text) <= width:
-        return text
-    kept, room = "", width - 1
-    for character in text:
-        room -= _places(character)
-        if room < 0:
-            break
-        kept += character
-    return f"{kept}…"
-
-
-def _padded(text: str, width: int, right: bool) -> str:
-    space = " " * (width - _columns(text))
-    return space + text if right else text + space
 
 
 WRITERS: dict[str, Callable[[Rows, TextIO], None]] = {"csv": write_csv, "json": write_json}

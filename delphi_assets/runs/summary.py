@@ -4,12 +4,14 @@ In: the lake, read through `sql/analysis/`, and what the stages said of themselv
 """
 
 import shlex
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
+from delphi_assets.ground.columns import in_columns
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
@@ -170,19 +172,12 @@ What to try next
 def grid(heading: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     """Rows in columns, numbers to the right."""
     cells = [list(heading), *([_cell(value) for value in line] for line in lines)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heading))]
     numeric = [
         all(isinstance(line[column], int | float | None) for line in lines)
         for column in range(len(heading))
     ]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in cells
-    )
+    shown = in_columns(cells, numeric, heading=1, terminal=sys.stdout.isatty())
+    return "\n".join(f"  {line}" for line in shown)
 
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:

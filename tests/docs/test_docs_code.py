@@ -113,10 +113,13 @@ def check_make(words: Sequence[str]) -> None:
 
 
 def check_delphi_assets(words: Sequence[str]) -> None:
-    if len(words) > 1:
-        command_line._parser().parse_args(words)
+    parser = command_line._parser()
+    if (option := parser._option_string_actions.get(words[0])) is not None:
+        assert words[1:2] == [] or words[1] in (option.choices or ())
+    elif len(words) > 1:
+        parser.parse_args(words)
     else:
-        assert words[0] in (*command_line.COMMANDS, *command_line._parser()._option_string_actions)
+        assert words[0] in command_line.COMMANDS
 
 
 def check_python(words: Sequence[str]) -> None:

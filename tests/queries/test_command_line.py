@@ -626,6 +626,11 @@ def test_shell_asks_and_goes_on_after_errors(terminal: Terminal, tmp_path: Path)
     terminal.until("lake> ")
     terminal.type("from mine; from mine;\n")
     assert terminal.until("lake> ").count("    42\r\n") == 2
+    # A line without anything is one of the text that it stands in, and alone is nothing.
+    terminal.type("\n")
+    terminal.until("lake> ")
+    terminal.type("select length('a\n\n.b') + 40 as length;\n")
+    assert "    45\r\n" in terminal.until("lake> ")
     terminal.type("\x04")
     assert terminal.status() == 0
     assert "n_activations from latents" in (tmp_path / "sql_history").read_text()
@@ -675,9 +680,13 @@ def test_ctrl_c_cancels_and_the_shell_goes_on(terminal: Terminal) -> None:
     assert "    42\r\n" in terminal.until("lake> ")
 
 
-def test_a_result_on_a_terminal_is_a_table(lake: Path) -> None:
-    opened = Terminal("sql", lake, "select latent from latents order by latent")
-    assert "latent\r\n------\r\n     0\r\n     1\r\n" in opened.until("2 rows")
+@pytest.mark.parametrize(
+    ("kind", "heading"), [("dumb", "latent"), ("xterm", "\x1b[1mlatent\x1b[0m")]
+)
+def test_a_result_on_a_terminal_is_a_table(lake: Path, kind: str, heading: str) -> None:
+    """Laid out as in a pipe; its heading is bold where the terminal can show that."""
+    opened = Terminal("sql", lake, "select latent from latents order by latent", TERM=kind)
+    assert f"{heading}\r\n------\r\n     0\r\n     1\r\n" in opened.until("2 rows")
     assert opened.status() == 0
     os.close(opened.place)
 
