@@ -10,10 +10,11 @@ Where Python has readline, lines can be edited, the history is kept between sess
 completes names of tables, columns and shipped questions.
 """
 
+import cmd
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import TextIO
@@ -21,6 +22,7 @@ from typing import TextIO
 import duckdb
 
 from delphi_assets.errors import DataError, DelphiAssetsError
+from delphi_assets.ground.columns import in_columns
 from delphi_assets.lake.database import Parameter
 from delphi_assets.lake.schema import TABLES, VIEWS, Table
 from delphi_assets.queries import results
@@ -32,6 +34,8 @@ from delphi_assets.queries.statements import questions
 _PROMPT, _GOES_ON = "lake> ", "  ... "
 _WITHOUT_DOT = ("help", "quit", "exit")
 """Commands that are known without their dot, too: nobody asks SQL with them."""
+_END = "EOF"
+"""What `cmd` takes Ctrl-D for."""
 _HISTORY_LINES = 10_000
 _HELP = """\
 A query ends with a semicolon and may take several lines:  from scores limit 5;
@@ -45,8 +49,13 @@ A query ends with a semicolon and may take several lines:  from scores limit 5;
 """
 
 
-class Shell:
-    """The shell, over an open connection; `out` is where it writes."""
+class Shell(cmd.Cmd):
+    """The shell, over an open connection; `out` is where it writes.
+
+    A method `do_NAME` is the command `.NAME`.
+    """
+
+    prompt = _PROMPT
 
     def __init__(
         self,
@@ -55,21 +64,17 @@ class Shell:
         values: Mapping[str, Parameter],
         n_rows: int | None,
     ) -> None:
+        super().__init__()
         self.con, self.out, self.values, self.n_rows = con, out, dict(values), n_rows
-        self.commands: dict[str, Callable[[str], None]] = {
-            ".tables": self._tables,
-            ".schema": self._schema,
-            ".analysis": self._analysis,
-            ".set": self._set,
-            ".help": self._help,
-        }
+        self.typed_so_far: list[str] = []
 
     def run(self, history: Path) -> None:
         """Read and answer until the end; `history` is the file that keeps what was typed."""
         readline = _readline(history)
         self.out.write("SQL over the lake; .help says what else there is.\n")
         try:
-            self._read()
+            while not self._ended():
+                self._goes_on(False)
         finally:
             if readline is not None:
                 # The history is a comfort: a folder that cannot be written is no error.
@@ -77,40 +82,63 @@ class Shell:
                     history.parent.mkdir(parents=True, exist_ok=True)
                     readline.write_history_file(history)
 
-    def _read(self) -> None:
-        typed_so_far: list[str] = []
-        while True:
-            try:
-                line = input(_GOES_ON if typed_so_far else _PROMPT)
-                if not typed_so_far and line.strip() in _WITHOUT_DOT:
-                    line = f".{line.strip()}"
-                if not typed_so_far and line.strip() in (".quit", ".exit"):
-                    return
-                if not typed_so_far and line.lstrip().startswith("."):
-                    self._answer(self._command, line)
-                elif line.strip() or typed_so_far:
-                    typed_so_far.append(line)
-                    if line.rstrip().endswith(";"):
-                        text, typed_so_far = "\n".join(typed_so_far), []
-                        self._answer(self._ask, text)
-            except KeyboardInterrupt:
-                typed_so_far = []
-                self.out.write("\n")
-            except UnicodeDecodeError as error:
-                typed_so_far = []
-                self.out.write(f"that is not {error.encoding} ({error.reason}); type it again\n")
-            except EOFError:
-                self.out.write("\n")
-                return
-
-    def _answer(self, answer: Callable[[str], None], text: str) -> None:
+    def _ended(self) -> bool:
+        """Read and answer until the end, or until what is typed is of no use."""
         try:
-            answer(text)
+            self.cmdloop()
+        except KeyboardInterrupt:
+            self.out.write("\n")
+            return False
+        except UnicodeDecodeError as error:
+            self.out.write(f"that is not {error.encoding} ({error.reason}); type it again\n")
+            return False
+        return True
+
+    def _goes_on(self, goes_on: bool) -> None:
+        """Whether the next line belongs to what was typed before."""
+        self.typed_so_far = self.typed_so_far if goes_on else []
+        self.prompt = _GOES_ON if goes_on else _PROMPT
+
+    def parseline(self, line: str) -> tuple[str | None, str | None, str]:
+        """Name, argument and the line itself; of SQL the name is empty."""
+        text = line.strip()
+        if line == _END:
+            return _END, "", line
+        if self.typed_so_far or not (text.startswith(".") or text in _WITHOUT_DOT):
+            return "", None, line
+        name, _, rest = text.removeprefix(".").rstrip(";").partition(" ")
+        return name, rest.strip(), line
+
+    def onecmd(self, line: str) -> bool:
+        """Answer a line; returns whether it was the last. An error is shown."""
+        try:
+            return bool(super().onecmd(line))
         except DelphiAssetsError as error:
             self.out.write(f"{error}\n")
         except KeyboardInterrupt:
             self.out.write("cancelled\n")
-        self.out.flush()
+        finally:
+            self.out.flush()
+        return False
+
+    def emptyline(self) -> bool:
+        """Nothing by itself; within a query, a line of it."""
+        self.default("")
+        return False
+
+    def default(self, line: str) -> None:
+        """A line of a query, which is asked when it ends with `;`."""
+        if not self.typed_so_far and line.lstrip().startswith("."):
+            name = line.split(maxsplit=1)[0].rstrip(";")
+            raise DataError(f"{name!r} is no command of the shell; .help lists them.")
+        if not line.strip() and not self.typed_so_far:
+            return
+        text = "\n".join([*self.typed_so_far, line])
+        ends = line.rstrip().endswith(";")
+        self.typed_so_far.append(line)
+        self._goes_on(not ends)
+        if ends:
+            self._ask(text)
 
     def _ask(self, text: str) -> None:
         for question in questions(self.con, text):
@@ -122,27 +150,23 @@ class Shell:
             if question.has_rows:
                 write_table(rows, self.out, shutil.get_terminal_size().columns, self.n_rows)
 
-    def _command(self, line: str) -> None:
-        name, _, rest = line.strip().rstrip(";").partition(" ")
-        if name not in self.commands:
-            raise DataError(f"{name!r} is no command of the shell; .help lists them.")
-        self.commands[name](rest.strip())
-
-    def _tables(self, _: str) -> None:
+    def do_tables(self, _: str) -> None:
+        """The tables, and what a row of each is."""
         every = (*TABLES.values(), *VIEWS.values())
         self._columns([(table.name, table.doc) for table in every])
 
-    def _schema(self, name: str) -> None:
+    def do_schema(self, name: str) -> None:
+        """The columns of a table."""
         every: dict[str, Table] = {**TABLES, **VIEWS}
         if name not in every:
             raise DataError(f"there is no table {name!r}; .schema takes one of {sorted(every)}.")
         table = every[name]
         self.out.write(f"{table.doc}\n")
-        self._columns(
-            [(f"{c.name} {c.type}", c.doc) for c in (*table.keys, *table.columns)], indent="  "
-        )
+        columns = (*table.keys, *table.columns)
+        self._columns([(f"  {one.name} {one.type}", one.doc) for one in columns])
 
-    def _analysis(self, asked: str) -> None:
+    def do_analysis(self, asked: str) -> None:
+        """The shipped questions, or the answer to one of them."""
         if not asked:
             self._columns([(one.name, f"{one.question} {one.parameters}") for one in analyses()])
             return
@@ -155,23 +179,43 @@ class Shell:
         finally:
             self.values = before
 
-    def _set(self, asked: str) -> None:
+    def do_set(self, asked: str) -> None:
+        """Set a parameter of the queries that follow, and show all."""
         if asked:
             self.values |= typed([asked])
         for name, value in sorted(self.values.items()):
             self.out.write(f"${name} = {value!r}\n")
 
-    def _help(self, _: str) -> None:
+    def do_help(self, _: str) -> None:
+        """What can be typed."""
         self.out.write(_HELP)
 
-    def _columns(self, lines: list[tuple[str, str]], indent: str = "") -> None:
-        widest = max(len(name) for name, _ in lines)
-        for name, text in lines:
-            self.out.write(f"{indent}{name:{widest}}  {text}\n")
+    def do_quit(self, _: str) -> bool:
+        """Leave."""
+        return True
+
+    do_exit = do_quit
+
+    def do_EOF(self, _: str) -> bool:
+        """Leave, on a line of its own."""
+        self.out.write("\n")
+        return True
+
+    def completenames(self, text: str, *_: object) -> list[str]:
+        """Names of tables, columns and shipped questions that begin with `text`."""
+        return [name for name in _names() if name.startswith(text)]
+
+    completedefault = completenames
+
+    def _columns(self, lines: list[tuple[str, str]]) -> None:
+        room = shutil.get_terminal_size().columns
+        terminal = self.out.isatty()
+        shown = in_columns(lines, (False, False), terminal=terminal, room=room)
+        self.out.writelines(f"{line}\n" for line in shown)
 
 
 def _readline(history: Path) -> ModuleType | None:
-    """readline with the history read and names to complete, where Python has it."""
+    """readline with the history read, where Python has it."""
     try:
         import readline
     except ImportError:
@@ -179,18 +223,11 @@ def _readline(history: Path) -> ModuleType | None:
     with suppress(OSError):
         readline.read_history_file(history)
     readline.set_history_length(_HISTORY_LINES)
-    tables = (*TABLES.values(), *VIEWS.values())
-    names = sorted(
-        {name for table in tables for name in _names(table)} | {one.name for one in analyses()}
-    )
-    readline.set_completer(
-        lambda text, state: next(
-            iter([name for name in names if name.startswith(text)][state:]), None
-        )
-    )
-    readline.parse_and_bind("tab: complete")
     return readline
 
 
-def _names(table: Table) -> tuple[str, ...]:
-    return (table.name, *(column.name for column in (*table.keys, *table.columns)))
+@cache
+def _names() -> list[str]:
+    tables = (*TABLES.values(), *VIEWS.values())
+    columns = {column.name for table in tables for column in (*table.keys, *table.columns)}
+    return sorted(columns | {table.name for table in tables} | {one.name for one in analyses()})
