@@ -55,7 +55,10 @@ def by_dagster(file: Path, profile: Profile, lake: Lake) -> Iterator[Opened]:
 
 
 def run_step(job: dg.JobDefinition, instance: dg.DagsterInstance, step: Step) -> Outcome:
-    """Materialize one step as a Dagster run of this process."""
+    """Materialize one step as a Dagster run of this process.
+
+    Raises `KeyboardInterrupt` when Ctrl-C or SIGTERM ended it.
+    """
     started = time.perf_counter()
     tags = {_PROCESS_TAG: str(os.getpid())}
     partition = step.parts[0] if len(step.parts) == 1 else None
@@ -70,6 +73,8 @@ def run_step(job: dg.JobDefinition, instance: dg.DagsterInstance, step: Step) ->
         raise_on_error=False,
         tags=tags,
     )
+    if _is_interrupted(result):
+        raise KeyboardInterrupt
     metadata: dict[str, object] = {}
     for event in result.get_asset_materialization_events():
         shown = event.step_materialization_data.materialization.metadata
@@ -100,6 +105,16 @@ def _told(n_checks: int, broken: list[str], failed: list[str]) -> str:
 def _number(metadata: dict[str, object], name: str) -> int:
     value = metadata.get(name, 0)
     return value if isinstance(value, int) else 0
+
+
+def _is_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Dagster took a signal, which it tells as the failure of a step."""
+    return any(
+        event.is_step_failure
+        and (error := event.step_failure_data.error) is not None
+        and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+        for event in result.all_events
+    )
 
 
 def _error(result: dg.ExecuteInProcessResult) -> str | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets import connect
+from delphi_assets.command_line import INTERRUPTED
 from delphi_assets.ground.interrupts import terminable
 from tests.parts.asking import stored
 from tests.parts.fault_server import Asked, FaultServer, Reply
@@ -50,10 +51,16 @@ def family(parent: int) -> list[int]:
     return found
 
 
-def terminate(process: subprocess.Popen[str], server: FaultServer, everything: bool) -> None:
-    """Send SIGTERM once calls are open, and wait until the process and what it started ended.
+def terminate(
+    process: subprocess.Popen[str],
+    server: FaultServer,
+    everything: bool,
+    sent: signal.Signals = signal.SIGTERM,
+) -> str:
+    """Send a signal once calls are open, and wait until the process and what it started ended.
 
-    With `everything` to all of them, and twice, as a scheduler and a parent may do.
+    With `everything` to all of them, and twice, as a scheduler and a parent may do. Returns what
+    the process said on standard error.
     """
     end = time.monotonic() + WAITING
     while len(server.asked) < 10:
@@ -64,12 +71,13 @@ def terminate(process: subprocess.Popen[str], server: FaultServer, everything: b
     for _ in range(2 if everything else 1):
         for one in there if everything else there[:1]:
             with suppress(ProcessLookupError):
-                os.kill(one, signal.SIGTERM)
+                os.kill(one, sent)
         time.sleep(0.2)
-    process.communicate(timeout=WAITING)
+    _, told = process.communicate(timeout=WAITING)
     while left := [one for one in there if Path(f"/proc/{one}").exists()]:
         assert time.monotonic() < end, f"{left} still there"
         time.sleep(0.05)
+    return told or ""
 
 
 ASKING = """
@@ -171,6 +179,39 @@ def test_a_run_of_dagster(project: Path, way: str, everything: bool) -> None:
         assert con.execute(count, {"model": model}).fetchall() == [(n_asked,)]
 
 
+@pytest.mark.parametrize(
+    ("runner", "sent"),
+    [
+        ("library", signal.SIGINT),
+        ("library", signal.SIGTERM),
+        ("dagster_project.runner:by_dagster", signal.SIGTERM),
+    ],
+)
+def test_the_command_that_runs_a_profile(project: Path, runner: str, sent: signal.Signals) -> None:
+    """It ends with the status of Ctrl-C, and what was asked is stored."""
+    model = f"openai/{runner}-{sent.name}"
+    with FaultServer(answer) as server:
+        profile = asking(project, server, model)
+        command = [sys.executable, "-c", COMMAND, "run", profile, "--runner", runner]
+        with subprocess.Popen(
+            command,
+            cwd=project,
+            env=environment(project),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            told = terminate(process, server, everything=False, sent=sent)
+        assert process.returncode == INTERRUPTED, told
+        assert "Traceback" not in told
+        n_asked = len(server.asked)
+        assert n_asked < N_LATENTS, "nothing more is sent"
+    with connect(project / "lake") as con:
+        count = "select count(*), count(distinct request) from completions where model = $model"
+        assert con.execute(count, {"model": model}).fetchall() == [(n_asked, n_asked)]
+
+
+COMMAND = "import sys\nfrom delphi_assets.command_line import main\nsys.exit(main())"
 N_LATENTS = 48
 """Of the project's coder, all with examples."""
 
