@@ -2,6 +2,7 @@
 # make quick  the tests that are not slow: no processes, servers or models
 # make test   lint, types, definitions, every test
 # make wheel  builds the wheel, and tries it where the repository is not
+# make wheel-lowest  and with the lowest versions within its bounds, which it installs
 # make ui     the Dagster UI on the same project
 # make graph  how the modules import each other, and what is out of order there
 # make clean  forget the environment and the Dagster history; the lake, which may hold paid answers, stays
@@ -12,7 +13,7 @@ STAMP = .venv/installed
 DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
 PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo quick test wheel ui graph clean
+.PHONY: demo quick test wheel wheel-lowest ui graph clean
 
 demo: $(STAMP)
 	.venv/bin/delphi-assets run
@@ -30,6 +31,9 @@ test: $(STAMP) .dagster/dagster.yaml
 wheel: $(STAMP)
 	.ci/wheel
 
+wheel-lowest: wheel
+	.ci/wheel-lowest
+
 ui: $(STAMP) .dagster/dagster.yaml
 	$(DG) dev
 
@@ -39,10 +43,12 @@ graph:
 clean:
 	rm -rf .venv .dagster
 
+# A pip of 2023, as Python 3.11 brings it, takes three times as long to find the versions.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (some minutes)"
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[demo,test]'
 	@touch $(STAMP)
 
