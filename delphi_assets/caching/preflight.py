@@ -27,7 +27,7 @@ from delphi_assets.models.subject import (
     load_config,
     pick_device,
 )
-from delphi_assets.settings import TRAIN, CoderSettings, Profile
+from delphi_assets.settings import TRAIN, CoderSettings, ModelSettings, Profile
 
 
 class Checked(NamedTuple):
@@ -83,10 +83,9 @@ def _coders(profile: Profile, shapes: Mapping[str, HookpointShape]) -> dict[str,
             for name, shape in shapes.items()
         }
     )
-    model_type = load_config(profile.model).get_text_config().model_type
     for name, described in found.items():
         given = f"{setting_of(name)} = {profile.sparse_model_of(name)!r}"
-        _check_hook(given, name, shapes[name], described.hook, model_type)
+        _check_hook(given, name, shapes[name], described.hook, profile.model)
         _check_width(given, name, shapes[name], described.shape)
     return {
         name: found[name].shape if name in found else _trained(profile.coder, name, shape)
@@ -119,11 +118,11 @@ def _each_coder_once(coders: Mapping[str, str]) -> None:
 
 
 def _check_hook(
-    given: str, hookpoint: str, shape: HookpointShape, hook: str | None, model_type: str
+    given: str, hookpoint: str, shape: HookpointShape, hook: str | None, model: ModelSettings
 ) -> None:
     if hook is None:
         return
-    located = locate(hook, model_type)
+    located = locate(hook, load_config(model).get_text_config().model_type)
     if located is None:
         _check_layer(given, hookpoint, shape, hook)
     elif bare(located.module) != bare(shape.module):

@@ -1,6 +1,8 @@
-"""What this machine remembers between runs: converted models, and hashes of large files.
+"""What this machine remembers between runs: converted models, hashes of large files, and what took
+long to find.
 
-In: paths of files that somebody else wrote (coders, models). Out: hashes of their content.
+In: paths of files that somebody else wrote (coders, models). Out: hashes of their content. Or: a
+question with all that its answer depends on. Out: the answer.
 
 A hash is remembered in the cache folder under the file's path, with its size and its times, and
 believed while these are the same; so a model of many gigabytes is read once, and each later look
@@ -13,9 +15,10 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 CACHE_VARIABLE = "DELPHI_ASSETS_CACHE"
 
@@ -56,6 +59,20 @@ def sha256_of(path: Path) -> str:
     return found
 
 
+def remembered(depends: object, find: Callable[[], Any]) -> Any:
+    """What `find` gives; what it gave before is taken where all that it depends on is the same.
+
+    Both are values that JSON has.
+    """
+    question = json.dumps(depends, sort_keys=True).encode()
+    note = cache_folder() / "found" / f"{hashlib.sha256(question).hexdigest()}.json"
+    with suppress(OSError, ValueError):
+        return json.loads(note.read_text(encoding="utf-8"))
+    found = find()
+    _remember(note, found)
+    return found
+
+
 def _read(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -77,7 +94,7 @@ def _recalled(note: Path, signature: dict[str, int]) -> str | None:
     return found if held == signature else None
 
 
-def _remember(note: Path, held: dict[str, int | str]) -> None:
+def _remember(note: Path, held: object) -> None:
     """Write the note whole or not at all; a folder that cannot be written remembers nothing."""
     with suppress(OSError):
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,8 @@
 In: `ModelSettings`, names of hookpoints, token ids. Out: activations at the hooks.
 
 1. `check_hookpoints` learns from the configuration alone, on PyTorch's meta device, which modules
-   the model has and how wide their inputs and outputs are; no weight is read.
+   the model has and how wide their inputs and outputs are; no weight is read. The machine remembers
+   it (`machine_cache`).
 2. `load_subject` loads tokenizer and base model (the model without its language-modelling head).
 3. `forward_to` runs the model until the last hook is reached, and no further.
 """
@@ -13,6 +14,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -20,6 +23,7 @@ from torch import Tensor, nn
 
 from delphi_assets.errors import DataError, DelphiAssetsError, SettingError
 from delphi_assets.ground.hookpoint_names import module_of
+from delphi_assets.ground.machine_cache import remembered
 from delphi_assets.models.embedded import GEMMA, gemma_folder
 from delphi_assets.settings import ModelSettings, Profile
 
@@ -172,6 +176,21 @@ def check_hookpoints(profile: Profile) -> dict[str, HookpointShape]:
     Raises `SettingError` for a hookpoint that the model does not have, `DataError` for a model
     that cannot be read.
     """
+    with readable(profile.model):
+        file = Path(_location(profile.model)) / "config.json"
+        # A model of the hub has no file of that name, and is looked at every time.
+        config = file.read_text(encoding="utf-8") if file.is_file() else None
+    if config is None:
+        return _shapes(profile)
+    # To build it, transformers and its dependencies are loaded: seconds each time.
+    known = {name: metadata.version(name) for name in ("torch", "transformers")}
+    code = Path(__file__).read_text(encoding="utf-8")
+    depends = [config, profile.cache.hookpoints, known, code]
+    found = remembered(depends, lambda: _shapes(profile))
+    return {name: HookpointShape(*shape) for name, shape in found.items()}
+
+
+def _shapes(profile: Profile) -> dict[str, HookpointShape]:
     from transformers import AutoModel
 
     config = load_config(profile.model)

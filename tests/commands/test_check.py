@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,3 +164,27 @@ def test_the_shipped_profiles_are_ready(
     for name in ("demo", "demo-semantic", "pythia-160m"):
         assert main(["check", name]) == 0, capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+WITHOUT_TRANSFORMERS = """
+import sys
+sys.modules["transformers"] = None
+from delphi_assets.command_line import main
+sys.exit(main(["check", *sys.argv[1:]]))
+"""
+
+
+def test_what_was_looked_at_before_needs_no_transformers(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which takes longest to load."""
+    profile = str(project / "tiny.toml")
+    assert main(["check", profile]) == 0
+    first = capsys.readouterr().out
+    again = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TRANSFORMERS, profile],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout == first

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.ground import machine_cache
-from delphi_assets.ground.machine_cache import fingerprint, sha256_of
+from delphi_assets.ground.machine_cache import fingerprint, remembered, sha256_of
 
 LARGE = 2**20
 
@@ -110,3 +110,14 @@ def test_a_fingerprint_does_not_depend_on_places(tmp_path: Path) -> None:
         (tmp_path / folder / "b").write_text("b")
     one, two = ([tmp_path / folder / name for name in "ab"] for folder in ("one", "two"))
     assert fingerprint(one) == fingerprint(two) != fingerprint(reversed(one))
+
+
+def test_what_was_found_is_found_again_while_nothing_that_it_depends_on_changes(
+    cache: Path,
+) -> None:
+    found = iter(range(9))
+    assert [remembered(["a", 1], lambda: {"n": next(found)}) for _ in range(3)] == [{"n": 0}] * 3
+    assert remembered(["a", 2], lambda: {"n": next(found)}) == {"n": 1}
+    for note in (cache / "found").iterdir():
+        note.write_text("{", encoding="utf-8")
+    assert remembered(["a", 1], lambda: {"n": next(found)}) == {"n": 2}

@@ -1,5 +1,6 @@
 """Hookpoints are found by name, and a truncated forward pass sees what a full one sees."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,9 +182,14 @@ def test_hookpoints_with_names_of_coders_share_their_module(
     )
 
 
-def test_widths_are_known_without_reading_weights(
-    any_model: Path, tiny_profile: Callable[..., Profile], monkeypatch: pytest.MonkeyPatch
+def test_widths_are_known_without_reading_weights_and_remembered(
+    any_model: Path,
+    tiny_profile: Callable[..., Profile],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    monkeypatch.setenv("DELPHI_ASSETS_CACHE", str(tmp_path / "cache"))
+
     def never(_: object) -> None:
         raise AssertionError("the weights were loaded")
 
@@ -192,10 +198,24 @@ def test_widths_are_known_without_reading_weights(
     profile = tiny_profile(
         model={"name": str(any_model)}, cache={"hookpoints": [".model.layers.2", wide]}
     )
-    assert check_hookpoints(profile) == {
+    expected = {
         ".model.layers.2": HookpointShape("layers.2", WIDTH, WIDTH),
         wide: HookpointShape(wide, WIDTH, 24),
     }
+    assert check_hookpoints(profile) == expected
+    with monkeypatch.context() as patch:
+        patch.setattr(subject_module, "load_config", never)
+        assert check_hookpoints(profile) == expected
+        other = tiny_profile(model={"name": str(any_model)}, cache={"hookpoints": ["layers.1"]})
+        with pytest.raises(AssertionError):
+            check_hookpoints(other)
+    config = any_model / "config.json"
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    told = json.loads(config.read_text(encoding="utf-8")) | {"hidden_size": 2 * WIDTH}
+    (changed / "config.json").write_text(json.dumps(told), encoding="utf-8")
+    wider = tiny_profile(model={"name": str(changed)}, cache={"hookpoints": [wide]})
+    assert check_hookpoints(wider)[wide].input == 2 * WIDTH
 
 
 def test_special_tokens_are_known(tiny_model: Path) -> None:
