@@ -38,7 +38,7 @@ ui: $(STAMP) .dagster/dagster.yaml
 	$(DG) dev
 
 graph:
-	@$(PYTHON) -m benchmarks.imports
+	@$(PYTHON) -m benchmarks imports
 
 clean:
 	rm -rf .venv .dagster

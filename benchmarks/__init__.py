@@ -1,1 +1,1 @@
-"""Programs that measure; each prints JSON. They are no tests and run on their own."""
+"""Programs that measure, which are no tests: `python -m benchmarks` lists them."""

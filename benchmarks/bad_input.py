@@ -1,50 +1,50 @@
 """Mutants of everything that is read (`tests/parts/odd_input.py`): none may end in a foreign error.
 
-    python -m benchmarks.bad_input --mutants 2000
+    python -m benchmarks bad_input --mutants 2000
 
-Prints, for each kind of input, how many were read, how many were refused and with what, and every
-one that ended in another library's error, hung, or executed a pickle; the exit status is 1 then.
+Tells, for each kind of input, how many were read and how many were refused with what. Wrong is
+every one that ended in another library's error, hung, or executed a pickle.
 Needs a checkout: the readers are put together by the tests.
 """
 
 import argparse
 import logging
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.parts.record import Measured, Number, in_unit, of
+from tests.parts.odd_input import KINDS, FuzzRun, fuzz
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print; 1 where something was found."""
-    os.environ["TQDM_DISABLE"] = "1"
-    from tests.parts.odd_input import KINDS, fuzz
 
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bad_input", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """How many mutants of what."""
     parser.add_argument("--mutants", type=int, default=2_000, help="of each kind")
     parser.add_argument("--seed", type=int, default=22)
     parser.add_argument("--kind", choices=tuple(KINDS), action="append")
-    given = parser.parse_args(arguments)
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """Read mutants of every kind."""
+    os.environ["TQDM_DISABLE"] = "1"
     logging.disable(logging.WARNING)
-    found = 0
+    found = Measured({})
     for kind in given.kind or KINDS:
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             run = fuzz(kind, given.mutants, given.seed, Path(folder))
-        refused = ", ".join(f"{name} {count}" for name, count in run.refused.most_common())
-        seconds = time.perf_counter() - started
-        sys.stdout.write(
-            f"{kind}: {run.mutants} mutants, {run.read} read, refused: {refused or 'none'}; "
-            f"foreign or hung {len(run.odd)}, executed {run.trapped}; {seconds:.0f} s\n"
+        seconds = Number(round(time.perf_counter() - started, 1), "s")
+        found.numbers.update(of(kind, {**_counts(run), "seconds": seconds}))
+        found.wrong.extend(
+            f"{kind} {odd.mutant}: {odd.change[:120]!a} -> {odd.error!a}" for odd in run.odd
         )
-        for odd in run.odd:
-            sys.stdout.write(f"    {odd.mutant}: {odd.change[:120]!a} -> {odd.error!a}\n")
-        sys.stdout.flush()
-        found += len(run.odd) + run.trapped
-    return 1 if found else 0
+        if run.trapped:
+            found.wrong.append(f"{kind}: a pickle was executed")
+    return found
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _counts(run: FuzzRun) -> dict[str, Number]:
+    refused = {f"refused, {name}": count for name, count in run.refused.most_common()}
+    counts = {"mutants": run.mutants, "read": run.read, "foreign_or_hung": len(run.odd), **refused}
+    return in_unit("files", **counts)

@@ -1,16 +1,16 @@
 """Capturing activations, against its lower bound on the same inputs, in one process.
 
-    python -m benchmarks.capture --tokens 131072 --width 32768 --k 32
+    python -m benchmarks capture --tokens 131072 --width 32768 --k 32
 
 1. Lay a random GPT-NeoX model, random coders and a random corpus in a scratch folder, write the
    contexts, and prepare the coders: real stages on real files, only the numbers in them are random.
 2. In turns, `--repeats` times: the lower bound (forward pass to the last hook, encoder product,
    activation function; nothing stored), and the stages `captured` and `activations` into a fresh
    lake. Both sides load model and coders; loading is told apart and taken from both.
-3. Measure peaks of memory, each in a process of its own (`benchmarks.peak`): of both stages above
-   that of loading model and encoders, and of encoding one batch above what is loaded. With ten
-   times the tokens the first must stay as it is.
-4. Print all that, ratios, and bytes an activation.
+3. Measure peaks of memory, each in a process of its own (`benchmarks/parts/capture_peak.py`): of
+   both stages above that of loading model and encoders, and of encoding one batch above what is
+   loaded. With ten times the tokens the first must stay as it is.
+4. Tell all that, ratios, and bytes an activation.
 """
 
 import argparse
@@ -21,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.parts.record import Measured, Numbers, in_unit
 from delphi_assets.caching.activations import merge_shards
 from delphi_assets.caching.batches import read_batches
 from delphi_assets.caching.capture import capture
@@ -74,9 +74,8 @@ class Stages(NamedTuple):
     merging: float
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.capture", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Sizes."""
     parser.add_argument("--tokens", type=int, default=131_072)
     parser.add_argument("--width", type=int, default=32_768)
     parser.add_argument("--k", type=int, default=32)
@@ -85,8 +84,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--d-model", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="keep model, coder and lakes here")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--out", type=_empty, help="keep model, coder and lakes here")
+
+
+def _empty(text: str) -> Path:
+    """A folder in which nothing is."""
+    folder = Path(text)
+    if folder.exists() and any(folder.iterdir()):
+        raise argparse.ArgumentTypeError(f"{folder} is not empty; name another folder")
+    return folder
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """Lay everything, and measure."""
     size = Size(
         given.tokens,
         given.width,
@@ -96,19 +106,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given.batch_size,
         given.d_model,
     )
-    if given.out and given.out.exists() and any(given.out.iterdir()):
-        parser.error(f"--out {given.out} is not empty; name another folder")
-    folder = given.out or Path(tempfile.mkdtemp())
-    try:
-        json.dump(measure(folder, size, given.repeats), sys.stdout, indent=1)
-        sys.stdout.write("\n")
-    finally:
-        if given.out is None:
-            shutil.rmtree(folder)
+    if given.out:
+        return Measured(_measured(given.out, size, given.repeats))
+    with tempfile.TemporaryDirectory() as folder:
+        return Measured(_measured(Path(folder), size, given.repeats))
 
 
-def measure(folder: Path, size: Size, repeats: int) -> dict[str, object]:
-    """Everything the benchmark prints."""
+def _measured(folder: Path, size: Size, repeats: int) -> Numbers:
+    """In turns the lower bound and the stages, then the peaks."""
     profile = lay(folder, size)
     template = folder / "template"
     build_contexts(profile, Lake(template))
@@ -129,23 +134,28 @@ def measure(folder: Path, size: Size, repeats: int) -> dict[str, object]:
     capturing = statistics.median(run.capturing for run in stages) - loading
     merging = statistics.median(run.merging for run in stages)
     return {
-        **size._asdict(),
-        "threads": torch.get_num_threads(),
-        "shards": profile.n_shards,
-        "lower_bound_s": [round(run.seconds, 2) for run in bounds],
-        "capturing_s": [round(run.capturing - loading, 2) for run in stages],
-        "merging_s": [round(run.merging, 2) for run in stages],
-        "loading_s": [round(run.loading, 2) for run in bounds],
-        "ratio_capturing": round(capturing / bound, 3),
-        "ratio": round((capturing + merging) / bound, 3),
-        "tokens_per_second": round(size.tokens / (capturing + merging), 1),
-        "activations": rows,
-        "bytes_per_activation": round(bytes_ / max(rows, 1), 3),
+        **in_unit("threads", threads=torch.get_num_threads()),
+        **in_unit("shards", shards=profile.n_shards),
+        **in_unit(
+            "s",
+            lower_bound=[round(run.seconds, 2) for run in bounds],
+            capturing=[round(run.capturing - loading, 2) for run in stages],
+            merging=[round(run.merging, 2) for run in stages],
+            loading=[round(run.loading, 2) for run in bounds],
+        ),
+        **in_unit(
+            "x the lower bound",
+            capturing_by_bound=round(capturing / bound, 3),
+            capturing_and_merging_by_bound=round((capturing + merging) / bound, 3),
+        ),
+        **in_unit("tokens/s", pace=round(size.tokens / (capturing + merging), 1)),
+        **in_unit("activations", activations=rows),
+        **in_unit("bytes", bytes_per_activation=round(bytes_ / max(rows, 1), 3)),
         **peaks(profile, folder),
     }
 
 
-def peaks(profile: Profile, folder: Path) -> dict[str, object]:
+def peaks(profile: Profile, folder: Path) -> Numbers:
     """Peaks of memory in MiB, each of a process of its own."""
     subject, hookpoint = load_subject(profile.model), profile.cache.hookpoints[0]
     lake = Lake(folder / "template")
@@ -159,18 +169,19 @@ def peaks(profile: Profile, folder: Path) -> dict[str, object]:
     settings = profile.model_copy(update={"run": run}).model_dump_json()
     (folder / "profile.json").write_text(settings, encoding="utf-8")
     loaded = peak_of("load", folder)
-    return {
-        "buffer_mib": profile.cache.buffer_mib,
-        "peak_mib_above_loading": round(peak_of("stages", folder) - loaded, 1),
-        "peak_mib_of_loading": round(loaded, 1),
-        "peak_mib_of_encoding_a_batch": round(peak_of("encode", folder, "x.npy"), 1),
-    }
+    return in_unit(
+        "MiB",
+        buffer=profile.cache.buffer_mib,
+        peak_above_loading=round(peak_of("stages", folder) - loaded, 1),
+        peak_of_loading=round(loaded, 1),
+        peak_of_encoding_a_batch=round(peak_of("encode", folder, "x.npy"), 1),
+    )
 
 
 def peak_of(what: str, folder: Path, *names: str) -> float:
-    """What `benchmarks.peak` prints."""
+    """What `benchmarks.parts.capture_peak` prints."""
     files = [str(folder / name) for name in ("profile.json", *names)]
-    program = [sys.executable, "-m", "benchmarks.peak", what, *files]
+    program = [sys.executable, "-m", "benchmarks.parts.capture_peak", what, *files]
     done = subprocess.run(program, check=True, capture_output=True, text=True)
     return float(done.stdout)
 
@@ -271,7 +282,3 @@ def lower_bound(profile: Profile, lake: Lake, size: Size) -> Bound:
                     else:
                         pre.topk(size.k, dim=-1, sorted=False)
     return Bound(time.perf_counter() - start, loading)
-
-
-if __name__ == "__main__":
-    main()

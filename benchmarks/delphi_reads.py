@@ -1,19 +1,35 @@
 """Does Delphi's own LatentDataset read an exported run?
 
-    python benchmarks/delphi_reads.py make FOLDER     # here: a random lake and its export
-    python benchmarks/delphi_reads.py read FOLDER     # where eai-delphi is installed
+    python -m benchmarks delphi_reads make FOLDER     # here: a random lake and its export
+    python -m benchmarks delphi_reads read FOLDER     # where eai-delphi is installed
 
 A file holds 15 latents, so that one in the wrong place is seen.
-`read` imports nothing of this project. It prints JSON and ends with status 1 unless Delphi finds
-exactly the activations that were written, and builds records from them.
+`read` imports nothing of the library. Wrong is if Delphi does not find exactly the activations that
+were written, or builds no records from them.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
+
+from benchmarks.parts.record import Measured, in_unit
 
 N_TOKENS, CTX_LEN, NUM_LATENTS, N_BUCKETS = 40_000, 64, 60, 4
 HOOKPOINT = "layers.0"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which side, and the folder that both share."""
+    parser.add_argument("command", choices=["make", "read"])
+    parser.add_argument("folder", type=Path)
+
+
+def measure(given: argparse.Namespace) -> Measured | None:
+    """Make the folder or read it."""
+    if given.command == "read":
+        return read(given.folder)
+    make(given.folder)
+    return None
 
 
 def make(folder: Path) -> None:
@@ -32,8 +48,8 @@ def make(folder: Path) -> None:
     (folder / "fired.json").write_text(json.dumps(made.fired), encoding="utf-8")
 
 
-def read(folder: Path) -> bool:
-    """Read the export with Delphi and compare; returns whether all is there."""
+def read(folder: Path) -> Measured:
+    """Read the export with Delphi and compare."""
     import torch
     from delphi.config import (  # type: ignore[import-not-found]
         ConstructorConfig,
@@ -63,20 +79,14 @@ def read(folder: Path) -> bool:
     expected = json.loads((folder / "fired.json").read_text(encoding="utf-8"))
     equal = found == {latent: fired for latent, fired in expected.items() if fired}
     n_records = len(list(dataset))
-    report = {
-        "activations": sum(map(len, found.values())),
-        "equal": equal,
-        "tokens": list(dataset.tokens.shape),
-        "records": n_records,
-    }
-    print(json.dumps(report))
-    return equal and n_records > 0
-
-
-if __name__ == "__main__":
-    command, where = sys.argv[1], Path(sys.argv[2])
-    if command == "make":
-        sys.path.insert(0, str(Path(__file__).parents[1]))
-        make(where)
-    else:
-        sys.exit(not read(where))
+    return Measured(
+        {
+            **in_unit("activations", activations=sum(map(len, found.values()))),
+            **in_unit("tokens", tokens=dataset.tokens.numel()),
+            **in_unit("records", records=n_records),
+        },
+        wrong=[
+            *([] if equal else ["Delphi finds other activations than were written"]),
+            *([] if n_records else ["Delphi builds no records"]),
+        ],
+    )

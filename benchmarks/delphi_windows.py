@@ -1,14 +1,14 @@
 """Which windows does Delphi show of a latent, and which ones this project?
 
-    python -m benchmarks.delphi_windows delphi CACHE FOLDER     # where eai-delphi is installed
-    python -m benchmarks.delphi_windows compare CACHE FOLDER    # here
+    python -m benchmarks delphi_windows delphi CACHE FOLDER     # where eai-delphi is installed
+    python -m benchmarks delphi_windows compare CACHE FOLDER    # here
 
-CACHE is the folder `latents` of a run of Delphi. `delphi` imports nothing of this project: it runs
+CACHE is the folder `latents` of a run of Delphi. `delphi` imports nothing of the library: it runs
 Delphi's LatentDataset, constructor and sampler over the first latents of one hookpoint, and writes
-every window to FOLDER. `compare` imports the cache, selects with the same settings, and prints
-JSON: what must be equal, row for row, with the number of rows and of differences by reason; and
-what differs by intent, with numbers and the reason. It ends with status 1 when a difference has no
-reason or nothing was compared.
+every window to FOLDER. `compare` imports the cache, selects with the same settings, and tells what
+must be equal, row for row, with the number of rows and of differences by reason; and what differs
+by intent, with numbers and the reason. Wrong is a difference that has no reason, and if nothing was
+compared.
 
 Delphi's windows do not say where they are. So each of its tokens becomes token + vocabulary *
 position; Delphi only moves tokens. Texts of tokens are not compared.
@@ -16,16 +16,19 @@ position; Delphi only moves tokens. Texts of tokens are not compared.
 
 import argparse
 import json
-import shutil
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from benchmarks.parts.record import Measured, Number, of
+
+if TYPE_CHECKING:
+    from delphi_assets.lake.lake import Lake
 
 WINDOWS, SETTINGS = "windows.parquet", "settings.json"
 N_QUANTILES, N_TRAIN, N_TEST, N_SILENT, EXAMPLE_CTX_LEN = 10, 40, 50, 50, 32
@@ -63,18 +66,13 @@ def variants(strongest: int) -> list[Variant]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one of the two commands; returns its status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.delphi_windows",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """One of the two commands."""
     commands = parser.add_subparsers(dest="command", required=True)
     made = commands.add_parser("delphi", help="write Delphi's windows (where Delphi is installed)")
-    compared = commands.add_parser("compare", help="select here, compare, print JSON")
+    compared = commands.add_parser("compare", help="select here, and compare")
     for command in (made, compared):
-        command.add_argument("cache", type=Path, help="folder 'latents' of a run of Delphi")
+        command.add_argument("cache", type=_cache, help="folder 'latents' of a run of Delphi")
         command.add_argument("folder", type=Path, help="where Delphi's windows go")
     made.add_argument("--hookpoint", help="default: the first in the cache")
     made.add_argument("--latents", type=int, default=300, help="first latents, default 300")
@@ -82,21 +80,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--strongest", type=int, default=1000, help="windows compared a latent, default 1000"
     )
     made.add_argument("--min-examples", type=int, default=200, help="default 200")
-    given = parser.parse_args(arguments)
-    if given.command == "delphi":
-        hookpoints = sorted({path.parent.name for path in given.cache.glob("*/*.json")})
-        if not hookpoints:
-            parser.error(
-                f"{given.cache} holds no hookpoint; expected the folder 'latents' of a run"
-            )
-        hookpoint = given.hookpoint or hookpoints[0]
-        chosen = Compared(hookpoint, given.latents, given.strongest, given.min_examples)
-        write_windows(given.cache, given.folder, chosen)
-        return 0
-    report = compare(given.cache, given.folder)
-    json.dump(report, sys.stdout, indent=1)
-    sys.stdout.write("\n")
-    return int(any(row["compared"] == 0 or row["unexplained"] for row in report["equal"]))
+
+
+def _cache(text: str) -> Path:
+    """A folder that holds hookpoints."""
+    folder = Path(text)
+    if not any(folder.glob("*/*.json")):
+        raise argparse.ArgumentTypeError(
+            f"{folder} holds no hookpoint; expected the folder 'latents' of a run"
+        )
+    return folder
+
+
+def measure(given: argparse.Namespace) -> Measured | None:
+    """Write Delphi's windows, or compare with them."""
+    if given.command == "compare":
+        return compare(given.cache, given.folder)
+    hookpoint = given.hookpoint or min(path.parent.name for path in given.cache.glob("*/*.json"))
+    chosen = Compared(hookpoint, given.latents, given.strongest, given.min_examples)
+    write_windows(given.cache, given.folder, chosen)
+    return None
 
 
 def write_windows(cache: Path, folder: Path, chosen: Compared) -> None:
@@ -196,49 +199,68 @@ def _windows(variant: Variant, record: Any, size: int) -> Iterator[dict[str, obj
             }
 
 
-def compare(cache: Path, folder: Path) -> dict[str, Any]:
-    """Select here what Delphi selected, and compare; see `benchmarks.windows_compared`."""
-    from benchmarks.windows_compared import differences, equalities, open_windows
-    from delphi_assets.delphi_runs.run_import import import_run
+def compare(cache: Path, folder: Path) -> Measured:
+    """Select here what Delphi selected, and compare; see `benchmarks/parts/windows_compared.py`."""
+    from benchmarks.parts.windows_compared import differences, equalities, open_windows
     from delphi_assets.lake.lake import Lake
+
+    said = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    asked = {
+        "strongest": said["strongest"],
+        "n_quantiles": N_QUANTILES,
+        "example_ctx_len": EXAMPLE_CTX_LEN,
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        lake = Lake(scratch)
+        n_tokens = select(cache, lake, said)
+        with open_windows(lake, said["hookpoint"], said["latents"], folder / WINDOWS) as con:
+            equal, different = equalities(con, asked), differences(con, asked)
+    numbers = {"tokens": Number(n_tokens, "tokens")}
+    for what, counts in equal.items():
+        numbers |= of(what, _counts(counts))
+    for difference in different:
+        numbers |= of(f"{difference.what}, Delphi", _counts(difference.delphi))
+        numbers |= of(f"{difference.what}, here", _counts(difference.here))
+    return Measured(
+        numbers,
+        {"delphi": said["delphi"], "why": {one.what: one.why for one in different}},
+        [
+            f"{what}: {counts['unexplained']} of {counts['compared']} have no reason"
+            for what, counts in equal.items()
+            if counts["compared"] == 0 or counts["unexplained"]
+        ],
+    )
+
+
+def select(cache: Path, lake: "Lake", said: Mapping[str, Any]) -> int:
+    """Import the cache and select every variant; returns the tokens of the cache."""
+    from delphi_assets.delphi_runs.run_import import import_run
     from delphi_assets.selection.examples import select_examples
     from delphi_assets.settings import SelectionSettings, load_profile
 
-    said = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    scratch = Path(tempfile.mkdtemp())
-    try:
-        lake = Lake(scratch)
-        imported = import_run(cache, lake, "delphi")
-        profile = load_profile(str(imported.facts["profile"]))
-        for variant in variants(said["strongest"]):
-            selection = SelectionSettings(
-                name=variant.name,
-                example_ctx_len=EXAMPLE_CTX_LEN,
-                min_examples=said["min_examples"],
-                max_examples=max(profile.cache.n_tokens, said["strongest"]),
-                n_examples_train=variant.n_train,
-                n_examples_test=variant.n_test,
-                n_non_activating=variant.n_silent,
-                n_quantiles=N_QUANTILES,
-                train_type=variant.train_type,
-                center_examples=variant.centred,
-            )
-            select_examples(profile, lake, said["hookpoint"], selection)
-        with open_windows(lake, said["hookpoint"], said["latents"], folder / WINDOWS) as con:
-            asked = {
-                "strongest": said["strongest"],
-                "n_quantiles": N_QUANTILES,
-                "example_ctx_len": EXAMPLE_CTX_LEN,
-            }
-            return {
-                **said,
-                "tokens": profile.cache.n_tokens,
-                "equal": equalities(con, asked),
-                "different": differences(con, asked),
-            }
-    finally:
-        shutil.rmtree(scratch)
+    imported = import_run(cache, lake, "delphi")
+    profile = load_profile(str(imported.facts["profile"]))
+    for variant in variants(said["strongest"]):
+        selection = SelectionSettings(
+            name=variant.name,
+            example_ctx_len=EXAMPLE_CTX_LEN,
+            min_examples=said["min_examples"],
+            max_examples=max(profile.cache.n_tokens, said["strongest"]),
+            n_examples_train=variant.n_train,
+            n_examples_test=variant.n_test,
+            n_non_activating=variant.n_silent,
+            n_quantiles=N_QUANTILES,
+            train_type=variant.train_type,
+            center_examples=variant.centred,
+        )
+        select_examples(profile, lake, said["hookpoint"], selection)
+    return profile.cache.n_tokens
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _counts(counts: Mapping[str, float | None]) -> dict[str, Number]:
+    """Counts of rows, but for shares; what there is none of is left out."""
+    return {
+        name: Number(value, "%" if name.startswith("percent") else "rows")
+        for name, value in counts.items()
+        if value is not None
+    }

@@ -1,27 +1,24 @@
 """Choosing examples for every latent of a cache that Delphi wrote.
 
-    python -m benchmarks.examples --delphi-cache results/my-run/latents
+    python -m benchmarks examples --delphi-cache results/my-run/latents
 
 1. Import the cache into a scratch lake.
 2. Choose train, test and silent windows of every latent that has enough, twice under two names: the
    first selection of a window length ranks the windows, later ones find them ranked.
 3. Choose examples for 100 latents from all over the coder with each sampler and another seed,
    without writing them, as `Hookpoint.select` does.
-4. Print latents a second, rows, seconds of each step, and the peak of this process's memory in MiB.
+4. Tell latents a second, rows, seconds of each step, and the peak of this process's memory in MiB.
 
 A latent counts when it has examples; every window comes with its tokens as text.
 """
 
 import argparse
-import json
-import resource
-import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.parts.memory import peak
+from benchmarks.parts.record import Measured, Numbers, in_unit
 from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.ground.registries import TRAIN_SAMPLERS
 from delphi_assets.lake.lake import Lake
@@ -29,32 +26,26 @@ from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.settings import Profile, SelectionSettings, load_profile
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.examples", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The cache, and how its latents are selected."""
     parser.add_argument("--delphi-cache", type=Path, required=True)
     parser.add_argument("--min-examples", type=int, default=200)
     parser.add_argument("--train-type", default="quantiles")
-    given = parser.parse_args(arguments)
-    folder = Path(tempfile.mkdtemp())
-    try:
-        said = measure(given.delphi_cache, folder, given.min_examples, given.train_type)
-        json.dump(said, sys.stdout, indent=1)
-        sys.stdout.write("\n")
-    finally:
-        shutil.rmtree(folder)
 
 
-def measure(cache: Path, folder: Path, min_examples: int, train_type: str) -> dict[str, object]:
-    """Everything the benchmark prints."""
-    lake = Lake(folder)
+def measure(given: argparse.Namespace) -> Measured:
+    """Import the cache, and select."""
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(folder)
+        return Measured(_measured(given.delphi_cache, lake, given.min_examples, given.train_type))
+
+
+def _measured(cache: Path, lake: Lake, min_examples: int, train_type: str) -> Numbers:
     imported = import_run(cache, lake, "benchmark")
     profile = load_profile(str(imported.facts["profile"]))
-    said: dict[str, object] = {
-        "activations": imported.rows,
-        "import_s": round(imported.seconds, 2),
-        "min_examples": min_examples,
-        "train_type": train_type,
+    said = {
+        **in_unit("activations", activations=imported.rows),
+        **in_unit("s", importing=round(imported.seconds, 2)),
     }
     for name in ("first", "second"):
         selection = SelectionSettings.model_validate(
@@ -66,15 +57,16 @@ def measure(cache: Path, folder: Path, min_examples: int, train_type: str) -> di
             rows, latents = rows + report.rows, latents + int(report.facts["latents"])
         seconds = time.perf_counter() - start
         said |= {
-            "rows": rows,
-            "latents": latents,
-            f"{name}_s": round(seconds, 2),
-            f"{name}_latents_per_second": round(latents / seconds, 1),
+            **in_unit("windows", windows=rows),
+            **in_unit("latents", latents=latents),
+            **in_unit("s", **{name: round(seconds, 2)}),
+            **in_unit("latents/s", **{f"{name}_pace": round(latents / seconds, 1)}),
         }
-    for sampler in TRAIN_SAMPLERS.shipped():
-        said[f"switch_to_{sampler}_s"] = round(switch(profile, lake, min_examples, sampler), 2)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {**said, "peak_mib": round(peak, 1)}
+    switches = {
+        f"switch_to_{sampler}": round(switch(profile, lake, min_examples, sampler), 2)
+        for sampler in TRAIN_SAMPLERS.shipped()
+    }
+    return {**said, **in_unit("s", **switches), **in_unit("MiB", peak=round(peak(), 1))}
 
 
 def switch(profile: Profile, lake: Lake, min_examples: int, train_type: str) -> float:
@@ -90,7 +82,3 @@ def switch(profile: Profile, lake: Lake, min_examples: int, train_type: str) -> 
     start = time.perf_counter()
     choose_examples(profile, lake, hookpoint, selection)
     return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """The latent explorer at size: seconds and bytes to write it, milliseconds until it is read.
 
-    python -m benchmarks.explorer --latents 100000
+    python -m benchmarks explorer --latents 100000
 
 1. Write a lake of made-up latents: statistics, an explanation of `EXPLANATION` words each, and
    answers of two scorers on `ANSWERS` windows, with a shuffled floor; windows for the first few.
@@ -9,24 +9,22 @@
    address to the first rows of the list, then until a search, an order, and a latent are shown.
    Each time in a browser context of its own, so that nothing is cached; the median is told.
 
-Prints JSON. A search waits `60 ms` for more typing, which is in its time.
+A search waits `60 ms` for more typing, which is in its time.
 """
 
 import argparse
-import json
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 from playwright.sync_api import Browser
 
+from benchmarks.parts.record import Measured, Numbers, in_unit, of
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import EXAMPLES, EXPLANATIONS, LATENTS, PREDICTIONS, Table
 from tests.parts.chromium import open_chromium, served, watched
@@ -141,22 +139,23 @@ MATCHED = """async (text) => {
 }"""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.explorer", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """How many latents."""
     parser.add_argument("--latents", type=int, default=100_000)
     parser.add_argument("--with-windows", type=int, default=1_000, help="latents that have windows")
-    given = parser.parse_args(arguments)
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """Write a lake and its site, and look at that."""
     with tempfile.TemporaryDirectory() as folder:
         lake, site = Lake(f"{folder}/lake"), Path(folder, "site")
         _write_lake(lake, given.latents, given.with_windows)
         said = _write_site(folder, site)
         with open_chromium() as browser:
-            said["disk"] = _milliseconds(browser, site.as_uri() + "/")
+            said |= of("from disk", _milliseconds(browser, site.as_uri() + "/"))
             with served(site) as address:
-                said["server"] = _milliseconds(browser, address)
-    json.dump(said, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+                said |= of("from a server", _milliseconds(browser, address))
+    return Measured(said)
 
 
 def _write_lake(lake: Lake, n_latents: int, n_shown: int) -> None:
@@ -182,7 +181,7 @@ def _keys() -> dict[str, str | int]:
     return {**PLACE, "selection": "default"}
 
 
-def _write_site(folder: str, site: Path) -> dict[str, Any]:
+def _write_site(folder: str, site: Path) -> Numbers:
     """Write the site in a process of its own, so that its peak of memory is known."""
     command = str(Path(sys.executable).with_name("delphi-assets"))
     arguments = ["report", f"{folder}/lake", "-o", str(site)]
@@ -190,12 +189,14 @@ def _write_site(folder: str, site: Path) -> dict[str, Any]:
     told = dict(line.split(": ") for line in ended.stdout.splitlines())
     latents = int(told["pages"])
     return {
-        "latents": latents,
-        "seconds_to_write": float(told["seconds"]),
-        "peak_mib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
-        "files": int(told["files"]),
-        "bytes_per_latent": round(int(told["bytes"]) / latents),
-        "bytes_of_list_per_latent": round(_bytes_of_list(site) / latents),
+        **in_unit("s", writing=float(told["seconds"])),
+        **in_unit("MiB", peak=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024),
+        **in_unit("files", files=int(told["files"])),
+        **in_unit(
+            "bytes",
+            a_latent=round(int(told["bytes"]) / latents),
+            of_the_list_a_latent=round(_bytes_of_list(site) / latents),
+        ),
     }
 
 
@@ -214,12 +215,13 @@ def _bytes_of_list(site: Path) -> int:
     return sum(path.stat().st_size for path in paths)
 
 
-def _milliseconds(browser: Browser, base: str) -> dict[str, float]:
+def _milliseconds(browser: Browser, base: str) -> Numbers:
     found: dict[str, list[float]] = {}
     for _ in range(REPEATS):
         for name, value in _visit(browser, base).items():
             found.setdefault(name, []).append(value)
-    return {name: round(statistics.median(values)) for name, values in found.items()}
+    medians = {name: round(statistics.median(values)) for name, values in found.items()}
+    return in_unit("ms", **medians)
 
 
 def _visit(browser: Browser, base: str) -> dict[str, float]:
@@ -237,14 +239,10 @@ def _visit(browser: Browser, base: str) -> dict[str, float]:
         if seen.complaints:
             raise RuntimeError(f"the page complained: {seen.complaints}")
     return {
-        "first_table_ms": first,
-        "first_search_ms": search[0],
-        "search_ms": search[1],
-        "search_without_drawing_ms": matched,
-        "order_ms": order,
-        "latent_ms": latent,
+        "first_table": first,
+        "first_search": search[0],
+        "search": search[1],
+        "search_without_drawing": matched,
+        "order": order,
+        "latent": latent,
     }
-
-
-if __name__ == "__main__":
-    main()

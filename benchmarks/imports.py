@@ -1,10 +1,10 @@
 """How the modules of the project import each other, and whether the rooms keep to their order.
 
-    python -m benchmarks.imports        (or: make graph)
+    python -m benchmarks imports        (or: make graph)
 
 In: the source of `delphi_assets` and `dagster_project`, parsed and never imported, and the table of
-rooms in docs/architecture.md. Out: JSON. Every list in it but that of the names at the top and of
-the functions is empty in a house that is in order; `tests/docs/test_architecture.py` holds that.
+rooms in docs/architecture.md. Out: numbers and names, and what is wrong: nothing is in a house that
+is in order; `tests/docs/test_architecture.py` holds that.
 
 1. Every import is an arrow, also one inside a function or under TYPE_CHECKING. `from a import b`
    leads to the module a.b where there is one, else to a.
@@ -17,16 +17,17 @@ the functions is empty in a house that is in order; `tests/docs/test_architectur
 5. Where files of a lake are, and how a unit is named, the room `lake` alone knows.
 """
 
+import argparse
 import ast
-import json
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
+
+from benchmarks.parts.record import Measured, in_unit
 
 ROOT = Path(__file__).parents[1]
 LIBRARY, WIRING = "delphi_assets", "dagster_project"
@@ -259,40 +260,52 @@ def names_at_the_top(root: Path = ROOT) -> list[str]:
     )
 
 
-def main() -> None:
-    """Print what the graph is."""
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """No options."""
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """What the graph is."""
     modules = read_modules()
     found, rooms = arrows(modules), read_rooms()
 
     def room(name: str) -> str:
         return modules[name].room
 
-    between = [(room(arrow.source), room(arrow.target)) for arrow in found]
+    between = {(room(arrow.source), room(arrow.target)) for arrow in found}
     passing = only_passing_on(modules, "profile")
     largest = max(modules.values(), key=lambda module: module.text.count("\n"))
-    report = {
-        "modules": len(modules),
-        "arrows": len(found),
-        "rooms": rooms,
-        "rooms_that_the_map_lacks": _unnamed(modules, rooms),
-        "arrows_between_rooms": len({ends for ends in between if len({*ends}) > 1}),
-        "cycle_of_modules": cycle(found),
-        "cycle_of_folders": cycle(found, lambda name: folder(modules[name])),
-        "cycle_of_rooms": cycle(found, room),
-        "imports_of_a_later_room": [str(arrow) for arrow in climbs(found, modules, rooms)],
-        "stages_importing_stages": [str(arrow) for arrow in between_stages(found, modules)],
-        "reached_into_the_lake": reached_into(modules),
-        "largest_module": {largest.name: largest.text.count("\n")},
-        "names_at_the_top": names_at_the_top(),
-        "functions_only_passing_profile_on": {"count": len(passing), "names": passing},
-        "functions_taking": {
-            ", ".join(names): len(taking(modules, *names))
-            for names in (("profile", "lake"), ("profile", "lake", "hookpoint"))
-        },
+    wrong: dict[str, Sequence[object]] = {
+        "rooms that the map lacks": _unnamed(modules, rooms),
+        "a circle of modules": cycle(found),
+        "a circle of folders": cycle(found, lambda name: folder(modules[name])),
+        "a circle of rooms": cycle(found, room),
+        "imports of a later room": climbs(found, modules, rooms),
+        "stages importing stages": between_stages(found, modules),
+        "reached into the lake": reached_into(modules),
     }
-    json.dump(report, sys.stdout, indent=1)
-    sys.stdout.write("\n")
-
-
-if __name__ == "__main__":
-    main()
+    return Measured(
+        {
+            **in_unit("modules", modules=len(modules)),
+            **in_unit(
+                "arrows",
+                between_modules=len(found),
+                between_rooms=sum(source != target for source, target in between),
+            ),
+            **in_unit("lines", largest_module=largest.text.count("\n")),
+            **in_unit("names", at_the_top=len(names_at_the_top())),
+            **in_unit(
+                "functions",
+                only_passing_profile_on=len(passing),
+                taking_profile_and_lake=len(taking(modules, "profile", "lake")),
+                taking_hookpoint_too=len(taking(modules, "profile", "lake", "hookpoint")),
+            ),
+        },
+        {
+            "rooms": rooms,
+            "largest module": largest.name,
+            "names at the top": names_at_the_top(),
+            "only passing profile on": passing,
+        },
+        [f"{what}: {', '.join(map(str, members))}" for what, members in wrong.items() if members],
+    )

@@ -1,6 +1,6 @@
 """How often do the 95% intervals of the view scores hold the true value?
 
-    python -m benchmarks.interval_coverage [--explanations 2000] [--hookpoints 300]
+    python -m benchmarks interval_coverage [--explanations 2000] [--hookpoints 300]
 
 1. Draw the answers to many explanations whose true score is known, 20 true and 20 false windows
    each, and 50 and 50: verdicts with a given recall and specificity, of independent windows and of
@@ -8,16 +8,15 @@
    are so many standard deviations apart, unrounded or in tenths; simulated activations, of windows
    that are alike and of such in which a few strong ones carry the correlation.
 2. Write them into a scratch lake, and let the view compute the intervals.
-3. Print, for each metric and case, the true value, the share of intervals that hold it, the shares
+3. Tell, for each metric and case, the true value, the share of intervals that hold it, the shares
    that lie below and above it, and the mean width. Explanations without an interval count in none.
 
 One standard error of a coverage is 0.005 with 2,000 explanations.
 """
 
 import argparse
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -26,8 +25,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
+from benchmarks.parts.record import Measured, Numbers, in_unit, of
 from delphi_assets import connect
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Lake, Unit
@@ -255,25 +255,37 @@ class Coverage(NamedTuple):
     """Share of explanations without an interval."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.interval_coverage")
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """How many are drawn."""
     parser.add_argument("--explanations", type=int, default=2000)
     parser.add_argument("--hookpoints", type=int, default=300)
-    given = parser.parse_args(arguments)
-    form = "{:21} {:33} {:>4} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8}\n"
-    sys.stdout.write(form.format(*Coverage._fields))
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """All cases of all sizes."""
+    numbers: Numbers = {}
     for size in SIZES:
         seen_of_size = [
-            *measure(CASES, given.explanations, size),
-            *(one for kind in MEANS for one in measure_means(kind, given.hookpoints, size)),
+            *coverages(CASES, given.explanations, size),
+            *(one for kind in MEANS for one in coverages_of_means(kind, given.hookpoints, size)),
         ]
         for seen in seen_of_size:
-            said = (f"{value:.3f}" if isinstance(value, float) else value for value in seen)
-            sys.stdout.write(form.format(*said))
+            numbers |= of(subject(seen.metric, seen.case, size), _numbers(seen))
+    return Measured(numbers)
 
 
-def measure(
+def subject(metric: str, case: str, size: int) -> str:
+    """What the numbers of a coverage are named after."""
+    return f"{metric}, {case}, {size} + {size}"
+
+
+def _numbers(seen: Coverage) -> Numbers:
+    shares = {name: round(getattr(seen, name), 4) for name in ("held", "below", "above", "without")}
+    sizes = {name: round(getattr(seen, name), 4) for name in ("truth", "width")}
+    return {**in_unit("of the intervals", **shares), **in_unit("of the metric", **sizes)}
+
+
+def coverages(
     cases: dict[str, Case], n_explanations: int, size: int, seed: int = 1
 ) -> Iterator[Coverage]:
     """The coverage of every metric in every case."""
@@ -291,7 +303,7 @@ def measure(
                     yield _covered(con, metric, name, size, truth)
 
 
-def measure_means(
+def coverages_of_means(
     kind: Hookpoints, n_hookpoints: int, size: int, seed: int = 2
 ) -> tuple[Coverage, Coverage]:
     """The mean of balanced accuracy over latents: its interval, and one for this corpus only."""
@@ -433,7 +445,3 @@ def _seen(  # noqa: PLR0917 - what the row is about, and its intervals
         float((highs - lows).mean()),
         float(1 - known.mean()),
     )
-
-
-if __name__ == "__main__":
-    main()

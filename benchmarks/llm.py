@@ -1,6 +1,6 @@
 """What the LLM layer costs beside the calls themselves.
 
-    python -m benchmarks.llm [--parts throughput memory resume] [--model openai/same]
+    python -m benchmarks llm [--parts throughput memory resume] [--model openai/same]
         [--processes 2] [--calls 3200] [--memory-calls 100000] [--stored 100000]
 
 A server in a process of its own answers every call alike. A prompt has about 7,000 characters, the
@@ -17,29 +17,29 @@ larger part of it the same each time; 64 calls are open at a time.
 3. `resume`: seconds until a client on a table of so many answers has its first one from there,
    LiteLLM being imported.
 
-Prints JSON. Reads /proc, so it needs Linux.
+Reads /proc, so it needs Linux.
 """
 
 import argparse
-import json
 import os
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.parts.memory import peak, resident
+from benchmarks.parts.record import Measured, Numbers, in_unit, of
 from delphi_assets.ground.secrets import endpoint
 from delphi_assets.lake.lake import Lake
 from delphi_assets.llm.asking import loop
 from delphi_assets.llm.asking.client import Client
 from delphi_assets.llm.calls.completions import Completion, CompletionLog
-from delphi_assets.llm.calls.litellm_calls import arguments, close_clients, import_litellm, served
+from delphi_assets.llm.calls.litellm_calls import arguments as litellm_arguments
+from delphi_assets.llm.calls.litellm_calls import close_clients, import_litellm, served
 from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.settings import LLMSettings
 
@@ -66,10 +66,23 @@ class Pace(NamedTuple):
     parent_cpu_ms_per_call: float
     server_cpu_ms_per_call: float
 
+    @property
+    def numbers(self) -> Numbers:
+        """With their units."""
+        return {
+            **in_unit("calls/s", pace=self.calls_per_second),
+            **in_unit("of the ideal", share=self.share_of_ideal),
+            **in_unit(
+                "ms of CPU a call",
+                all_processes=self.cpu_ms_per_call,
+                parent=self.parent_cpu_ms_per_call,
+                server=self.server_cpu_ms_per_call,
+            ),
+        }
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.llm", description=__doc__)
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What is measured, and how many calls."""
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--model", default="openai/same")
     parser.add_argument("--processes", type=int, default=2)
@@ -77,28 +90,24 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-calls", type=int, default=100_000)
     parser.add_argument("--stored", type=int, default=100_000)
-    asked = parser.parse_args(given)
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """Each part that is asked for."""
     # A server of one's own needs no key, but LiteLLM alone asks for one.
     os.environ.setdefault("OPENAI_API_KEY", "none")
-    folder, found = Path(tempfile.mkdtemp()), {}
-    measures: dict[str, Callable[[], dict[str, object]]] = {
-        "throughput": lambda: throughput(folder, asked),
-        "memory": lambda: memory(folder, asked),
-        "resume": lambda: resume(folder, asked.model, asked.stored),
-    }
-    try:
-        for part in asked.parts:
-            found[part] = measures[part]()
-        json.dump(found, sys.stdout, indent=1)
-        sys.stdout.write("\n")
-    finally:
-        shutil.rmtree(folder)
+    parts = {"throughput": throughput, "memory": memory, "resume": resume}
+    numbers: Numbers = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in given.parts:
+            numbers |= of(part, parts[part](Path(folder), given))
+    return Measured(numbers)
 
 
 @contextmanager
 def server(seconds: float) -> Iterator[Server]:
     """A server that answers after so many seconds, there for as long as the `with` block."""
-    command = [sys.executable, "-m", "benchmarks.llm_server", str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.parts.llm_server", str(seconds)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -115,26 +124,26 @@ def question(model: str, number: int) -> Request:
     return Request("detection", model, messages, temperature=0.0, max_tokens=100)
 
 
-def throughput(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
+def throughput(folder: Path, asked: argparse.Namespace) -> Numbers:
     """The client's pace beside LiteLLM's own."""
     model, calls = asked.model, asked.calls
-    several = f"client_with_{asked.processes}_processes"
-    paces: dict[str, list[Pace]] = {"client": [], several: [], "litellm_alone": []}
+    several = f"client with {asked.processes} processes"
+    paces: dict[str, list[Pace]] = {"client": [], several: [], "LiteLLM alone": []}
     with server(LATENCY) as at:
         for number in range(asked.rounds):
             for name, processes in (("client", 1), (several, asked.processes)):
-                root = folder / f"{name}{number}"
+                root = folder / f"{name} {number}"
                 paces[name].append(loop.run(by_client(root, at, model, calls, processes)))
-            paces["litellm_alone"].append(loop.run(by_litellm(at, model, calls)))
+            paces["LiteLLM alone"].append(loop.run(by_litellm(at, model, calls)))
     cpu = {name: min(pace.cpu_ms_per_call for pace in rounds) for name, rounds in paces.items()}
+    best: Numbers = {}
+    for name, rounds in paces.items():
+        best |= of(name, max(rounds).numbers)
     return {
-        "model": model,
-        "calls": calls,
-        "processors": os.cpu_count(),
-        "ideal_calls_per_second": IDEAL,
-        **{name: max(rounds)._asdict() for name, rounds in paces.items()},
-        "least_cpu_ms_per_call": cpu,
-        "cpu_ms_per_call_over_litellm": round(cpu["client"] - cpu["litellm_alone"], 2),
+        **in_unit("calls/s", ideal=IDEAL),
+        **best,
+        **of("least", in_unit("ms of CPU a call", **cpu)),
+        **in_unit("ms of CPU a call", over_litellm=round(cpu["client"] - cpu["LiteLLM alone"], 2)),
     }
 
 
@@ -155,7 +164,7 @@ async def by_litellm(at: Server, model: str, calls: int) -> Pace:
 
     async def ask(number: int) -> None:
         asked = question(model, number)
-        await litellm.acompletion(**arguments(asked, provider, endpoint(at.url), 60.0))
+        await litellm.acompletion(**litellm_arguments(asked, provider, endpoint(at.url), 60.0))
 
     await loop.for_each(range(2 * CONCURRENT), ask, CONCURRENT)
     try:
@@ -206,7 +215,7 @@ def status(pid: int) -> list[str]:
         return []
 
 
-def memory(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
+def memory(folder: Path, asked: argparse.Namespace) -> Numbers:
     """Resident memory early and late."""
     model, calls = asked.model, asked.memory_calls
 
@@ -225,27 +234,23 @@ def memory(folder: Path, asked: argparse.Namespace) -> dict[str, object]:
 
     with server(0.0) as at:
         (early, early_others), (late, late_others) = loop.run(main(at))
+    a_call = (late - early) * 2**20 / max(1, calls - calls // 10)
     return {
-        "calls": calls,
-        "mib_after_a_tenth": round(early, 1),
-        "mib_at_the_end": round(late, 1),
-        "bytes_per_call": round((late - early) * 2**20 / max(1, calls - calls // 10)),
-        "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "processes": asked.processes,
-        "processes_mib_after_a_tenth": round(early_others, 1),
-        "processes_mib_at_the_end": round(late_others, 1),
+        **in_unit(
+            "MiB",
+            after_a_tenth=round(early, 1),
+            at_the_end=round(late, 1),
+            peak=round(peak(), 1),
+            of_the_others_after_a_tenth=round(early_others, 1),
+            of_the_others_at_the_end=round(late_others, 1),
+        ),
+        **in_unit("bytes", a_call=round(a_call)),
     }
 
 
-def resident(pid: int) -> float:
-    """Resident memory of a process now, MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
-
-
-def resume(folder: Path, model: str, stored: int) -> dict[str, object]:
+def resume(folder: Path, asked: argparse.Namespace) -> Numbers:
     """Time to the first stored answer, of a table as a long run leaves it."""
-    filled = lake(folder / "resume")
+    filled, model, stored = lake(folder / "resume"), asked.model, asked.stored
 
     async def fill() -> None:
         async with CompletionLog(filled, RUN) as log:
@@ -266,7 +271,8 @@ def resume(folder: Path, model: str, stored: int) -> dict[str, object]:
 
     import_litellm()
     files = len(list((folder / "resume" / "completions").rglob("*.parquet")))
-    return {"stored": stored, "files": files, "seconds": round(loop.run(first()), 2)}
+    seconds = round(loop.run(first()), 2)
+    return {**in_unit("files", files=files), **in_unit("s", first_answer=seconds)}
 
 
 def answered(model: str, number: int) -> Completion:
@@ -300,7 +306,3 @@ def lake(root: Path) -> Lake:
     made = Lake(root)
     made.initialize()
     return made
-
-
-if __name__ == "__main__":
-    main()

@@ -1,41 +1,40 @@
 """Many calls to a server that fails in every way (`tests/parts/fault_run.py`), stopped and asked
 again.
 
-    python -m benchmarks.llm_faults --questions 10000
+    python -m benchmarks llm_faults --questions 10000
 
-Prints what came of it as JSON. Needs a checkout: the server is the tests' own.
+Needs a checkout: the server is the tests' own.
 """
 
 import argparse
-import json
-import shutil
-import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.parts.record import Measured, in_unit
 from delphi_assets.llm.calls import attempts
+from tests.parts.fault_run import run
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run and print."""
-    from tests.parts.fault_run import run
-
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.llm_faults", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """How much is asked."""
     parser.add_argument("--questions", type=int, default=10_000)
     parser.add_argument("--max-concurrent", type=int, default=64)
     parser.add_argument("--first-pause", type=float, default=0.1, help="seconds to the first retry")
-    given = parser.parse_args(arguments)
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """Ask, and count what came of it."""
     attempts.FIRST_PAUSE = given.first_pause
-    folder = Path(tempfile.mkdtemp())
-    try:
-        json.dump(
-            run(folder, given.questions, given.max_concurrent)._asdict(), sys.stdout, indent=1
-        )
-        sys.stdout.write("\n")
-    finally:
-        shutil.rmtree(folder)
-
-
-if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as folder:
+        found = run(Path(folder), given.questions, given.max_concurrent)
+    counts = {name: value for name, value in found._asdict().items() if isinstance(value, int)}
+    wrong = {
+        "answers paid twice": found.paid_twice,
+        "questions without a row": found.without_row,
+        "questions that ended otherwise than they must": found.failures != found.expected,
+    }
+    return Measured(
+        {**in_unit("counted", **counts), **in_unit("s", seconds=round(found.seconds, 1))},
+        {"failures": found.failures, "expected": found.expected},
+        [f"{what}: {int(count)}" for what, count in wrong.items() if count],
+    )

@@ -1,6 +1,6 @@
 """How many tokens a latent's prompts have, at Delphi's default counts.
 
-    python -m benchmarks.prompts [--profile demo] [--latents 0-99]
+    python -m benchmarks prompts [--profile demo] [--latents 0-99]
 
 Needs the lake of the profile, as `make demo` leaves it, with its activations.
 
@@ -8,19 +8,17 @@ Needs the lake of the profile, as `make demo` leaves it, with its activations.
    the selection `benchmark-prompts`.
 2. Make the questions that explainer and scorers would ask about them, and ask nobody. One sentence
    stands in for the explanations.
-3. Count the tokens of all messages with the subject model's tokenizer, and print means a latent as
-   JSON. Chat templates add a few tokens a message, which are not counted.
+3. Count the tokens of all messages with the subject model's tokenizer, and tell means a latent.
+   Chat templates add a few tokens a message, which are not counted.
 """
 
 import argparse
-import json
 import statistics
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 from transformers import AutoTokenizer
 
+from benchmarks.parts.record import Measured, Numbers, in_unit, of
 from delphi_assets.explainers.explanations import requests_to_explain
 from delphi_assets.lake.lake import Lake
 from delphi_assets.latent_ranges import parse_latents
@@ -43,18 +41,18 @@ ASKED_AT_ONCE = (5, 10, 20)
 """Windows a question; Delphi's default is the first."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Choose, count and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.prompts", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Whose latents."""
     parser.add_argument("--profile", default="demo")
     parser.add_argument("--latents", default="0-99")
-    given = parser.parse_args(arguments)
-    json.dump(measure(load_profile(given.profile), given.latents), sys.stdout, indent=1)
-    sys.stdout.write("\n")
 
 
-def measure(profile: Profile, latents: str) -> dict[str, object]:
-    """Everything the benchmark prints."""
+def measure(given: argparse.Namespace) -> Measured:
+    """Choose and count."""
+    return Measured(_measured(load_profile(given.profile), given.latents))
+
+
+def _measured(profile: Profile, latents: str) -> Numbers:
     lake, hookpoint = Lake(profile.run.lake), profile.cache.hookpoints[0]
     named = profile.model.name
     tokenizer = AutoTokenizer.from_pretrained(gemma_folder() if named == GEMMA else named)
@@ -63,12 +61,8 @@ def measure(profile: Profile, latents: str) -> dict[str, object]:
     select_examples(profile, lake, hookpoint, selection)
     asked = parse_latents(latents)
     explain = override(profile.explain, "benchmark", explainer="default", explainer_model=ANY_MODEL)
-    said: dict[str, object] = {
-        "tokenizer": named,
-        "explain": tokens(
-            requests_to_explain(profile, lake, hookpoint, asked, explain, SELECTION, 100), tokenizer
-        ),
-    }
+    planned = requests_to_explain(profile, lake, hookpoint, asked, explain, SELECTION, 100)
+    said = of("explain", tokens(planned, tokenizer))
     for at_once in ASKED_AT_ONCE:
         for scorer in ("detection", "fuzz"):
             score = override(
@@ -80,11 +74,11 @@ def measure(profile: Profile, latents: str) -> dict[str, object]:
                 num_examples_per_scorer_prompt=at_once,
             )
             planned = requests_to_score(profile, lake, hookpoint, asked, score, SELECTION, 100)
-            said[f"{scorer}, {at_once} windows a question"] = tokens(planned, tokenizer)
+            said |= of(f"{scorer}, {at_once} windows a question", tokens(planned, tokenizer))
     return said
 
 
-def tokens(planned: Planned | None, tokenizer: Any) -> dict[str, float]:
+def tokens(planned: Planned | None, tokenizer: Any) -> Numbers:
     """Calls and prompt tokens a latent."""
     assert planned is not None, "an LLM is asked"
     lengths = [
@@ -95,12 +89,11 @@ def tokens(planned: Planned | None, tokenizer: Any) -> dict[str, float]:
         for request in planned.requests
     ]
     return {
-        "latents": planned.n_sampled,
-        "calls": round(len(lengths) / planned.n_sampled, 1),
-        "prompt_tokens": round(sum(lengths) / planned.n_sampled),
-        "prompt_tokens_a_call": round(statistics.mean(lengths)),
+        **in_unit("latents", latents=planned.n_sampled),
+        **in_unit("calls", a_latent=round(len(lengths) / planned.n_sampled, 1)),
+        **in_unit(
+            "tokens",
+            tokens_a_latent=round(sum(lengths) / planned.n_sampled),
+            tokens_a_call=round(statistics.mean(lengths)),
+        ),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -1,20 +1,18 @@
 """Reading all activations of one latent, as a user does: a query on the view `activations`.
 
-    python -m benchmarks.reading LAKE --run RUN --hookpoint layers.3.mlp
+    python -m benchmarks reading LAKE --run RUN --hookpoint layers.3.mlp
 
 1. Draw latents that fire, by a hash of their number.
 2. On a new connection, query each once: its positions and activations, as an Arrow table.
-3. Print the latencies in milliseconds, and how many rows a latent has. The first query is told
+3. Tell the latencies in milliseconds, and how many rows a latent has. The first query is told
    apart, as it opens the files; they may be in the system's cache.
 """
 
 import argparse
-import json
 import statistics
-import sys
 import time
-from collections.abc import Sequence
 
+from benchmarks.parts.record import Measured, in_unit
 from delphi_assets import connect
 
 TOTAL = "select count(*) from activations where run = $run and hookpoint = $hookpoint"
@@ -33,14 +31,16 @@ ONE = """
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reading", description=__doc__)
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The lake, and how many latents."""
     parser.add_argument("lake")
     parser.add_argument("--run", required=True)
     parser.add_argument("--hookpoint", required=True)
     parser.add_argument("--latents", type=int, default=100)
-    given = parser.parse_args(arguments)
+
+
+def measure(given: argparse.Namespace) -> Measured:
+    """Query each latent."""
     place = {"run": given.run, "hookpoint": given.hookpoint}
     milliseconds, rows = [], []
     with connect(given.lake) as con:
@@ -52,18 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found = con.sql(ONE, params={**place, "latent": latent}).to_arrow_table()
             milliseconds.append(1000 * (time.perf_counter() - start))
             rows.append(found.num_rows)
-    said = {
-        "activations": total,
-        "latents": len(drawn),
-        "rows_median": statistics.median(rows),
-        "ms_first": round(milliseconds[0], 1),
-        "ms_median": round(statistics.median(milliseconds), 1),
-        "ms_90": round(statistics.quantiles(milliseconds, n=10)[-1], 1),
-        "ms_max": round(max(milliseconds), 1),
-    }
-    json.dump(said, sys.stdout, indent=1)
-    sys.stdout.write("\n")
-
-
-if __name__ == "__main__":
-    main()
+    return Measured(
+        {
+            **in_unit("activations", activations=total),
+            **in_unit("latents", latents=len(drawn)),
+            **in_unit("rows", median_of_a_latent=statistics.median(rows)),
+            **in_unit(
+                "ms",
+                first=round(milliseconds[0], 1),
+                median=round(statistics.median(milliseconds), 1),
+                ninth_decile=round(statistics.quantiles(milliseconds, n=10)[-1], 1),
+                most=round(max(milliseconds), 1),
+            ),
+        }
+    )

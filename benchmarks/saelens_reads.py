@@ -1,21 +1,23 @@
 """Do SAELens's coders fire here as they do there?
 
-    python benchmarks/saelens_reads.py make FOLDER     # where sae-lens is installed
-    python benchmarks/saelens_reads.py read FOLDER     # here
+    python -m benchmarks saelens_reads make FOLDER     # where sae-lens is installed
+    python -m benchmarks saelens_reads read FOLDER     # here
 
-`make` imports nothing of this project. It writes random coders of every architecture that SAELens
+`make` imports nothing of the library. It writes random coders of every architecture that SAELens
 loads or saves for inference, in each setting that changes how one computes, as SAELens saves them,
-with what SAELens itself computes from them. `read` loads and runs them here. It prints JSON with
-the largest differences, and ends with status 1 where another latent fires or a number is off.
+with what SAELens itself computes from them. `read` loads and runs them here, and tells the largest
+differences. Wrong is a coder of which another latent fires or a number is off.
 """
 
+import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+
+from benchmarks.parts.record import Measured, in_unit
 
 TOKENS, WIDTH, LATENTS, D_OUT, K = 300, 64, 512, 48, 8
 TOLERANCE = 1e-5
@@ -58,6 +60,20 @@ def variants() -> Iterator[Variant]:
             yield Variant(architecture, {"apply_b_dec_to_input": False})
         if "topk" in architecture:
             yield Variant(architecture, {"rescale_acts_by_decoder_norm": True})
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which side, and the folder that both share."""
+    parser.add_argument("command", choices=["make", "read"])
+    parser.add_argument("folder", type=Path)
+
+
+def measure(given: argparse.Namespace) -> Measured | None:
+    """Make the folder or read it."""
+    if given.command == "read":
+        return read(given.folder)
+    make(given.folder)
+    return None
 
 
 def make(folder: Path) -> None:
@@ -114,12 +130,13 @@ def compute(coder: Any, x: torch.Tensor, folder: Path) -> None:
     torch.save(expected, folder / "expected.pt")
 
 
-def read(folder: Path) -> bool:
-    """Compare every coder in `folder`; returns whether all agree."""
+def read(folder: Path) -> Measured:
+    """Compare every coder in `folder`."""
     from delphi_assets.coders import load_coder
 
     x = torch.load(folder / "x.pt")
-    equal, apart = True, {"activations": 0.0, "rebuilt": 0.0}
+    apart: dict[str, float] = {"activations": 0.0, "rebuilt": 0.0}
+    wrong = []
     coders = sorted(path.parent for path in folder.glob("*/cfg.json"))
     for path in coders:
         expected = torch.load(path / "expected.pt")
@@ -134,16 +151,9 @@ def read(folder: Path) -> bool:
             apart[name] = max(apart[name], share)
             same = same and share <= TOLERANCE
         if not same:
-            print(f"{path.name} differs", file=sys.stderr)
-        equal = equal and same
-    print(json.dumps({"coders": len(coders), "equal": equal, "largest_difference": apart}))
-    return equal and bool(coders)
-
-
-if __name__ == "__main__":
-    command, where = sys.argv[1], Path(sys.argv[2])
-    if command == "make":
-        make(where)
-    else:
-        sys.path.insert(0, str(Path(__file__).parents[1]))
-        sys.exit(not read(where))
+            wrong.append(f"{path.name} differs")
+    largest = {f"largest_difference_of_{name}": share for name, share in apart.items()}
+    return Measured(
+        {**in_unit("coders", coders=len(coders)), **in_unit("of the largest number", **largest)},
+        wrong=wrong if coders else [f"{folder.name} holds no coders"],
+    )

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.engine_lake import begin_lake, finish_lake, leave_one_run
-from benchmarks.engine_queries import HOOKPOINTS, RUNS, as_rows, draw, read_tables
+from benchmarks.parts.engine_lake import begin_lake, finish_lake, leave_one_run
+from benchmarks.parts.engine_queries import HOOKPOINTS, RUNS, as_rows, draw, read_tables
 from delphi_assets import connect
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import Lake
@@ -31,7 +31,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", ["lake", "one run"])
 @pytest.mark.parametrize("threads", [1, 4])
 def test_no_row_is_lost_of_generated_queries(finished: Path, threads: int, name: str) -> None:
-    """Two of each shape and one; `benchmarks.engines` asks 200, of every version."""
+    """Two of each shape and one; `benchmarks/engines.py` asks 200, of every version."""
     lake = finished.with_name(name)
     tables = read_tables(lake)
     answers = []

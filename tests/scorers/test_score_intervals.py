@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from benchmarks.interval_coverage import Case, Simulated, YesNo, measure
+from benchmarks.interval_coverage import Case, Simulated, YesNo, coverages
 from benchmarks.interval_coverage import Ranked as RankedCase
 from tests.parts.computed_scores import computed
 from tests.parts.hand_built import Row, answers
@@ -161,7 +161,7 @@ def test_auprc_interval_is_wilsons_with_the_jackknifes_variance() -> None:
         without_true = [average_precision(np.delete(true, i), false) for i in range(7)]
         without_false = [average_precision(true, np.delete(false, i)) for i in range(11)]
         variance = 6 * np.var(without_true) + 10 * np.var(without_false)
-        size = min(21.0, 27.0, auprc * (1 - auprc) / variance) if variance > 0 else 21.0
+        size = min(21.0, 27.0, auprc * (1 - auprc) / float(variance)) if variance > 0 else 21.0
         quantile = stats.t.ppf(0.975, 6)
         ends = (found["auprc_low"][index], found["auprc_high"][index])
         assert found["auprc"][index] == pytest.approx(auprc)
@@ -185,7 +185,7 @@ def coverage(low: Floats, high: Floats, truth: float) -> float:
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    """A part of `benchmarks.interval_coverage`; docs/scorers.md has all of it."""
+    """A part of `benchmarks/interval_coverage.py`; docs/scorers.md has all of it."""
     cases: dict[str, Case] = {
         "verdicts": YesNo(0.7, 0.8),
         "chance": RankedCase(0.0, in_tenths=False),
@@ -195,7 +195,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         "half followed": Simulated(0.5, 0.3, 0.4),
     }
     for size in (20, 50):
-        seen = list(measure(cases, 400, size))
+        seen = list(coverages(cases, 400, size))
         assert len(seen) == 6 + 3 * 2 + 2
         for one in seen:
             # Two standard errors of 400 on either side of 0.93 to 0.97.

@@ -1,7 +1,7 @@
-"""The peak of a process's memory, in a process of its own: nothing before it can hide it.
+"""The peak of capture's memory, in a process of its own: nothing before it can hide it.
 
-    python -m benchmarks.peak load|stages PROFILE.json
-    python -m benchmarks.peak encode PROFILE.json X.npy
+    python -m benchmarks.parts.capture_peak load|stages PROFILE.json
+    python -m benchmarks.parts.capture_peak encode PROFILE.json X.npy
 
 - `load`: load the model and the encoders, as the stage `captured` does.
 - `stages`: capture and merge all shards of the profile's lake.
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.parts.memory import peak, reset_peak, resident
 from delphi_assets.caching.activations import merge_shards
 from delphi_assets.caching.capture import capture
 from delphi_assets.caching.prepared_coder import load_described
@@ -33,7 +34,8 @@ def main(what: str, profile: Profile, array: Path | None) -> float:
         assert array is not None
         encoder = load_coder(profile.sparse_model_of(hookpoints[0]), hookpoints[0]).encoder
         x = torch.from_numpy(np.load(array))
-        before = reset_peak()
+        reset_peak()
+        before = resident()
         encoder.encode(x)
         return peak() - before
     if what == "load":
@@ -46,22 +48,6 @@ def main(what: str, profile: Profile, array: Path | None) -> float:
         for hookpoint in hookpoints:
             merge_shards(profile, lake, hookpoint)
     return peak()
-
-
-def reset_peak() -> float:
-    """Forget the process's peak of memory; returns what is resident now, MiB."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _status("VmRSS:")
-
-
-def peak() -> float:
-    """Peak of resident memory since the start or `reset_peak`, MiB."""
-    return _status("VmHWM:")
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 if __name__ == "__main__":

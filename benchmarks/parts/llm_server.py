@@ -1,6 +1,6 @@
 """A chat-completions server that answers every request alike, after a fixed time.
 
-    python -m benchmarks.llm_server SECONDS
+    python -m benchmarks.parts.llm_server SECONDS
 
 Prints its port. A process of its own, so that it takes no time from the client it measures; it
 reads no more of a request than where it ends, so that it is not what limits the client.

@@ -1,7 +1,6 @@
-"""What the DuckDB that is installed answers, for `benchmarks.engines`, which starts this anew for
-each version.
+"""What the DuckDB that is installed answers, for `engines`, which starts this for each version.
 
-    python -m benchmarks.engine_answers BEGUN FINISHED ONE_RUN --queries 200 --tries 3
+    python -m benchmarks.parts.engine_answers BEGUN FINISHED ONE_RUN --queries 200 --tries 3
 
 1. Ask generated queries about the finished lake and the one of one run, several times, and compare
    with Polars.
@@ -29,8 +28,8 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from benchmarks.engine_lake import finish_lake, show_lake
-from benchmarks.engine_queries import (
+from benchmarks.parts.engine_lake import finish_lake, show_lake
+from benchmarks.parts.engine_queries import (
     HOOKPOINTS,
     RUNS,
     SELECTIONS,
@@ -53,7 +52,7 @@ _VALUES: dict[str, Parameter] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_answers")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parts.engine_answers")
     parser.add_argument("begun", type=Path)
     parser.add_argument("finished", type=Path)
     parser.add_argument("one_run", type=Path)
@@ -73,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         for lake, threads in product((given.finished, given.one_run), given.threads)
     }
-    if not given.without_statements:
-        said["statements"] = statements(given.begun, given.finished)
+    asked = not given.without_statements
+    said["statements"] = statements(given.begun, given.finished) if asked else {}
     json.dump(said, sys.stdout)
 
 

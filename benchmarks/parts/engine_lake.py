@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.engine_queries import HOOKPOINTS, NOWHERE, RUNS, SELECTIONS
+from benchmarks.parts.engine_queries import HOOKPOINTS, NOWHERE, RUNS, SELECTIONS
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.explorer.writing import write_explorer
 from delphi_assets.exports.hookpoint import ExportedHookpoint

@@ -1,13 +1,13 @@
 """Delphi's windows beside those of this project, in counts.
 
-In: the windows that Delphi wrote (see `benchmarks.delphi_windows`), and a lake with selections of
-the same names. Out: `equalities`, where every difference must have one of the reasons given, and
+In: the windows that Delphi wrote (see `benchmarks/delphi_windows.py`), and a lake with selections
+of the same names. Out: `equalities`, where every difference must have one of the reasons given, and
 `differences`, what Delphi does otherwise and why this project does not.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -282,6 +282,19 @@ CENTRED = """
 """
 
 
+Counts = dict[str, float | None]
+"""A row of a statement, by column."""
+
+
+class Difference(NamedTuple):
+    """What Delphi does otherwise: both sides in numbers."""
+
+    what: str
+    delphi: Counts
+    here: Counts
+    why: str
+
+
 def open_windows(
     lake: Lake, hookpoint: str, latents: int, windows: Path
 ) -> duckdb.DuckDBPyConnection:
@@ -294,11 +307,9 @@ def open_windows(
     return con
 
 
-def equalities(
-    con: duckdb.DuckDBPyConnection, asked: Mapping[str, int]
-) -> list[dict[str, str | int]]:
+def equalities(con: duckdb.DuckDBPyConnection, asked: Mapping[str, int]) -> dict[str, Counts]:
     """What must be equal: rows compared, differences by reason, and those without one."""
-    rows = {
+    return {
         "latents with min_examples windows": _row(con, LATENTS),
         "strengths of the windows, by place": _row(con, STRENGTHS),
         "which windows": _row(con, CHOICE, strongest=asked["strongest"]),
@@ -309,10 +320,9 @@ def equalities(
             con, SILENCE, example_ctx_len=asked["example_ctx_len"]
         ),
     }
-    return [{"what": what, **row} for what, row in rows.items()]
 
 
-def differences(con: duckdb.DuckDBPyConnection, asked: Mapping[str, int]) -> list[dict[str, Any]]:
+def differences(con: duckdb.DuckDBPyConnection, asked: Mapping[str, int]) -> list[Difference]:
     """What differs, with numbers of both sides, and why."""
     length = {"example_ctx_len": asked["example_ctx_len"]}
     undrawn = _row(con, UNDRAWN, n_quantiles=asked["n_quantiles"])
@@ -342,12 +352,12 @@ def differences(con: duckdb.DuckDBPyConnection, asked: Mapping[str, int]) -> lis
             "Delphi's share of each bin is rounded down to none",
             variant="few",
         ),
-        {
-            "what": "windows that the sampler quantiles can never draw",
-            "delphi": undrawn,
-            "here": {"windows": 0, "latents": 0},
-            "why": "Delphi's bins are equally long; the weakest windows that are left are in none",
-        },
+        Difference(
+            "windows that the sampler quantiles can never draw",
+            undrawn,
+            {"windows": 0, "latents": 0},
+            "Delphi's bins are equally long; the weakest windows that are left are in none",
+        ),
         _difference(
             con,
             "random non-activating windows",
@@ -374,18 +384,18 @@ def _difference(
     statement: str,
     why: str,
     **parameters: str | int,
-) -> dict[str, Any]:
-    sides = {side: _row(con, statement, side=side, **parameters) for side in ("delphi", "here")}
-    return {"what": what, **sides, "why": why}
+) -> Difference:
+    delphi, here = (_row(con, statement, side=side, **parameters) for side in ("delphi", "here"))
+    return Difference(what, delphi, here, why)
 
 
-def _row(con: duckdb.DuckDBPyConnection, statement: str, **parameters: str | int) -> dict[str, int]:
+def _row(con: duckdb.DuckDBPyConnection, statement: str, **parameters: str | int) -> Counts:
     """The single row of a query, by column."""
     (row,) = con.sql(statement, params=parameters or None).to_arrow_table().to_pylist()
     return dict(row)
 
 
-def _normalized(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _normalized(con: duckdb.DuckDBPyConnection) -> Counts:
     """Normalized activations; different ones are computed in half precision, as Delphi does."""
     rows = con.sql(NORMALIZED).to_arrow_table()
     columns = {name: rows[name].to_numpy() for name in rows.column_names}

@@ -1,0 +1,56 @@
+"""Records of benchmarks, and the one way to run them."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as runner
+from benchmarks.parts import record
+from benchmarks.parts.record import Measured, Number, Record, in_unit, of
+
+
+def measured(**options: object) -> Record:
+    numbers = {**in_unit("s", taken=[1.5, 2.0]), **of("a", in_unit("rows", kept=1_200))}
+    return record.made("capture", options, Measured(numbers, {"why": "so"}), record.start())
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    made = measured(tokens=5)
+    path = record.write(made, tmp_path)
+    assert path.parent == tmp_path / "capture"
+    assert list(record.read(tmp_path)) == [made]
+    assert made.numbers["a: kept"] == Number(1_200, "rows")
+    assert made.machine.cores > 0
+    assert len(made.commit) == 40
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (Path("/home/me/lake"), "lake"),
+        ("/home/me/lake", "lake"),
+        ("s3://bucket/lake", "lake"),
+        ([("1.5.5", "/home/me/duckdb")], [["1.5.5", "duckdb"]]),
+        ("openai/same", "openai/same"),
+        (None, None),
+    ],
+)
+def test_no_place_is_kept(given: object, kept: object) -> None:
+    assert measured(lake=given).options == {"lake": kept}
+
+
+def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runner.main(["captures"]) == 2
+    assert "there is no benchmark 'captures'; there are: bad_input, " in capsys.readouterr().err
+
+
+def test_the_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    assert runner.main([]) == 0
+    listed = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == list(runner.benchmarks())
+
+
+def test_records_are_of_benchmarks_that_there_are() -> None:
+    kept = list(record.read())
+    assert {one.benchmark for one in kept} <= set(runner.benchmarks())
+    assert not [one.benchmark for one in kept if one.wrong]
