@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 import duckdb
 import pyarrow as pa
@@ -157,7 +157,7 @@ class Hookpoint:
         """Whether the coder has such a latent."""
         return isinstance(latent, int) and 0 <= latent < self.num_latents
 
-    def __getitem__(self, latent: int) -> Latent:
+    def __getitem__(self, latent: SupportsIndex) -> Latent:
         """One latent, without examples if it has none under the selection.
 
         Raises `SettingError` when the coder has no such latent, `NotReadyError` when the selection

@@ -53,8 +53,9 @@ def entries(rows: pa.Table) -> list[Entry]:
     return sorted(zip(*(rows[name].to_pylist() for name in columns), strict=True))
 
 
-def brute_force(profile: Profile, lake: Lake, hookpoint: str, source: str) -> list[Entry]:
+def brute_force(profile: Profile, lake: Lake, hookpoint: str, source: str | None) -> list[Entry]:
     """One whole context at a time through the whole model, and a dense matrix of latents."""
+    assert source is not None
     subject, coder = load_subject(profile.model), load_coder(source, hookpoint)
     module = subject.model.get_submodule(hookpoint)
     seen: dict[str, torch.Tensor] = {}
@@ -108,7 +109,7 @@ def test_files_are_sorted_with_row_groups_that_end_where_a_bucket_does(
         assert f"/shard={shard}/part=0/" in file.path
         parquet = pq.ParquetFile(lake.location(file.path))
         assert parquet.num_row_groups == len(buckets)
-        pairs = []
+        pairs: list[tuple[int, int]] = []
         for bucket in buckets:
             rows = parquet.read_row_group(bucket.number)
             assert all(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from delphi_assets.caching.coder_preparation import FINGERPRINT, prepare_coder
+from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.caching.coder_training import (
     auxk_loss,
     collect,
@@ -22,6 +22,7 @@ from delphi_assets.caching.prepared_coder import coder_source, load_described
 from delphi_assets.coders import load_coder
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.lake import Lake, Unit, read_parquet
+from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.place import Place, RunPlace
 from delphi_assets.lake.units import weights_unit
 from delphi_assets.models.subject import load_subject

@@ -14,6 +14,7 @@ from delphi_assets.caching.activations import merge_shards
 from delphi_assets.caching.capture import capture
 from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.caching.contexts import build_contexts
+from delphi_assets.caching.corpus import read_documents
 from delphi_assets.caching.prepared_coder import coder_source
 from delphi_assets.errors import ConflictError
 from delphi_assets.explainers.explanations import explain
@@ -204,7 +205,7 @@ def test_a_corpus_copied_or_grown_behind_its_last_token_is_the_same(
     lake, corpus = Lake(profile.run.lake), Path(profile.corpus.dataset_repo)
     short = profile.model_copy(update={"cache": profile.cache.model_copy(update={"n_tokens": 400})})
     build_contexts(short, lake)
-    read, reads = contexts.read_documents, []
+    read, reads = read_documents, []
 
     def noted(*given: Any) -> Any:
         reads.append(given)

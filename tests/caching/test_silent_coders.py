@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from delphi_assets.caching import capture as capturing
 from delphi_assets.caching.activations import merge_shards
+from delphi_assets.caching.batches import read_batches
 from delphi_assets.caching.capture import capture
 from delphi_assets.caching.coder_preparation import prepare_coder
 from delphi_assets.caching.contexts import build_contexts
@@ -62,7 +63,7 @@ def test_the_first_batch_warns_and_the_first_shard_is_refused(
 ) -> None:
     monkeypatch.setattr(capturing, "_TELLING", 100)
     lake, batches = prepared(profile), []
-    read = capturing.read_batches
+    read = read_batches
 
     def noted(*given: Any) -> Any:
         for batch in read(*given):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_what_is_wrong_is_a_line(
 def test_a_package_that_is_missing_is_named(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = profile_check.find_spec
+    found = find_spec
     monkeypatch.setattr(
         profile_check, "find_spec", lambda name: None if name == "sparsify" else found(name)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_project.assets import explanations as asset
+from dagster_project.assets.explanations import explanations as asset
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.runner import _error
 from delphi_assets import connect

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from dagster_project import glances, markdown, plots, previews
+from dagster_project.profile import PROFILE
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.reading.rendering import visible
@@ -39,8 +40,9 @@ HOSTILE = (
 )
 
 
-def read(text: str) -> str:
+def read(text: str | None) -> str:
     """HTML of one paragraph."""
+    assert text is not None
     return MarkdownIt("gfm-like", {"linkify": False}).render(text)
 
 
@@ -126,8 +128,8 @@ def lake_of_latents(folder: Path) -> Lake:
 @pytest.fixture
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """The profile's run is that of the hand-built lake."""
-    run = previews.PROFILE.run.model_copy(update={"name": RUN})
-    monkeypatch.setattr(previews, "PROFILE", previews.PROFILE.model_copy(update={"run": run}))
+    run = PROFILE.run.model_copy(update={"name": RUN})
+    monkeypatch.setattr(previews, "PROFILE", PROFILE.model_copy(update={"run": run}))
 
 
 @pytest.mark.usefixtures("at_hand")
@@ -194,7 +196,7 @@ def test_rows_draw_pictures_and_glances(tmp_path: Path) -> None:
         )
     for picture in pictures:
         assert picture is not None
-        assert picture.md_str.startswith("![")
+        assert str(picture.md_str).startswith("![")
     # Latents at 1% and 2% of tokens, in the quarter decades from 1% and from 1.8%.
     assert glances.firing_densities(densities) == "1% of tokens ██ 3.2%"
     assert glances.means(bins) == {"detection own, by lexical": 1.0}

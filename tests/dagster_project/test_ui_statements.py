@@ -62,7 +62,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     windows = [window(0, i, "train", 3 * i, [0.0, float(i), 0.0]) for i in (1, 3, 2)]
     windows += [window(0, 8, "test", 30, [9.0]), window(1, 1, "train", 40, [1.0])]
     publish(lake, "examples", windows, selection="default")
-    later = {"written_at": WRITTEN + timedelta(hours=1)}
+    later: Row = {"written_at": WRITTEN + timedelta(hours=1)}
     texts = [explanation(f"e{i}", i, f"text {i}") for i in (0, 1)]
     add(
         lake,

@@ -176,7 +176,7 @@ def test_a_neighbour_method(tmp_path: Path, outside: Path) -> None:
     data = random_lake(tmp_path, n_tokens=2_000, ctx_len=64, n_buckets=2)
     profile, name = profile_of(toml, data.profile), "my_package.neighbours:Later"
     report = find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, profile.neighbours)
-    assert report.facts[f"latents_{name}"] > 0
+    assert int(report.facts[f"latents_{name}"]) > 0
     assert find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, profile.neighbours).new_rows == 0
     as_declared = override(profile.neighbours, "test", options={})
     with pytest.raises(ConflictError, match=r"neighbours\.options"):

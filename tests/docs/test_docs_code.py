@@ -10,10 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from benchmarks.__main__ import benchmarks
 from dagster_project.definitions import defs
 from delphi_assets import command_line, connect
-from delphi_assets.explainers import registry as explainers
-from delphi_assets.scorers import registry as scorers
+from delphi_assets.ground.registries import EXPLAINERS, SCORERS
 from delphi_assets.settings import parse_profile, profile_path
 from tests.parts.documents import PAGES, ROOT, blocks, commands, make_demo_lake
 
@@ -57,8 +57,8 @@ def test_an_example_explains_and_scores(folder: Path) -> None:
 def test_python_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     # What a page registers is of no use to other tests.
-    monkeypatch.setattr(explainers.EXPLAINERS, "_registered", {})
-    monkeypatch.setattr(scorers.SCORERS, "_registered", {})
+    monkeypatch.setattr(EXPLAINERS, "_registered", {})
+    monkeypatch.setattr(SCORERS, "_registered", {})
     for block in blocks(page, "python"):
         exec(compile(block, shown(page), "exec"), {})
 
@@ -83,7 +83,9 @@ def test_profiles_are_accepted() -> None:
         assert all(map(profile.sparse_model_of, profile.cache.hookpoints))
 
 
-def _over(base: dict[str, dict[str, object]], part: dict[str, dict[str, object]]) -> object:
+def _over(
+    base: dict[str, dict[str, object]], part: dict[str, dict[str, object]]
+) -> dict[str, object]:
     return {name: {**base.get(name, {}), **settings} for name, settings in part.items()}
 
 
@@ -125,6 +127,7 @@ def check_delphi_assets(words: Sequence[str]) -> None:
 def check_python(words: Sequence[str]) -> None:
     assert words[0] == "-m", words
     assert importlib.util.find_spec(words[1]) is not None, words
+    assert words[1] != "benchmarks" or words[2] in benchmarks(), words
 
 
 def check_dg(words: Sequence[str]) -> None:

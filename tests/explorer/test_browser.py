@@ -252,7 +252,7 @@ def test_a_latent_shows_windows_and_verdicts(browser: Browser, site: Path) -> No
         rows = page.locator("tr[id^=example-]")
         assert rows.count() == 5
         first = page.locator("#example-default-0")
-        assert "Fires on:" in first.locator(".window .hidden").text_content()
+        assert "Fires on:" in str(first.locator(".window .hidden").text_content())
         assert first.locator("mark").first.get_attribute("class") == "s10"
         first.locator("mark").first.hover()
         assert "fires at 5, strength 10 of 10" in page.locator("#tooltip").inner_text()

@@ -44,7 +44,7 @@ PLACE = {"run": RUN, "hookpoint": HOOKPOINT}
 BATCHES = "v1/gemma-2-2b/0-set"
 
 
-def judged(explanation_id: str, index: int, n_right: int, **columns: object) -> list[Row]:
+def judged(explanation_id: str, index: int, n_right: int, **columns: Any) -> list[Row]:
     """Four true and two false windows: balanced accuracy 0.5 + n_right / 8."""
     model = str(columns.pop("model", "lexical"))
     given = [*((True, number < n_right) for number in range(4)), (False, False), (False, False)]
@@ -84,7 +84,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         explanation("none", 2, None, "gpt", failure="late"),
     ]
     add(lake, "explanations", texts)
-    intruder = {"scorer": "intruder", "chance": 0.2}
+    intruder: Row = {"scorer": "intruder", "chance": 0.2}
     add(
         lake,
         "predictions",
@@ -218,7 +218,7 @@ def test_a_negative_latent_is_exported_by_magnitude(tmp_path: Path) -> None:
         selection="default",
     )
     with connect(lake) as con:
-        span = {**PLACE, "first": 0, "last": 1}
+        span: Row = {**PLACE, "first": 0, "last": 1}
         (held,) = query(con, "exports/features", **span).to_pylist()
         windows = query(con, "exports/windows", **span, selection="default").to_pylist()
     source = named(RUN, HOOKPOINT, 1, {"model.name": "m"})

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -82,7 +83,7 @@ def test_killed_at_any_step_it_is_published_or_not_there(
     for step in itertools.count():
         lake = Lake(tmp_path / str(step))
         lake.initialize()
-        killed = killed_at(step, monkeypatch, lambda lake=lake: publish(lake, 1, 2))
+        killed = killed_at(step, monkeypatch, partial(publish, lake, 1, 2))
         assert shown(lake) in ([], held(lake))
         # Whoever met the manifest has put the file in place.
         assert shown(lake) == viewed(lake) == held(lake)
@@ -99,7 +100,7 @@ def test_killed_while_it_replaces_it_shows_the_old_or_the_new(
     for step in itertools.count():
         lake = Lake(tmp_path / str(step))
         old = publish(lake, 1, 2)
-        killed = killed_at(step, monkeypatch, lambda lake=lake: publish(lake, 3, versioned=True))
+        killed = killed_at(step, monkeypatch, partial(publish, lake, 3, versioned=True))
         assert held(lake) == viewed(lake) == shown(lake)
         assert held(lake) in ([1, 2], [3])
         publish(lake, 3, versioned=True)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -64,13 +65,17 @@ def test_an_upgraded_lake_goes_on_and_pays_nothing_again(folder: Path) -> None:
     assert rows(lake) == before
 
 
+def upgraded(lake: Lake) -> None:
+    apply(lake, planned(lake))
+
+
 def test_killed_at_any_step_an_upgrade_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in itertools.count(step=5):
         lake = Lake(kept_lake.unpack(3, tmp_path / str(step)) / "lake")
         files = sorted(path.name for path in data(Path(lake.root)))
-        killed = killed_at(step, monkeypatch, lambda lake=lake: apply(lake, planned(lake)))
+        killed = killed_at(step, monkeypatch, partial(upgraded, lake))
         assert lake.version == (3 if killed else SCHEMA_VERSION)
         again = Lake(lake.root)
         apply(again, planned(again))
@@ -143,7 +148,9 @@ def test_verify_names_an_appended_file_whose_page_was_changed(
     """By its checksum: uncompressed, a changed letter makes another text, not a damaged file."""
     lake = Lake(tmp_path)
     table = TABLES["completions"]
-    answers = [{"request": f"{number:064d}", "answer": f"answer {number}"} for number in range(99)]
+    answers: list[dict[str, object]] = [
+        {"request": f"{number:064d}", "answer": f"answer {number}"} for number in range(99)
+    ]
     path = lake.append(table, {"run": "r"}, table.from_rows(answers))
     assert path is not None
     assert list(problems(lake)) == []

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ from tests.parts.tiny_project import ROOT
 pytestmark = pytest.mark.slow
 
 PROMPTS = [str(number) for number in range(10)]
-BATCH = {"batch": True, "batch_size": 4, "batch_poll": 0.05}
+BATCH: dict[str, Any] = {"batch": True, "batch_size": 4, "batch_poll": 0.05}
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from tests.parts.fault_server import USAGE, Asked, FaultServer, Reply
 pytestmark = pytest.mark.slow
 
 HALF = "\ud83d"
-MODES: dict[str, dict[str, object]] = {
+MODES: dict[str, dict[str, Any]] = {
     "direct": {},
     "processes": {"processes": 2, "timeout": 60.0},
     "batch": {"batch": True, "batch_size": 60, "batch_poll": 0.05, "timeout": 60.0},
@@ -160,7 +160,8 @@ def test_what_a_usage_that_cannot_be_costs_is_estimated_too(tmp_path: Path) -> N
 
 def test_numbers_by_hand() -> None:
     assert [count_of(value) for value in (0, 7, 7.0, "7", 10**7)] == [0, 7, 7, 7, 10**7]
-    for value in (-1, 0.5, 10**7 + 1, 10**400, NAN, INFINITE, True, None, "", "-1", "9" * 5000, []):
+    numbers: tuple[object, ...] = (-1, 0.5, 10**7 + 1, 10**400, NAN, INFINITE)
+    for value in (*numbers, True, None, "", "-1", "9" * 5000, []):
         assert count_of(value) is None, value
     assert [cost_of(value) for value in (0.25, 3)] == [0.25, 3.0]
     for value in (0, -0.1, NAN, INFINITE, 10**400, True, None, "0.1"):

@@ -265,7 +265,7 @@ def test_batches_under_way_count_whoever_joins_first(
     with BatchServer(lambda asked: Reply(asked.prompt)) as server:
         server.hanging = True
         loop.run(submitted(server.url))
-    with FaultServer(lambda asked: Reply(asked.prompt)) as server:
+    with FaultServer(lambda asked: Reply(asked.prompt)) as direct:
         with pytest.raises(BudgetError, match="6 calls"):
-            loop.run(asked(server.url))
-        assert len(server.asked) == 6
+            loop.run(asked(direct.url))
+        assert len(direct.asked) == 6

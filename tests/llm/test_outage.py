@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import httpx
@@ -42,7 +43,11 @@ def test_a_server_that_stays_broken_stops_the_stage(tmp_path: Path, concurrent: 
     def answer(asked: Asked) -> Reply:
         return Reply(asked.prompt) if int(asked.prompt) < 10 else Reply(status=503)
 
-    settings = {"max_retries": 1, "max_concurrent": concurrent, "max_failures_in_a_row": 5}
+    settings: dict[str, Any] = {
+        "max_retries": 1,
+        "max_concurrent": concurrent,
+        "max_failures_in_a_row": 5,
+    }
     with FaultServer(answer) as server:
         complete(tmp_path, server.url, PROMPTS[:10], **settings)
         with pytest.raises(
@@ -149,7 +154,7 @@ def test_an_answer_between_failures_says_that_the_server_is_there(
     def answer(asked: Asked) -> Reply:
         return between if int(asked.prompt) % 3 == 2 else Reply(status=500)
 
-    settings = {"max_retries": 0, "max_concurrent": 1}
+    settings: dict[str, Any] = {"max_retries": 0, "max_concurrent": 1}
     with FaultServer(answer) as server:
         complete(tmp_path, server.url, PROMPTS, max_failures_in_a_row=3, **settings)
         assert len(server.asked) == 40

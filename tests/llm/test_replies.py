@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ from tests.parts.batch_server import BatchServer
 from tests.parts.fault_server import Asked, FaultServer, Reply, body_of
 
 MIB = 2**20
-BATCH: dict[str, object] = {"batch": True, "batch_poll": 0.05, "timeout": 60.0}
+BATCH: dict[str, Any] = {"batch": True, "batch_poll": 0.05, "timeout": 60.0}
 
 
 @pytest.fixture(autouse=True)

@@ -139,7 +139,8 @@ class BatchServer:
     def _work(self, batch: Batch) -> None:
         if self.ends == "failed":
             return
-        good, bad = [], []
+        good: list[str] = []
+        bad: list[str] = []
         lines = self.files[batch.file].splitlines()
         batch.counts = {"total": len(lines), "completed": 0, "failed": 0}
         for number, line in enumerate(lines):
@@ -154,10 +155,10 @@ class BatchServer:
             response = {"status_code": reply.status, "body": body_of(reply, asked["body"])}
             written = {"custom_id": asked["custom_id"], "response": response, "error": None}
             (good if reply.status == 200 else bad).insert(0, json.dumps(written))
-        for kind, lines in (("output_file_id", good), ("error_file_id", bad)):
-            if lines:
+        for kind, answered in (("output_file_id", good), ("error_file_id", bad)):
+            if answered:
                 name = f"{kind}-{batch.id}"
-                self.files[name] = "\n".join(lines).encode()
+                self.files[name] = "\n".join(answered).encode()
                 batch.files[kind] = name
 
 

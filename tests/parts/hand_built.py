@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import TABLES
@@ -10,7 +11,7 @@ RUN, HOOKPOINT = "hand", "layers.0"
 PLACE = {"run": RUN, "hookpoint": HOOKPOINT}
 WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def add(lake: Lake, table: str, rows: Sequence[Row]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ def scoring_of(lake: Lake, given: Profile | None = None, **settings: object) -> 
     )
 
 
-def in_memory(folder: Path, **settings: object) -> Scoring:
+def in_memory(folder: Path, **settings: Any) -> Scoring:
     """What is scored where only `BOS` is special, without reading a lake."""
     made = scoring_of(Lake(folder / "nowhere"), **settings)
     made.__dict__["special_tokens"] = frozenset({BOS})
@@ -44,7 +45,7 @@ def items_of(*windows: Sequence[str]) -> list[Item]:
     ]
 
 
-def next_token(model: CausalModel, ids: Sequence[int]) -> np.ndarray:
+def next_token(model: CausalModel, ids: Sequence[int]) -> np.ndarray[Any, Any]:
     """Log-probabilities [vocabulary] of what follows `ids`, by a forward pass of its own."""
     with torch.no_grad():
         logits = model.model(torch.tensor([list(ids)]), use_cache=False).logits[0, -1]

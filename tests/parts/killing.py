@@ -29,7 +29,7 @@ def kill_at(table: str, number: int, moment: str) -> None:
         if at_it and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Lake.move = fatal  # type: ignore[method-assign]
+    Lake.move = fatal  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":

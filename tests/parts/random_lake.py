@@ -1,6 +1,6 @@
 """A lake of random contexts and activations, written without a model, for tests of the SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def begins(documents: Sequence[str | None], start: int, ctx_len: int) -> list[in
 
 
 def write_activations(
-    lake: Lake, profile: Profile, fired: dict[int, dict[int, float]], num_latents: int
+    lake: Lake, profile: Profile, fired: Mapping[int, Mapping[int, float]], num_latents: int
 ) -> None:
     keys = {"run": profile.run.name, "hookpoint": profile.cache.hookpoints[0]}
     ones = np.ones(num_latents)

@@ -4,6 +4,7 @@ By hand on a few answers, and against scipy and scikit-learn on random ones.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.parts.hand_built import PLACE, Row, add, answers, explanation
 TRUTHS = (True, True, False, False)
 
 
-def judged(explanation_id: str, index: int, verdicts: str, **columns: object) -> list[Row]:
+def judged(explanation_id: str, index: int, verdicts: str, **columns: Any) -> list[Row]:
     """Answers on two true and two false windows; `verdicts` is y or n for each."""
     scorer, model = (str(columns.pop(key, held)) for key, held in
                      (("scorer", "detection"), ("model", "lexical")))  # fmt: skip
@@ -263,7 +264,7 @@ def test_strong_only(tmp_path: Path) -> None:
     """Latent 0 drops from 1 to 0.5, latent 1 rises by 0.5, latent 2 has one rank bin only."""
     lake = Lake(tmp_path)
     add(lake, "explanations", [explanation(f"e{i}", i, f"text {i}") for i in range(3)])
-    given = {
+    given: dict[int, list[tuple[int, bool | str]]] = {
         0: [(0, True), (0, True), (1, False), (4, True), (4, False), (4, "late")],
         1: [(0, True), (0, False), (4, True)],
         2: [(0, True)],

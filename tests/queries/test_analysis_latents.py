@@ -6,6 +6,7 @@ By hand on a few rows, and against plain Python on random ones.
 import re
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,9 +29,7 @@ from tests.parts.hand_built import (
 GOOD, MIDDLING, BAD = (True, True), (True, False), (False, False)
 
 
-def judged(
-    explanation_id: str, index: int, hits: tuple[bool, bool], **columns: object
-) -> list[Row]:
+def judged(explanation_id: str, index: int, hits: tuple[bool, bool], **columns: Any) -> list[Row]:
     """Two true windows answered so, two false ones answered right: accuracy 1, 0.75 or 0.5."""
     scorer, model = (str(columns.pop(key, held)) for key, held in
                      (("scorer", "detection"), ("model", "lexical")))  # fmt: skip
@@ -86,7 +85,7 @@ def test_alike_explanations_agrees_with_sets(tmp_path: Path) -> None:
     expected = sorted(group for group in groups.values() if len(group) > 1)
     assert (
         sorted(row["latents"] for row in found(lake, "alike_explanations", n_rows=99)) == expected
-    )  # type: ignore[type-var]
+    )
 
 
 def near(index: int, neighbour: int, rank: int, similarity: float) -> Row:

@@ -430,7 +430,7 @@ def test_no_log_is_written_where_the_function_is_hidden(
 ) -> None:
     before = contents(attacked)
     hidden = "from query('{}')".format(query.format(file=target).replace("'", "''"))
-    command = [*COMMAND, "sql", attacked / "lake", f"{hidden}; select 1"]
+    command = [*COMMAND, "sql", str(attacked / "lake"), f"{hidden}; select 1"]
     assert subprocess.run(command, capture_output=True, check=False).returncode
     assert contents(attacked) == before
 
@@ -485,7 +485,7 @@ def test_threads_that_read_are_not_waited_for_with_the_lock_of_python(attacked: 
         rows = f"select {number} as i, range as r from range(1000)"
         file = attacked / "lake" / "many" / f"{number}.parquet"
         duckdb.sql(f"copy ({rows}) to '{file}'")
-    command = [sys.executable, "-c", MANY_TRIES, attacked / "lake"]
+    command = [sys.executable, "-c", MANY_TRIES, str(attacked / "lake")]
     assert subprocess.run(command, timeout=100, check=False).returncode == 0
 
 
@@ -561,7 +561,7 @@ def test_broken_pipe_is_silent(lake: Path) -> None:
 
 
 def test_query_from_standard_input(lake: Path) -> None:
-    for arguments in (["sql", lake], ["sql", lake, "-f", "-"]):
+    for arguments in (["sql", str(lake)], ["sql", str(lake), "-f", "-"]):
         done = subprocess.run(
             [*COMMAND, *arguments],
             input="select 1 as one",
@@ -694,8 +694,10 @@ def test_a_result_on_a_terminal_is_a_table(lake: Path, kind: str, heading: str) 
 def test_ctrl_c_ends_a_script(lake: Path) -> None:
     """Whatever it is at; the query does not fit the pipe, so writing it waits for a reader."""
     query = "select sum(a.range * b.range % 7) from range(10000000) a, range(1000000) b"
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*COMMAND, "sql", lake], **pipes) as process:
+    command, pipe = [*COMMAND, "sql", str(lake)], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
         process.stdin.write(f"{query} --{' ' * 1_000_000}".encode())
         process.stdin.close()
         time.sleep(3)

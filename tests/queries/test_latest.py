@@ -69,7 +69,7 @@ class Latest(NamedTuple):
     expected: list[tuple[object, ...]]
 
 
-ANY = {"selection": None, "explainer": None, "model": None}
+ANY: dict[str, Parameter] = {"selection": None, "explainer": None, "model": None}
 SELECTED = {"selection": "default"}
 LATEST = (
     Latest(

@@ -263,7 +263,7 @@ def test_statements_read_no_answer_again_that_is_kept(shared: Lake) -> None:
             ]
 
         expected = said(**PLACE)
-        keep_scores(con, **PLACE)
+        keep_scores(con, **PLACE, parts=None)
         keep_influences(con, **PLACE)
         shutil.rmtree(shared.location("predictions"))
         assert len(expected) > 20

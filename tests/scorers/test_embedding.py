@@ -33,19 +33,24 @@ COOKING = [" stir", " the", " soup", " and", " add", " salt"]
 LAW = [" the", " court", " dismissed", " the", " appeal", "."]
 
 
+def value(answer: Answer) -> float:
+    assert answer.value is not None
+    return answer.value
+
+
 def test_a_window_that_matches_is_nearer(tmp_path: Path) -> None:
     scoring = in_memory(tmp_path)
     judge = embedding(scoring).judge
     assert isinstance(judge, Computed)
     items = items_of(COOKING, LAW, [BOS, *COOKING])
     cooking, law, marked = judge.answer(explained("Recipes and preparing food."), items)
-    assert cooking.value > law.value + 0.1
+    assert value(cooking) > value(law) + 0.1
     assert marked.value == pytest.approx(cooking.value, abs=1e-6)
     [told] = scoring.sentence_encoder.encode(["Recipes and preparing food."])
     [window] = scoring.sentence_encoder.encode(["".join(COOKING)])
     assert cooking.value == pytest.approx(float(told @ window), abs=1e-6)
     reversed_order = judge.answer(explained("Decisions of judges."), items[1::-1])
-    assert reversed_order[0].value > reversed_order[1].value
+    assert value(reversed_order[0]) > value(reversed_order[1])
     assert judge.model == "embedded:all-MiniLM-L6-v2"
     assert judge.answer(explained("x"), []) == []
 
@@ -70,7 +75,7 @@ def test_examples_are_compared_with_the_train_windows(tmp_path: Path) -> None:
         for item in items_of(COOKING, LAW)
     ]
     cooking, law = scorer.judge.answer(explained(""), matching)
-    assert cooking.value > law.value + 0.1
+    assert value(cooking) > value(law) + 0.1
 
 
 @pytest.mark.parametrize("scorer", ["embedding", "surprisal"])

@@ -114,7 +114,7 @@ def test_active_asks_for_no_wrong_marks_where_all_windows_fire_in_the_middle() -
 
 
 def test_layouts_differ_by_seed() -> None:
-    def layouts(seed: str) -> list[tuple[bool, ...] | None]:
+    def layouts(seed: str) -> list[tuple[int, ...] | None]:
         items = fuzz.items(two_runs(0), 0.3, seed)
         return [item.marked for item in sorted(items, key=lambda i: i.example) if not item.truth]
 

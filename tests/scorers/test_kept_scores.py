@@ -25,7 +25,7 @@ def test_scores_are_kept_a_range_of_latents_after_the_other(lake: Lake) -> None:
         assert con.sql("from scores order by all").fetchall() == expected
         keep_scores(con, **PLACE, parts=[[SCORED]])
         assert {row[2] for row in con.sql("from scores").fetchall()} == {SCORED}
-        keep_scores(con, **PLACE)
+        keep_scores(con, **PLACE, parts=None)
         assert (
             con.sql("from scores order by all").fetchall()
             == con.sql(

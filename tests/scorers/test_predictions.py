@@ -19,8 +19,9 @@ from delphi_assets.latent_ranges import Latents, parse_latents, parse_wanted
 from delphi_assets.llm.calls import attempts
 from delphi_assets.scorers.predictions import score
 from delphi_assets.scorers.work import settled
+from delphi_assets.scorers.work.explained import Explained
 from delphi_assets.scorers.work.items import order_of
-from delphi_assets.scorers.work.tasks import Explained, assign_others
+from delphi_assets.scorers.work.tasks import assign_others
 from delphi_assets.settings import ExplainSettings, Profile, ScoreSettings
 from tests.parts.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake, profile
 from tests.parts.fault_server import Asked, FaultServer, Reply

@@ -185,8 +185,8 @@ def test_correlation_interval_is_the_jackknifes() -> None:
         ).fetchall()
 
     def z(kept: list[tuple[Floats, Floats]]) -> float:
-        sides = (np.concatenate([pair[side][0] for pair in kept]) for side in (0, 1))
-        return float(np.arctanh(np.corrcoef(*sides)[0, 1]))
+        real, told = (np.concatenate([pair[side][0] for pair in kept]) for side in (0, 1))
+        return float(np.arctanh(np.corrcoef(real, told)[0, 1]))
 
     without = np.array([z(given[:i] + given[i + 1 :]) for i in range(9)])
     squares = (without - without.mean()) ** 2
@@ -214,7 +214,8 @@ def test_a_judge_that_hits_nothing_by_chance_is_not_certain() -> None:
 def test_correlation_interval_holds_the_truth() -> None:
     """Tokens of a window share an error: Fisher's interval over tokens would hold it far less."""
     rng = np.random.default_rng(4)
-    truth = float(np.corrcoef(*(side.ravel() for side in draw(rng, 200_000, 8)))[0, 1])
+    told, fired = (side.ravel() for side in draw(rng, 200_000, 8))
+    truth = float(np.corrcoef(told, fired)[0, 1])
     rows: list[Row] = []
     windows: list[Row] = []
     naive = []

@@ -8,6 +8,7 @@ import pytest
 from delphi_assets import connect
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.explainers.explanations import explain
+from delphi_assets.ground.registries import SCORERS
 from delphi_assets.lake.lake import Lake
 from delphi_assets.latent_ranges import parse_latents
 from delphi_assets.scorers import registry
@@ -89,7 +90,7 @@ def lake(tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.SCORERS, "_registered", {})
+    monkeypatch.setattr(SCORERS, "_registered", {})
     registry.register("mine", overlap)
 
 

@@ -52,7 +52,8 @@ def test_a_value_is_the_mean_gain_a_token(
             by_hand(judge, description, shown)
             for description in ("Lakes.", Prompts().text("surprisal_neutral"))
         )
-        assert answer == Answer(value=pytest.approx(told - without, abs=1e-4))
+        assert answer == Answer(value=answer.value)
+        assert answer.value == pytest.approx(told - without, abs=1e-4)
 
 
 def test_each_explanation_counts_for_itself(tmp_path: Path, tiny_model: Path) -> None:

@@ -161,7 +161,7 @@ def selected(
 
 
 def selection_of(
-    cache: Cache, train: str, test: str, centred: bool, asked: Mapping[str, int | float]
+    cache: Cache, train: str, test: str, centred: bool, asked: Mapping[str, int | float | str]
 ) -> SelectionSettings:
     return SelectionSettings.model_validate(
         {
@@ -395,7 +395,7 @@ def results(
     cache: Cache,
     made: Profile,
     lake: Lake,
-    asked: Mapping[str, int | float],
+    asked: Mapping[str, int | float | str],
     samplers: Sequence[tuple[str, str, bool]],
 ) -> dict[str, tuple[Rows, Rows]]:
     """What the samplers give on one lake."""
@@ -504,7 +504,7 @@ def large() -> Cache:
     return Cache(8, 32, rng.integers(0, VOCABULARY, n_tokens).tolist(), fired, documents)
 
 
-ASKED: dict[str, int | float] = {
+ASKED: dict[str, int | float | str] = {
     "n_examples_train": 20,
     "n_examples_test": 20,
     "n_non_activating": 20,

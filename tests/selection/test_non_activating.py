@@ -110,7 +110,7 @@ def of_neighbours(
     data: RandomLake, latent: int, rows: list[Row], near: list[int], n: int
 ) -> list[tuple[int, int]]:
     """(window, neighbour) by the rules, one window after the other."""
-    free, found = free_windows(data, latent, rows), []
+    free, found = free_windows(data, latent, rows), list[tuple[int, int]]()
     for neighbour in near:
         offered = sorted(
             free & fires_in(data, neighbour),
@@ -546,7 +546,8 @@ def test_silent_windows_for_the_explainer(tmp_path: Path, n_train: int) -> None:
     assert (("train", "random") in sources) == (("train", "semantic") in sources) == (n_train > 0)
     report = select_examples(data.profile, data.lake, HOOKPOINT, wanted)
     total = sum(len(silent(rows)) for rows in by_latent.values())
-    assert report.facts["non_activating"] + report.facts["non_activating_train"] == total
+    counts = [report.facts[name] for name in ("non_activating", "non_activating_train")]
+    assert sum(map(int, counts)) == total
     missing = {latent: row["non_activating_missing"] for latent, row in shortfalls(data).items()}
     for latent, rows in by_latent.items():
         assert missing.get(latent, 0) == 6 + n_train - len(silent(rows))

@@ -1,6 +1,7 @@
 """A lake outlives its version: what was made before a setting or a column was there goes on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,12 @@ from delphi_assets.settings import Profile, override, parse_profile
 from tests.parts.later_version import SETTING, add_settings
 from tests.parts.random_lake import HOOKPOINT, RandomLake, random_lake
 
-SMALL = {"example_ctx_len": 8, "min_examples": 4, "n_examples_train": 2, "n_examples_test": 2}
+SMALL: dict[str, Any] = {
+    "example_ctx_len": 8,
+    "min_examples": 4,
+    "n_examples_train": 2,
+    "n_examples_test": 2,
+}
 
 
 def later(profile: Profile, **given: dict[str, object]) -> Profile:
@@ -59,7 +65,7 @@ def test_a_new_setting_that_is_named_is_not_passed_over(
     made: RandomLake, monkeypatch: pytest.MonkeyPatch, section: str, named: str
 ) -> None:
     add_settings(monkeypatch, section)
-    profile = later(made.profile, **{section: {"later": True}})
+    profile = later(made.profile, **{section: dict[str, object](later=True)})
     with pytest.raises(ConflictError, match=f"{named or 'later'} = False, now .* = True"):
         select_examples(profile, made.lake, HOOKPOINT, profile.selection)
 

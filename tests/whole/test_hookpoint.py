@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -35,6 +36,12 @@ from tests.parts.random_lake import random_lake
 pytestmark = pytest.mark.slow
 
 HEAVY = {"torch", "transformers", "litellm", "datasets", "matplotlib"}
+SMALL: dict[str, Any] = {
+    "n_examples_train": 3,
+    "n_examples_test": 4,
+    "n_non_activating": 5,
+    "n_quantiles": 2,
+}
 PLACE: dict[str, str | int] = {"run": RUN, "hookpoint": HOOKPOINT}
 ALL = Latents(())
 N_LATENTS = 8
@@ -255,18 +262,17 @@ def test_files_are_read_and_checked_when_they_are_come_to(tmp_path: Path) -> Non
 
 def test_select_tries_what_select_examples_writes(tmp_path: Path) -> None:
     data = random_lake(tmp_path, n_tokens=2_000, min_examples=4)
-    small = {"n_examples_train": 3, "n_examples_test": 4, "n_non_activating": 5, "n_quantiles": 2}
-    chosen = override(data.profile.selection, "test", name="top", train_type="top", **small)
+    chosen = override(data.profile.selection, "test", name="top", train_type="top", **SMALL)
     hookpoint = Hookpoint(data.lake)
     files = sorted(tmp_path.rglob("*.parquet"))
-    tried = hookpoint.select(data.profile, "3-9", train_type="top", **small)
+    tried = hookpoint.select(data.profile, "3-9", train_type="top", **SMALL)
     again = hookpoint.select(data.profile, range(3, 10), chosen)
     select_examples(data.profile, data.lake, "layers.0", chosen)
     written = Hookpoint(data.lake, selection="top")
     assert len(list(tried)) >= 5
     assert list(tried) == list(again) == list(written.latents("3-9"))
     assert tried[4] == written[4]
-    assert tried[4] != hookpoint.select(data.profile, [4], train_type="random", **small)[4]
+    assert tried[4] != hookpoint.select(data.profile, [4], train_type="random", **SMALL)[4]
     assert tried[2].examples == []
     assert ", selection default, not written" in str(tried[4])
     assert (tried.written, written.written) == (False, True)
@@ -357,7 +363,6 @@ def test_the_profile_of_a_run_is_what_it_was_made_with(name: str) -> None:
 
 def test_examples_that_are_not_written_are_not_explained(tmp_path: Path) -> None:
     data = random_lake(tmp_path)
-    small = {"n_examples_train": 3, "n_examples_test": 4, "n_non_activating": 5, "n_quantiles": 2}
-    tried = Hookpoint(data.lake).select(data.profile, "3-9", min_examples=4, **small)
+    tried = Hookpoint(data.lake).select(data.profile, "3-9", min_examples=4, **SMALL)
     with pytest.raises(SettingError, match="were chosen by `select`, and are not in the lake"):
         tried.explain("3")
