@@ -30,9 +30,10 @@ from delphi_assets.caching.origins import (
     check_same_origin,
 )
 from delphi_assets.caching.published import (
+    bucket_units,
     is_merged,
-    missing_buckets,
     published_buckets,
+    ready_buckets,
     silence,
 )
 from delphi_assets.errors import DataError, NotReadyError, StorageError
@@ -63,17 +64,18 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """
     started, new_rows = time.perf_counter(), 0
     place = Place(lake.as_made(profile), lake, hookpoint)
-    check_coder(place)
-    check_model(place)
-    if missing := missing_buckets(place):
+    check_model(place, check_coder(place))
+    there = ready_buckets(place)
+    manifests = [held for held in there if held is not None]
+    if missing := [unit for unit, held in zip(bucket_units(place), there, strict=True) if not held]:
         try:
             new_rows = _merge(place, missing)
         except DataError:
             # Another process that merges the same takes the shards away when it is done.
             if not is_merged(place):
                 raise
+        manifests = published_buckets(place)
     lake.remove("captured", **place.keys)
-    manifests = published_buckets(place)
     rows, size = sum(held.rows for held in manifests), sum(held.bytes for held in manifests)
     tokens = int(manifests[0].facts["tokens"])
     if not rows:

@@ -97,6 +97,17 @@ class Capturing:
         self.draft.add(File(self.entries.take(self.hooked.buckets), {"part": part}))
 
 
+class Shard(NamedTuple):
+    """A token shard that is asked for, and what there is of it."""
+
+    number: int
+    contexts: Manifest
+    captured: Mapping[str, Manifest]
+    """By hookpoint."""
+    missing: Sequence[str]
+    """Hookpoints that are neither merged nor captured."""
+
+
 class Pass(NamedTuple):
     """One pass over a shard: positions of its contexts, those that could fire, seconds."""
 
@@ -122,14 +133,15 @@ def capture(
     """
     started = time.perf_counter()
     place = RunPlace(lake.as_made(profile), lake)
-    contexts = _contexts(place, shards)
     chosen = place.profile.cache.hookpoints if hookpoints is None else hookpoints
-    missing = _missing(place, shards, chosen)
+    found = _shards(place, _contexts(place, shards), chosen)
+    weights = {hookpoint: place.at(hookpoint).weights() for hookpoint in chosen}
     for hookpoint in chosen:
-        check_unchanged(place.at(hookpoint))
-    if any(missing.values()):
-        _capture(place, contexts, {shard: names for shard, names in missing.items() if names})
-    return _report(place, contexts, missing, chosen, time.perf_counter() - started)
+        check_unchanged(place.at(hookpoint), weights[hookpoint])
+    made: dict[int, dict[str, Manifest]] = {}
+    if missing := [shard for shard in found if shard.missing]:
+        made = _capture(place, missing, weights)
+    return _report(found, made, len(chosen), time.perf_counter() - started)
 
 
 def _contexts(place: RunPlace, shards: Sequence[int]) -> dict[int, Manifest]:
@@ -146,25 +158,31 @@ def _contexts(place: RunPlace, shards: Sequence[int]) -> dict[int, Manifest]:
     return there
 
 
-def _missing(
-    place: RunPlace, shards: Sequence[int], hookpoints: Sequence[str]
-) -> dict[int, list[str]]:
-    """Of the given hookpoints those of every shard that are neither merged nor captured."""
-    open_places = [at for at in map(place.at, hookpoints) if not is_merged(at)]
-    return {
-        shard: [
-            at.hookpoint
-            for at in open_places
-            if at.lake.ready(captured_unit(at.run, at.hookpoint, shard), at.config) is None
-        ]
-        for shard in shards
-    }
+def _shards(
+    place: RunPlace, contexts: Mapping[int, Manifest], hookpoints: Sequence[str]
+) -> list[Shard]:
+    """What there is of the shards of these contexts at the given hookpoints."""
+    merged = {hookpoint for hookpoint in hookpoints if is_merged(place.at(hookpoint))}
+    shards = []
+    for number, made in contexts.items():
+        captured, missing = {}, []
+        for hookpoint in hookpoints:
+            unit = captured_unit(place.run, hookpoint, number)
+            if hookpoint in merged:
+                # An imported run has activations, and no shards that they were captured in.
+                held = place.lake.manifest(unit)
+            elif (held := place.lake.ready(unit, place.at(hookpoint).config)) is None:
+                missing.append(hookpoint)
+            if held is not None:
+                captured[hookpoint] = held
+        shards.append(Shard(number, made, captured, missing))
+    return shards
 
 
 def _capture(
-    place: RunPlace, contexts: Mapping[int, Manifest], missing: Mapping[int, Sequence[str]]
-) -> None:
-    """Run the shards of `missing` for the hookpoints named there."""
+    place: RunPlace, shards: Sequence[Shard], weights: Mapping[str, Manifest | None]
+) -> dict[int, dict[str, Manifest]]:
+    """Run the shards for the hookpoints that they lack; returns what was made, by both."""
     profile, lake = place.profile, place.lake
     checked = preflight.check(profile)
     lake.claim_run(profile.run.name, profile.run_config())
@@ -172,27 +190,31 @@ def _capture(
     device = pick_device(profile.model.device)
     hooked = {}
     for name in profile.cache.hookpoints:
-        if any(name in names for names in missing.values()):
-            coder = load_described(place.at(name), device)
+        if any(name in shard.missing for shard in shards):
+            coder = load_described(place.at(name), device, weights=weights[name])
             buckets = bucket_ranges(coder.shape.num_latents, profile.cache.n_buckets)
             hooked[name] = Hooked(name, checked[name].hook, coder, buckets)
     subject = load_subject(profile.model)
-    for shard, names in missing.items():
-        _capture_shard(place, subject, shard, contexts[shard], [hooked[name] for name in names])
+    return {
+        shard.number: _capture_shard(
+            place, subject, shard, [hooked[name] for name in shard.missing]
+        )
+        for shard in shards
+    }
 
 
 def _capture_shard(
-    place: RunPlace, subject: Subject, shard: int, contexts: Manifest, hooked: Sequence[Hooked]
-) -> None:
-    profile, positions = place.profile, contexts.facts["tokens"]
-    started, tokens = time.perf_counter(), 0
-    label = f"captured {shard + 1}/{profile.n_shards}"
+    place: RunPlace, subject: Subject, shard: Shard, hooked: Sequence[Hooked]
+) -> dict[str, Manifest]:
+    profile, positions = place.profile, shard.contexts.facts["tokens"]
+    started, tokens, made = time.perf_counter(), 0, {}
+    label = f"captured {shard.number + 1}/{profile.n_shards}"
     with (
         ExitStack() as stack,
         Bar(total=positions, desc=label, unit="tok", unit_scale=True) as bar,
     ):
-        capturing = _begin(place, shard, hooked, stack)
-        for batch in read_batches(place, contexts, subject, profile.cache.filter_bos):
+        capturing = _begin(place, shard.number, hooked, stack)
+        for batch in read_batches(place, shard.contexts, subject, profile.cache.filter_bos):
             _encode(profile, batch, subject, capturing)
             if not tokens:
                 _warn_of_silence(capturing, int(batch.kept.sum()))
@@ -203,13 +225,14 @@ def _capture_shard(
         done = Pass(positions, tokens, time.perf_counter() - started)
         silent = _silent(place, capturing, tokens)
         for each in capturing:
-            if each.hooked.hookpoint in silent:
+            if (hookpoint := each.hooked.hookpoint) in silent:
                 continue
             facts = {**_facts(subject, each, done), **origins.model_facts(profile.model)}
-            each.draft.publish(profile.hookpoint_config(each.hooked.hookpoint), facts)
+            made[hookpoint] = each.draft.publish(place.at(hookpoint).config, facts)
 
     if silent:
         raise DataError("\n".join(silence(hookpoint, tokens) for hookpoint in silent))
+    return made
 
 
 def _warn_of_silence(capturing: Sequence[Capturing], tokens: int) -> None:
@@ -317,28 +340,22 @@ def _facts(subject: Subject, made: Capturing, done: Pass) -> dict[str, Any]:
 
 
 def _report(
-    place: RunPlace,
-    contexts: Mapping[int, Manifest],
-    missing: Mapping[int, Sequence[str]],
-    hookpoints: Sequence[str],
+    shards: Sequence[Shard],
+    made: Mapping[int, Mapping[str, Manifest]],
+    n_hookpoints: int,
     seconds: float,
 ) -> StageReport:
-    rows = new_rows = size = tokens = new_positions = 0
-    for shard, made in missing.items():
-        for hookpoint in hookpoints:
-            # An imported run has activations, and no shards that they were captured in.
-            if manifest := place.lake.manifest(captured_unit(place.run, hookpoint, shard)):
-                rows, size = rows + manifest.rows, size + manifest.bytes
-                tokens += int(manifest.facts["tokens"])
-                new_rows += manifest.rows if hookpoint in made else 0
-        new_positions += contexts[shard].facts["tokens"] if made else 0
+    new = [manifest for captured in made.values() for manifest in captured.values()]
+    all_of = [*new, *(manifest for shard in shards for manifest in shard.captured.values())]
+    rows, tokens = sum(held.rows for held in all_of), sum(held.facts["tokens"] for held in all_of)
+    new_positions = sum(shard.contexts.facts["tokens"] for shard in shards if shard.missing)
     return StageReport(
         rows=rows,
-        new_rows=new_rows,
+        new_rows=sum(manifest.rows for manifest in new),
         seconds=seconds,
-        bytes=size,
+        bytes=sum(manifest.bytes for manifest in all_of),
         facts={
-            "tokens": tokens // max(len(hookpoints), 1),
+            "tokens": tokens // max(n_hookpoints, 1),
             "tokens_per_second": round(new_positions / seconds, 1),
             "activations_per_token": round(rows / max(tokens, 1), 3),
         },

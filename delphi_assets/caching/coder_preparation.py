@@ -70,8 +70,9 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     profile = lake.as_made(profile)
     place, unit = Place(profile, lake, hookpoint), weights_unit(profile.run.name, hookpoint)
     config, new_rows = weights_config(place), 0
-    manifest = lake.ready(unit, config)
-    check_unchanged(place)
+    described = place.weights()
+    manifest = lake.whole(described, config)
+    check_unchanged(place, described)
     if manifest is None:
         preflight.check(profile)
         lake.claim_run(profile.run.name, profile.run_config())

@@ -18,7 +18,7 @@ In: a profile. Out: the tables `contexts` (a unit per shard of `shard_tokens`) a
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -98,78 +98,73 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     started = time.perf_counter()
     profile = lake.as_made(profile)
     place, config = RunPlace(profile, lake), contexts_config(profile)
-    units = [contexts_unit(profile.run.name, shard) for shard in range(profile.n_shards)]
-    vocabulary = vocabulary_unit(profile.run.name)
-    missing = [unit for unit in units if lake.ready(unit, config) is None]
-    new_rows, origin = 0, origins.contexts_origin(profile)
-    if not missing and not origins.looks_unchanged(lake, profile.run.name, origin):
+    shards = range(profile.n_shards)
+    there = {shard: lake.ready(contexts_unit(place.run, shard), config) for shard in shards}
+    missing = {shard for shard in shards if there[shard] is None}
+    made, origin = dict[int, Manifest](), origins.contexts_origin(profile)
+    if not missing and not origins.looks_unchanged(lake, place.run, origin):
         log.info("corpus or tokenizer look changed: reading them again to compare their tokens")
-        _check_shards(place, load_tokenizer(profile.model), units)
-        origins.note_origin(lake, profile.run.name, origin)
-    if missing or lake.ready(vocabulary, config) is None:
+        _check_shards(place, load_tokenizer(profile.model), set(shards))
+        origins.note_origin(lake, place.run, origin)
+    vocabulary = lake.ready(vocabulary_unit(place.run), config)
+    if missing or vocabulary is None:
         preflight.check(profile)
         tokenizer = load_tokenizer(profile.model)
-        new_rows = _write_shards(place, tokenizer, {str(unit) for unit in missing})
+        made = _write_shards(place, tokenizer, missing)
         if missing:
-            origins.note_origin(lake, profile.run.name, origin)
-        _write_vocabulary(place, tokenizer, vocabulary)
-    lake.claim_run(profile.run.name, profile.run_config())
-    return _report([lake.manifest(unit) for unit in units], new_rows, started)
+            origins.note_origin(lake, place.run, origin)
+    held = [shard for shard in {**there, **made}.values() if shard is not None]
+    if vocabulary is None:
+        _write_vocabulary(place, tokenizer, held)
+    lake.claim_run(place.run, profile.run_config())
+    return _report(held, sum(shard.rows for shard in made.values()), started)
 
 
-def _write_shards(place: RunPlace, tokenizer: Any, missing: set[str]) -> int:
-    """Write the shards that are missing; returns the contexts in them."""
+def _write_shards(place: RunPlace, tokenizer: Any, missing: set[int]) -> dict[int, Manifest]:
+    """Write the shards that are missing; returns what was made, by shard."""
     profile, lake = place.profile, place.lake
     if not missing:
-        lake.claim_run(profile.run.name, profile.run_config())
-        return 0
+        lake.claim_run(place.run, profile.run_config())
+        return {}
     vocabulary = vocabulary_size(load_config(profile.model))
     _check_later_shards(place, tokenizer, missing)
     shards = _shards(profile, tokenizer, vocabulary)
-    config, new_rows, left = contexts_config(profile), 0, set(missing)
+    config, made = contexts_config(profile), dict[int, Manifest]()
     for shard, rows in enumerate(shards):
         if shard == 0:
             # Not before the first shard was read: an empty corpus leaves no trace.
-            lake.claim_run(profile.run.name, profile.run_config())
-        unit = contexts_unit(profile.run.name, shard)
+            lake.claim_run(place.run, profile.run_config())
+        unit = contexts_unit(place.run, shard)
         # A damaged shard has a manifest, too, and is written as it was.
         _check_tokens(lake, unit, rows)
-        if str(unit) not in missing:
+        if shard not in missing:
             continue
         facts = {
             "tokens": _count(rows, "tokens"),
             "documents": _count(rows, "document_ids"),
             "tokens_sha256": _digest(rows),
         }
-        lake.publish(unit, [File(rows)], config, facts)
-        new_rows += rows.num_rows
-        left.remove(str(unit))
-        if not left:
+        made[shard] = lake.publish(unit, [File(rows)], config, facts)
+        if len(made) == len(missing):
             # Those behind it were checked before anything was written.
             break
-    return new_rows
+    return made
 
 
-def _check_later_shards(place: RunPlace, tokenizer: Any, missing: set[str]) -> None:
+def _check_later_shards(place: RunPlace, tokenizer: Any, missing: set[int]) -> None:
     """Before a shard is written, check those behind it: written, it would hide the difference."""
-    units = [contexts_unit(place.run, shard) for shard in range(place.profile.n_shards)]
-    first = next(i for i, unit in enumerate(units) if str(unit) in missing)
-    last = max((i for i, unit in enumerate(units) if str(unit) not in missing), default=-1)
-    if last < first:
-        return
-    _check_shards(
-        place, tokenizer, [unit for unit in units[: last + 1] if str(unit) not in missing]
-    )
+    there = {*range(place.profile.n_shards)} - missing
+    if there and max(there) > min(missing):
+        _check_shards(place, tokenizer, there)
 
 
-def _check_shards(place: RunPlace, tokenizer: Any, units: list[Unit]) -> None:
-    """Read the corpus as far as it takes to compare the shards of `units`."""
+def _check_shards(place: RunPlace, tokenizer: Any, wanted: set[int]) -> None:
+    """Read the corpus as far as it takes to compare these shards."""
     vocabulary = vocabulary_size(load_config(place.profile.model))
     shards = enumerate(_shards(place.profile, tokenizer, vocabulary))
-    wanted = {int(unit.keys["shard"]): unit for unit in units}
-    for number, rows in islice(shards, max(wanted) + 1):
-        if number in wanted:
-            _check_tokens(place.lake, wanted[number], rows)
+    for shard, rows in islice(shards, max(wanted) + 1):
+        if shard in wanted:
+            _check_tokens(place.lake, contexts_unit(place.run, shard), rows)
 
 
 def _check_tokens(lake: Lake, unit: Unit, rows: pa.Table) -> None:
@@ -298,19 +293,16 @@ def _rows(contexts: list[Context], first: int) -> pa.Table:
     )
 
 
-def _write_vocabulary(place: RunPlace, tokenizer: Any, unit: Unit) -> None:
+def _write_vocabulary(place: RunPlace, tokenizer: Any, shards: Iterable[Manifest]) -> None:
     profile, lake = place.profile, place.lake
-    config = contexts_config(profile)
-    if lake.ready(unit, config) is not None:
-        return
     size = max(len(tokenizer), vocabulary_size(load_config(profile.model)))
     counts = np.zeros(size, dtype=np.int64)
-    for shard in range(profile.n_shards):
-        files = lake.files("contexts", run=profile.run.name, shard=shard)
+    for shard in shards:
+        files = lake.checked("contexts", shard.files)
         tokens = _tokens(read_parquet(lake, files, ["tokens"]))
         counts += np.bincount(tokens, minlength=size)
     rows = vocabulary_rows(token_texts(tokenizer, size), special_ids(tokenizer), counts)
-    lake.publish(unit, [File(rows)], config)
+    lake.publish(vocabulary_unit(place.run), [File(rows)], contexts_config(profile))
 
 
 def vocabulary_rows(
@@ -350,8 +342,7 @@ def token_texts(tokenizer: Any, size: int) -> list[str]:
     return texts
 
 
-def _report(manifests: list[Manifest | None], new_rows: int, started: float) -> StageReport:
-    held = [manifest for manifest in manifests if manifest is not None]
+def _report(held: Sequence[Manifest], new_rows: int, started: float) -> StageReport:
     return StageReport(
         rows=sum(manifest.rows for manifest in held),
         new_rows=new_rows,

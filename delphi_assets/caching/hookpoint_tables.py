@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from delphi_assets.caching.published import check_settings, published_buckets
+from delphi_assets.caching.published import published_buckets
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.database import open_database, query
 from delphi_assets.lake.lake import Lake, Manifest
@@ -26,26 +26,30 @@ class HookpointTables(NamedTuple):
     """What the SQL stages of a hookpoint start from."""
 
     con: duckdb.DuckDBPyConnection
-    hookpoint: str
     size: CorpusSize
-    num_latents: int
+    weights: Manifest
     buckets: list[Manifest]
     """Of the table `activations`, in order."""
     contexts: list[str]
     vocabulary: list[str]
     """Files of these tables, which have been compared with their hashes."""
 
+    @property
+    def num_latents(self) -> int:
+        """Latents of the coder."""
+        return self.weights.rows
 
-def open_hookpoint(place: Place, *, threads: int | None = None) -> HookpointTables:
+
+def open_hookpoint(
+    place: Place, weights: Manifest | None, *, threads: int | None = None
+) -> HookpointTables:
     """A connection of `threads`, the sizes of run and coder, and the hookpoint's activations.
 
-    Raises `NotReadyError` naming the asset when a table is missing or not whole, `DataError` for a
-    damaged file, and `ConflictError` when the run was made with other settings.
+    `weights` are what `check_settings`, which goes before, has read. Raises `NotReadyError` naming
+    the asset when a table is missing or not whole, `DataError` for a damaged file.
     """
     lake = place.lake
-    check_settings(place)
     buckets = published_buckets(place)
-    weights = place.weights()
     if weights is None:
         raise NotReadyError(
             f"{lake!r} holds no weights of run {place.run!r} at {place.hookpoint!r}; materialize "
@@ -61,9 +65,7 @@ def open_hookpoint(place: Place, *, threads: int | None = None) -> HookpointTabl
         vocabulary=vocabulary,
         filter_bos=place.profile.cache.filter_bos,
     ).to_pylist()
-    return HookpointTables(
-        con, place.hookpoint, CorpusSize(**size), weights.rows, buckets, contexts, vocabulary
-    )
+    return HookpointTables(con, CorpusSize(**size), weights, buckets, contexts, vocabulary)
 
 
 def activation_files(lake: Lake, tables: HookpointTables, bucket: int) -> list[str]:

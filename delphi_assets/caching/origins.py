@@ -83,19 +83,21 @@ def coder_facts(files: Sequence[Path]) -> dict[str, str]:
     return {_FOLDER: str(files[0].parent.absolute()), _FILES: ", ".join(f.name for f in files)}
 
 
-def check_coder(place: Place) -> None:
+def check_coder(place: Place) -> Manifest | None:
     """Refuse to go on when the hookpoint's coder is another one than its table weights describes.
 
-    Raises `ConflictError`.
+    Returns what is known of that table. Raises `ConflictError`.
     """
     made = place.weights()
     if made is None or not {_FOLDER, _FILES, FINGERPRINT} <= made.facts.keys():
-        return
+        return made
     files = [Path(made.facts[_FOLDER], name) for name in made.facts[_FILES].split(", ")]
-    if not all(file.is_file() for file in files):
-        return
-    if (now := fingerprint(files)) != made.facts[FINGERPRINT]:
+    if (
+        all(file.is_file() for file in files)
+        and (now := fingerprint(files)) != (made.facts[FINGERPRINT])
+    ):
         raise replaced_coder(place.hookpoint, made.facts[_FOLDER], made, now)
+    return made
 
 
 def replaced_coder(hookpoint: str, where: str, made: Manifest, now: str) -> ConflictError:
@@ -123,18 +125,18 @@ def model_facts(settings: ModelSettings) -> dict[str, str]:
     return {} if found is None else {MODEL_FINGERPRINT: found}
 
 
-def check_model(place: Place) -> None:
+def check_model(place: Place, weights: Manifest | None) -> None:
     """Refuse to go on when data of the hookpoint were made with another model than is there now.
 
-    Looks at a few units: that all shards are of one model is asked when they are merged. Raises
-    `ConflictError`.
+    Looks at the `weights` and a few other units: that all shards are of one model is asked when
+    they are merged. Raises `ConflictError`.
     """
     model, n_shards = place.profile.model, min(place.profile.n_shards, _SHARDS_LOOKED_AT)
     units = [
         bucket_unit(place.run, place.hookpoint, 0),
         *(captured_unit(place.run, place.hookpoint, shard) for shard in range(n_shards)),
     ]
-    made = [place.weights(), *map(place.lake.manifest, units)]
+    made = [weights, *map(place.lake.manifest, units)]
     told = [
         manifest
         for manifest in made

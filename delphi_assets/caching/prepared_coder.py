@@ -57,44 +57,48 @@ def load_prepared(
         return load_coder(source, place.hookpoint, device, dtype, reading)
 
 
-def load_described(place: Place, device: torch.device | str = "cpu") -> Encoder:
+def load_described(
+    place: Place, device: torch.device | str = "cpu", *, weights: Manifest | None = None
+) -> Encoder:
     """Encoder, in the precision `coder.dtype`, of `described_coder`; raises as that."""
     dtype = getattr(torch, place.profile.coder.dtype)
-    return described_coder(place, device, dtype).encoder
+    return described_coder(place, device, dtype, weights=weights).encoder
 
 
 def described_coder(
     place: Place,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    *,
+    weights: Manifest | None = None,
 ) -> Coder:
-    """The coder that the hookpoint's table `weights` describes.
+    """The coder that the hookpoint's table `weights` describes, which is read unless given.
 
     Raises `NotReadyError` without that table, `ConflictError` when the coder has changed since,
     and what `coder_source` raises.
     """
-    manifest = place.weights()
-    if manifest is None:
+    weights = weights or place.weights()
+    if weights is None:
         raise NotReadyError(
             f"{place.lake!r} holds no weights of hookpoint {place.hookpoint!r} in run "
             f"{place.run!r}; materialize the asset 'sparse_coder' first."
         )
     coder = load_prepared(place, device, dtype)
-    check_fingerprint(place, manifest, coder.fingerprint)
+    check_fingerprint(place, weights, coder.fingerprint)
     return coder
 
 
-def check_unchanged(place: Place) -> None:
+def check_unchanged(place: Place, weights: Manifest | None) -> None:
     """Refuse to go on when the hookpoint's data are of another coder or model than is there now.
 
-    Costs a look at the files. What is not on this machine is not compared. Raises `ConflictError`.
+    `weights` are what is known of that table. Costs a look at the files. What is not on this
+    machine is not compared. Raises `ConflictError`.
     """
-    origins.check_model(place)
-    made = place.weights()
-    if made is None or FINGERPRINT not in made.facts:
+    origins.check_model(place, weights)
+    if weights is None or FINGERPRINT not in weights.facts:
         return
     if files := files_here(place):
-        check_fingerprint(place, made, fingerprint(files))
+        check_fingerprint(place, weights, fingerprint(files))
 
 
 def files_here(place: Place) -> list[Path]:

@@ -4,9 +4,11 @@ In: a place. Out: manifests, or an error that names what is missing, what was ma
 other settings or another coder, or that nothing fires.
 """
 
+from collections.abc import Sequence
+
 from delphi_assets.caching.origins import check_coder
 from delphi_assets.errors import DataError, NotReadyError
-from delphi_assets.lake.lake import Lake, Manifest, Unit
+from delphi_assets.lake.lake import Manifest, Unit
 from delphi_assets.lake.place import Place, RunPlace
 from delphi_assets.lake.units import bucket_unit, contexts_unit
 
@@ -34,33 +36,37 @@ def published_buckets(place: Place) -> list[Manifest]:
     return there
 
 
-def missing_buckets(place: Place) -> list[Unit]:
-    """The hookpoint's buckets that are not there, whole; raises `ConflictError` as `ready`."""
+def ready_buckets(place: Place) -> list[Manifest | None]:
+    """Of each of the hookpoint's buckets what is known of it, None where it is not there, whole.
+
+    Raises `ConflictError` as `Lake.ready`.
+    """
     config = place.config
-    return [unit for unit in bucket_units(place) if place.lake.ready(unit, config) is None]
+    return [place.lake.ready(unit, config) for unit in bucket_units(place)]
 
 
 def is_merged(place: Place) -> bool:
     """Whether the hookpoint's activations are there, whole; raises `ConflictError` as `ready`."""
-    return not missing_buckets(place)
+    return None not in ready_buckets(place)
 
 
-def check_settings(place: Place) -> None:
+def check_settings(place: Place) -> Manifest | None:
     """Refuse to go on with a run or a hookpoint that was made with other settings or a coder.
 
-    Raises `ConflictError` naming the setting, or the coder that was replaced since, `NotReadyError`
-    when nothing was made under the name.
+    Returns what is known of the hookpoint's weights. Raises `ConflictError` naming the setting, or
+    the coder that was replaced since, `NotReadyError` when nothing was made under the name.
     """
     place.lake.check_run(place.run, place.profile.run_config())
-    check_coder(place)
+    weights = check_coder(place)
     manifest = place.lake.manifest(bucket_unit(place.run, place.hookpoint, 0))
     if manifest is not None:
         manifest.check_config(place.config)
+    return weights
+    return weights
 
 
-def check_fires(lake: Lake, run: str, hookpoint: str) -> None:
-    """Refuse to go on where activations are there, and are none; raises `DataError`."""
-    buckets = lake.manifests("activations", run=run, hookpoint=hookpoint)
+def check_fires(hookpoint: str, buckets: Sequence[Manifest]) -> None:
+    """Refuse to go on where buckets of activations are there, all empty; raises `DataError`."""
     if buckets and not any(bucket.rows for bucket in buckets):
         raise DataError(silence(hookpoint, int(buckets[0].facts.get("tokens", 0))))
 

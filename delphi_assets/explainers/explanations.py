@@ -48,7 +48,7 @@ from delphi_assets.llm.calls.completions import Completion, failed
 from delphi_assets.llm.calls.requests import Request
 from delphi_assets.llm.money.estimates import Planned, drawn, stand_in
 from delphi_assets.prompts import Prompts
-from delphi_assets.reading.records import LatentRecord, example_files, read_records
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings, Profile
 
 CHUNK = 64
@@ -220,7 +220,7 @@ def _asked_for(latent: object, latents: Latents) -> bool:
 
 def _explainable(explainer: Explainer, terms: Terms, latents: Latents) -> list[int]:
     """Latents asked for with the windows that the explainer needs, in order."""
-    files = example_files(terms.lake, terms.run, terms.hookpoint, terms.selection)
+    files = terms.examples.files()
     with database.open_database(terms.lake) as con:
         rows = database.query(con, "explanations/explainable", files=files).to_pylist()
     if explainer.needs_non_activating(terms.settings):
@@ -317,7 +317,7 @@ async def _ask(explainer: AskedExplainer, terms: Terms, work: _Work) -> _Written
 def _records(terms: Terms, pending: Collection[int]) -> Iterator[LatentRecord]:
     """The latents' records without what the scorers judge."""
     span = Latents(((min(pending), max(pending) + 1),))
-    for record in read_records(terms.lake, terms.run, terms.hookpoint, terms.selection, span):
+    for record in terms.examples.records(span):
         if record.latent in pending:
             yield LatentRecord(record.latent, [*record.train, *record.train_non_activating])
 

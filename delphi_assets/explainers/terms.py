@@ -2,16 +2,15 @@
 
 from dataclasses import dataclass, replace
 
-from delphi_assets.lake.place import Place
 from delphi_assets.prompts import Prompts
+from delphi_assets.reading.records import SelectionPlace
 from delphi_assets.settings import ExplainSettings, LLMSettings
 
 
 @dataclass(frozen=True)
-class Terms(Place):
+class Terms(SelectionPlace):
     """What one call of the stage explanations is about."""
 
-    selection: str
     settings: ExplainSettings
     prompts: Prompts
     """The shipped prompts of one version, or what the settings put in their place."""

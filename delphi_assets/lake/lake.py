@@ -224,13 +224,16 @@ class Lake(Storage):
         A file that is missing or cut is logged by name. Raises `ConflictError` naming the setting
         that differs.
         """
-        manifest = self.manifest(unit)
+        return self.whole(self.manifest(unit), config)
+
+    def whole(self, manifest: Manifest | None, config: Mapping[str, Any]) -> Manifest | None:
+        """The manifest, which was read already, if its unit is `ready`; raises as that."""
         if manifest is None:
             return None
         manifest.check_config(config)
         damages = [damage for file in manifest.files if (damage := self.damage(file))]
         for damage in damages:
-            log.warning("%s; %s has to be written again", damage, unit)
+            log.warning("%s; %s has to be written again", damage, manifest.unit)
         return None if damages else manifest
 
     def damage(self, file: StoredFile, *, thorough: bool = False) -> str | None:

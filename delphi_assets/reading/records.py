@@ -10,6 +10,7 @@ Out: one `LatentRecord` a latent, in order.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ from delphi_assets.caching.published import check_fires
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.lake import Lake, StoredFile, reading
 from delphi_assets.lake.parquet import row_groups_of
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import EXAMPLES
 from delphi_assets.latent_ranges import Latents
 from delphi_assets.reading.rendering import (
@@ -144,13 +146,20 @@ _COLUMNS = ["latent", *Example.__dataclass_fields__]
 class Selection:
     """The published examples of a hookpoint under a selection's name, for reading many times.
 
-    Raises `NotReadyError` unless every bucket is there: half a selection looks like a whole one.
+    Raises `NotReadyError` unless every bucket is there: half a selection looks like a whole one;
+    `DataError` where no latent fires, which leaves nothing to select.
     """
 
     def __init__(self, lake: Lake, run: str, hookpoint: str, selection: str) -> None:
         self._lake = lake
         self._files = _published(lake, run, hookpoint, selection)
         self._checked: set[StoredFile] = set()
+
+    def files(self) -> list[str]:
+        """Locations, in order of latent; raises `DataError` naming a damaged file."""
+        found = self._lake.checked("examples", self._files)
+        self._checked.update(self._files)
+        return found
 
     def records(self, latents: Latents) -> Iterator[LatentRecord]:
         """Records of the given latents that have examples, in order of latent.
@@ -173,23 +182,16 @@ class Selection:
                 yield EXAMPLES.completed(rows).select(_COLUMNS)
 
 
-def example_files(lake: Lake, run: str, hookpoint: str, selection: str) -> list[str]:
-    """Locations of a selection's examples, in order of latent.
+@dataclass(frozen=True)
+class SelectionPlace(Place):
+    """A hookpoint of a run in a lake, and a selection of its examples."""
 
-    Raises `NotReadyError` unless every bucket is there, `DataError` naming a damaged file, or where
-    no latent fires, which leaves nothing to select.
-    """
-    return lake.checked("examples", _published(lake, run, hookpoint, selection))
+    selection: str
 
-
-def read_records(
-    lake: Lake, run: str, hookpoint: str, selection: str, latents: Latents
-) -> Iterator[LatentRecord]:
-    """Records of the given latents that have examples, in order of latent.
-
-    Raises as `Selection`.
-    """
-    yield from Selection(lake, run, hookpoint, selection).records(latents)
+    @cached_property
+    def examples(self) -> Selection:
+        """The published examples, looked up when first asked for; raises as `Selection`."""
+        return Selection(self.lake, self.run, self.hookpoint, self.selection)
 
 
 def records_in(tables: Iterable[pa.Table], latents: Latents) -> Iterator[LatentRecord]:
@@ -220,7 +222,7 @@ def _published(lake: Lake, run: str, hookpoint: str, selection: str) -> list[Sto
     place: dict[str, str | int] = {"run": run, "hookpoint": hookpoint}
     manifests = lake.manifests("examples", **place, selection=selection)
     if not any(manifest.rows for manifest in manifests):
-        check_fires(lake, run, hookpoint)
+        check_fires(hookpoint, lake.manifests("activations", **place))
     expected = manifests[0].config["n_buckets"] if manifests else None
     if expected is None or len(manifests) < expected:
         there = {str(held.keys["selection"]) for held in lake.manifests("examples", **place)}

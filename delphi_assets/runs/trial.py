@@ -25,7 +25,7 @@ from delphi_assets.llm.asking.client import Client
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.calls.completions import Completion
 from delphi_assets.llm.calls.requests import Message, Request
-from delphi_assets.reading.records import LatentRecord, read_records
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.scorers.predictions import scorer_of
 from delphi_assets.scorers.work.explained import Explained, stored_explanations
 from delphi_assets.scorers.work.items import Item
@@ -81,7 +81,7 @@ def try_latent(
     settings, selection = profile.score, profile.selection.name
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
     span = Latents(((latent, latent + 1),))
-    record = next(iter(read_records(lake, scoring.run, hookpoint, selection, span)), None)
+    record = next(scoring.examples.records(span), None)
     if record is None:
         raise NotReadyError(
             f"latent {latent} has no examples of {hookpoint!r} in run {scoring.run!r} for the "

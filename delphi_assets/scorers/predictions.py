@@ -23,7 +23,6 @@ from delphi_assets.lake.lake import Lake
 from delphi_assets.latent_ranges import Latents, WhichLatents, wanted_latents
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.money.estimates import STAND_IN, Planned, drawn
-from delphi_assets.reading.records import example_files
 from delphi_assets.scorers import registry
 from delphi_assets.scorers.work.explained import Explained, stored_explanations
 from delphi_assets.scorers.work.judgement import judge
@@ -224,7 +223,7 @@ def _floors(settings: ScoreSettings, tasks: Sequence[Task]) -> dict[str, Fact]:
 
 def _windows(scoring: Scoring, latents: Latents) -> dict[int, Windows]:
     """How many windows each of the latents has that were asked for and have any."""
-    files = example_files(scoring.lake, scoring.run, scoring.hookpoint, scoring.selection)
+    files = scoring.examples.files()
     con = database.open_database(scoring.lake)
     rows = database.query(con, "explanations/explainable", files=files).to_pylist()
     con.close()

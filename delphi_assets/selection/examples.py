@@ -11,6 +11,7 @@ are needed and not there. Per latent bucket:
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
@@ -26,7 +27,7 @@ from delphi_assets.ground.progress import with_bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute
-from delphi_assets.lake.lake import File, Lake, Manifest
+from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
 from delphi_assets.lake.units import examples_unit
@@ -70,10 +71,11 @@ def select_examples(
         examples_unit(place.run, hookpoint, selection.name, bucket)
         for bucket in range(profile.cache.n_buckets)
     ]
-    there = next((made for unit in units if (made := lake.manifest(unit))), None)
+    published = [lake.manifest(unit) for unit in units]
+    there = next(filter(None, published), None)
     selection = as_made(selection, there.config if there else {})
     check_selection(selection, profile.cache.cache_ctx_len)
-    check_settings(place)
+    weights = check_settings(place)
     config = {
         **selection.model_dump(
             exclude={
@@ -91,39 +93,22 @@ def select_examples(
         "seed": profile.seed_of(selection),
         "n_buckets": profile.cache.n_buckets,
     }
-    missing = [
-        number
-        for number, unit in enumerate(units)
-        if any(
-            lake.ready(unit._replace(table=table), config) is None
-            for table in ("examples", "shortfalls")
-        )
-    ]
-    new_rows = 0
-    if missing:
-        opened = _open(place, selection, _THREADS)
+    buckets = [_whole(lake, examples, config) for examples in published]
+    new: list[_Bucket] = []
+    if missing := [number for number, bucket in enumerate(buckets) if bucket is None]:
+        opened = _open(place, weights, selection, _THREADS)
 
-        def publish(number: int) -> int:
+        def publish(number: int) -> _Bucket:
             unit, made = units[number], opened.rows(number)
-            lake.publish(unit._replace(table="shortfalls"), [File(made.shortfalls)], config)
-            return lake.publish(unit, [File(made.examples)], config, _facts(made.examples)).rows
+            shortfalls = lake.publish(_shortfalls(unit), [File(made.shortfalls)], config)
+            facts = _facts(made.examples)
+            return _Bucket(lake.publish(unit, [File(made.examples)], config, facts), shortfalls)
 
         with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
-            published = pool.map(publish, missing)
-            desc = f"examples {hookpoint}"
-            new_rows = sum(with_bar(published, desc=desc, total=len(missing), unit="bucket"))
-    keys = units[0].keys
-    manifests = lake.manifests("examples", **keys)
-    return StageReport(
-        sum(manifest.rows for manifest in manifests),
-        new_rows,
-        time.perf_counter() - start,
-        sum(manifest.bytes for manifest in manifests),
-        {
-            **_total(manifests),
-            "shortfalls": sum(manifest.rows for manifest in lake.manifests("shortfalls", **keys)),
-        },
-    )
+            made, desc = pool.map(publish, missing), f"examples {hookpoint}"
+            new = list(with_bar(made, desc=desc, total=len(missing), unit="bucket"))
+    whole = [bucket for bucket in buckets if bucket is not None]
+    return _report([*whole, *new], new, time.perf_counter() - start)
 
 
 def choose_examples(
@@ -141,7 +126,8 @@ def choose_examples(
     selection = _of_latents(selection or profile.selection, latents)
     profile = lake.as_made(profile)
     check_selection(selection, profile.cache.cache_ctx_len)
-    opened = _open(Place(profile, lake, hookpoint), selection)
+    place = Place(profile, lake, hookpoint)
+    opened = _open(place, check_settings(place), selection)
     with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
         made = pool.map(opened.rows, range(profile.cache.n_buckets))
         return pa.concat_tables([bucket.examples.cast(EXAMPLES.arrow) for bucket in made])
@@ -149,6 +135,26 @@ def choose_examples(
 
 def _of_latents(selection: SelectionSettings, latents: WhichLatents | None) -> SelectionSettings:
     return selection if latents is None else override(selection, "call", latents=as_text(latents))
+
+
+class _Bucket(NamedTuple):
+    """What is known of a bucket in both tables."""
+
+    examples: Manifest
+    shortfalls: Manifest
+
+
+def _shortfalls(unit: Unit) -> Unit:
+    """The unit beside one of examples."""
+    return unit._replace(table="shortfalls")
+
+
+def _whole(lake: Lake, published: Manifest | None, config: Mapping[str, object]) -> _Bucket | None:
+    """A bucket, its examples as published, if it is whole in both tables."""
+    examples = lake.whole(published, config)
+    if examples is None or (found := lake.ready(_shortfalls(examples.unit), config)) is None:
+        return None
+    return _Bucket(examples, found)
 
 
 class _Rows(NamedTuple):
@@ -188,9 +194,14 @@ class _Opened(NamedTuple):
         return _Rows(EXAMPLES.conform(self.sources.with_neighbour_activations(rows)), shortfalls)
 
 
-def _open(place: Place, selection: SelectionSettings, threads: int | None = None) -> _Opened:
-    check_fires(place.lake, place.run, place.hookpoint)
-    tables = open_hookpoint(place, threads=threads)
+def _open(
+    place: Place,
+    weights: Manifest | None,
+    selection: SelectionSettings,
+    threads: int | None = None,
+) -> _Opened:
+    tables = open_hookpoint(place, weights, threads=threads)
+    check_fires(place.hookpoint, tables.buckets)
     cache = place.profile.cache
     asked = _by_bucket(tables.num_latents, cache.n_buckets, selection)
     execute(
@@ -235,6 +246,17 @@ def _facts(rows: pa.Table) -> dict[str, int]:
 def _latents_above_zero(rows: pa.Table, column: str) -> int:
     """Latents of which a column that is the same in all their rows is above 0."""
     return int(pc.count_distinct(rows.filter(pc.greater(rows[column], 0))["latent"]).as_py())
+
+
+def _report(buckets: Sequence[_Bucket], new: Sequence[_Bucket], seconds: float) -> StageReport:
+    examples = [bucket.examples for bucket in buckets]
+    return StageReport(
+        sum(manifest.rows for manifest in examples),
+        sum(bucket.examples.rows for bucket in new),
+        seconds,
+        sum(manifest.bytes for manifest in examples),
+        {**_total(examples), "shortfalls": sum(bucket.shortfalls.rows for bucket in buckets)},
+    )
 
 
 def _total(manifests: list[Manifest]) -> dict[str, int]:

@@ -54,13 +54,13 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
         "neighbours.method": method,
         "neighbours": neighbours and [file.sha256 for file in neighbours.files],
     }
-    check_settings(place)
+    weights = check_settings(place)
     manifest = lake.manifest(unit)
     if manifest and manifest.made_with(config) and not any(map(lake.damage, manifest.files)):
         lake.supersede_others(manifest)
         seconds = time.perf_counter() - start
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
-    tables = open_hookpoint(place)
+    tables = open_hookpoint(place, weights)
     rows = _statistics(place, tables, neighbours)
     if not any(bucket.rows for bucket in tables.buckets):
         log.warning("%s", silence(hookpoint, tables.size.n_eligible))
@@ -89,7 +89,7 @@ def _statistics(place: Place, tables: HookpointTables, neighbours: Manifest | No
         filter_bos=cache.filter_bos,
     )
     tables.con.register("nearest_neighbours", _nearest(lake, tables, neighbours))
-    weights = lake.files("weights", **place.keys)
+    weights = lake.checked("weights", tables.weights.files)
     parts = [
         query(
             tables.con,

@@ -23,7 +23,7 @@ from delphi_assets.lake.database import connect
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import WEIGHTS
 from delphi_assets.latent_ranges import ALL, Latents, parse_latents
-from delphi_assets.reading.records import read_records
+from delphi_assets.reading.records import Selection
 from delphi_assets.reading.rendering import visible
 from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import ExplainSettings, ScoreSettings
@@ -222,7 +222,7 @@ def test_every_window_answer_and_score_of_a_lake_is_on_a_page(tmp_path: Path) ->
         scores = con.sql("select * from scores where control = 'none'").to_arrow_table()
     predictions = rows.to_pylist()
     for record, held in zip(
-        read_records(lake, run, hookpoint, "default", ALL), page["latents"], strict=True
+        Selection(lake, run, hookpoint, "default").records(ALL), page["latents"], strict=True
     ):
         assert held["latent"] == record.latent
         windows = {

@@ -61,7 +61,7 @@ def example(latent: int, number: int, split: str, activating: bool) -> Example:
 
 
 def record(latent: int, sizes: Sizes = USUAL) -> LatentRecord:
-    """The latent's record, as `records.read_records` gives it back."""
+    """The latent's record, as `Selection.records` gives it back."""
     kinds = [
         *[("train", True)] * sizes.train,
         *[("test", True)] * sizes.test,

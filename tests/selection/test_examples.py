@@ -11,7 +11,7 @@ from delphi_assets import connect
 from delphi_assets.errors import ConflictError, NotReadyError, SettingError
 from delphi_assets.lake.lake import File, Lake, read_parquet
 from delphi_assets.latent_ranges import parse_latents
-from delphi_assets.reading.records import LatentRecord, read_records
+from delphi_assets.reading.records import LatentRecord, Selection
 from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import SelectionSettings
@@ -44,7 +44,7 @@ def selection(**changes: object) -> SelectionSettings:
 
 def records(data: RandomLake, chosen: SelectionSettings) -> dict[int, LatentRecord]:
     select_examples(data.profile, data.lake, HOOKPOINT, chosen)
-    found = read_records(data.lake, "random", HOOKPOINT, chosen.name, parse_latents("all"))
+    found = Selection(data.lake, "random", HOOKPOINT, chosen.name).records(parse_latents("all"))
     return {record.latent: record for record in found}
 
 
@@ -190,7 +190,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (bucket,) = manifests.glob("examples/*/*/*/bucket-00001.json")
     bucket.unlink()
     with pytest.raises(NotReadyError, match=r"2 of 3 buckets .* 'examples'"):
-        next(read_records(data.lake, "random", HOOKPOINT, "default", parse_latents("all")))
+        next(Selection(data.lake, "random", HOOKPOINT, "default").records(parse_latents("all")))
     (weights,) = manifests.glob("weights/*/*/all.json")
     weights.unlink()
     with pytest.raises(NotReadyError, match=r"no weights .* 'sparse_coder'"):

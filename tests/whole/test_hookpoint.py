@@ -17,7 +17,7 @@ from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.parquet import row_groups_of
 from delphi_assets.lake.schema import EXAMPLES, LATENTS, WEIGHTS
 from delphi_assets.latent_ranges import Latents, parse_latents
-from delphi_assets.reading.records import Example, read_records
+from delphi_assets.reading.records import Example, Selection
 from delphi_assets.runs.hookpoint import Latent
 from delphi_assets.scorers import detection
 from delphi_assets.scorers.predictions import score
@@ -88,7 +88,7 @@ def test_a_lake_with_one_run_and_hookpoint_needs_no_names(lake: Lake) -> None:
 def test_latents_are_the_records_of_explainers(lake: Lake, hookpoint: Hookpoint) -> None:
     latents = list(hookpoint)
     assert [latent.latent for latent in latents] == [0, 1, 2, 3, 4, 5]
-    records = read_records(lake, RUN, HOOKPOINT, "default", ALL)
+    records = Selection(lake, RUN, HOOKPOINT, "default").records(ALL)
     for latent, read in zip(latents, records, strict=True):
         assert latent.examples == read.examples == record(latent.latent).examples
     three = hookpoint[3]
@@ -236,7 +236,7 @@ def test_only_row_groups_with_the_latents_are_read(
     assert row_groups_of(parse_latents("6-9"), footer) == []
     assert row_groups_of(ALL, footer) == [0, 1, 2, 3, 4]
     assert [one.examples for one in Hookpoint(lake)] == [record(n).examples for n in range(6)]
-    (two,) = read_records(lake, RUN, HOOKPOINT, "default", parse_latents("2"))
+    (two,) = Selection(lake, RUN, HOOKPOINT, "default").records(parse_latents("2"))
     assert two == record(2)
 
 

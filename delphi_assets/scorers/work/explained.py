@@ -40,7 +40,7 @@ def stored_explanations(scoring: Scoring, explainer: str) -> list[Explained]:
     by = f" by the explainer {named!r}" if named else ""
     reasons = scoring.query("predictions/failed_explanations", explainer=named)
     if not reasons:
-        check_fires(scoring.lake, scoring.run, scoring.hookpoint)
+        check_fires(scoring.hookpoint, scoring.lake.manifests("activations", **scoring.keys))
         raise NotReadyError(
             f"there is no explanation{by} of {scoring.place}; materialize the asset "
             "'explanations' first."

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from delphi_assets.ground.batches import batches
 from delphi_assets.latent_ranges import Latents
 from delphi_assets.llm.calls.requests import Request
-from delphi_assets.reading.records import LatentRecord, read_records
+from delphi_assets.reading.records import LatentRecord
 from delphi_assets.scorers.work.items import Item
 from delphi_assets.scorers.work.scorer import Asked
 from delphi_assets.scorers.work.scoring import Scoring
@@ -52,8 +52,7 @@ def read_work(scoring: Scoring, tasks: dict[int, list[Task]]) -> Iterator[Work]:
     if not tasks:
         return
     span = Latents(((min(tasks), max(tasks) + 1),))
-    place = (scoring.lake, scoring.run, scoring.hookpoint, scoring.selection)
-    for record in read_records(*place, span):
+    for record in scoring.examples.records(span):
         if record.latent in tasks:
             yield Work(record, tasks[record.latent])
 

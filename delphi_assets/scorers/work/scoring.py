@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from delphi_assets.caching.origins import replaced_judge
 from delphi_assets.lake import database
-from delphi_assets.lake.place import Place
 from delphi_assets.prompts import Prompts
+from delphi_assets.reading.records import SelectionPlace
 from delphi_assets.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scoring(Place):
+class Scoring(SelectionPlace):
     """All that a scorer may need to know; every scorer is made from it (see `registry`)."""
 
-    selection: str
     settings: ScoreSettings
     prompt_version: int | None = None
     """Of the shipped prompts; the latest when None."""

@@ -60,7 +60,7 @@ def _directions(place: Place, method: str) -> Tensor:
             "cannot be found; ask for the method 'co-occurrence', or capture the run anew under "
             "another name."
         )
-    coder = described_coder(place)
+    coder = described_coder(place, weights=described)
     rows = coder.decoder_rows if method == "decoder" else coder.encoder_rows
     rows = rows.detach().to(pick_device(place.profile.model.device), torch.float32)
     norms = rows.norm(dim=1, keepdim=True)
