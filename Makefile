@@ -43,13 +43,14 @@ graph:
 clean:
 	rm -rf .venv .dagster
 
-# A pip of 2023, as Python 3.11 brings it, takes three times as long to find the versions.
+# A pip of 2023, as Python 3.11 brings it, takes three times as long to find the versions. Compiling
+# every module takes more than a minute; what is used is compiled when it is used.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (some minutes)"
 	@.venv/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[demo,test]'
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[demo,test]'
 	@touch $(STAMP)
 
 .dagster/dagster.yaml: dagster_project/dagster.yaml

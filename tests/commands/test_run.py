@@ -20,6 +20,8 @@ from tests.parts.tiny_project import (
     make_project,
 )
 
+pytestmark = pytest.mark.slow
+
 START = "import sys\nfrom delphi_assets.command_line import main\nsys.exit(main())"
 WITHOUT_DAGSTER = f"import sys\nsys.modules['dagster'] = None\n{START}"
 BEFORE_EXAMPLES = {"contexts", "vocabulary", "weights", "activations", "neighbours", "latents"}
