@@ -89,3 +89,7 @@ NEIGHBOUR_METHODS = Registry(
         "encoder": "delphi_assets.selection.neighbours.weight_similarity:ENCODER",
     },
 )
+
+TRANSPORTS = Registry(
+    "transport", "a", {"litellm": "delphi_assets.llm.transports.through_litellm:LiteLLM"}
+)

@@ -21,6 +21,7 @@ from delphi_assets.ground.registries import (
     SOURCES,
     TEST_SAMPLERS,
     TRAIN_SAMPLERS,
+    TRANSPORTS,
 )
 from delphi_assets.ground.registry import Registry
 from delphi_assets.ground.shown_values import nearest, shown
@@ -537,15 +538,31 @@ class ScoreSettings(_Section):
 class ServerSettings(_Section):
     """Where one model is and how much of it may be asked; what is not given is as in [llm]."""
 
+    transport: str | None = Field(None, description="how it is reached")
     api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
     max_concurrent: int | None = Field(None, gt=0, le=10_000, description="requests in flight")
     requests_per_minute: float | None = Field(None, ge=0.001, description="most requests a minute")
     tokens_per_minute: float | None = Field(None, ge=0.001, description="most tokens a minute")
 
+    @model_validator(mode="after")
+    def _transport_exists(self) -> Self:
+        _check_known(TRANSPORTS, "llm.models.<model>.transport", self.transport)
+        return self
+
 
 class LLMSettings(_Section):
     """How LLMs are called. Keys come from the environment, never from a profile."""
 
+    transport: str | None = Field(
+        None,
+        description="how models are reached: litellm, or package.module:name for one of your own; "
+        "unless given, the one that the model's name begins with, else litellm",
+    )
+    options: OptionTables = Field(
+        {},
+        description="options of transports of one's own, by the transport's name: "
+        '[llm.options."my_package.my_module:MyTransport"]',
+    )
     api_base: str | None = Field(None, description="base URL of an OpenAI-compatible server")
     max_concurrent: int = Field(10, gt=0, le=10_000, description="requests in flight")
     processes: int = Field(
@@ -606,6 +623,12 @@ class LLMSettings(_Section):
     models: dict[str, ServerSettings] = Field(
         {}, description="what differs for a model, by its LiteLLM model string"
     )
+
+    @model_validator(mode="after")
+    def _transport_exists(self) -> Self:
+        _check_known(TRANSPORTS, "llm.transport", self.transport)
+        _check_options(TRANSPORTS, "llm.options", self.options)
+        return self
 
     def of(self, model: str) -> Self:
         """These settings with what `models` says about one model."""

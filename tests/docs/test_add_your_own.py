@@ -19,6 +19,7 @@ from delphi_assets.ground.registries import SOURCES
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.place import Place
 from delphi_assets.latent_ranges import parse_latents
+from delphi_assets.llm.calls import attempts
 from delphi_assets.scorers.predictions import score
 from delphi_assets.selection.examples import choose_examples, select_examples
 from delphi_assets.selection.neighbours import find_all_neighbours
@@ -32,7 +33,7 @@ from delphi_assets.settings import Profile, override, parse_profile
 from tests.parts import explained_lake
 from tests.parts.documents import ROOT, blocks, text_of
 from tests.parts.explained_lake import HOOKPOINT, N_SILENT, N_TEST, SELECTION, make_lake
-from tests.parts.fault_server import FaultServer, Reply
+from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.random_lake import HOOKPOINT as DATA_HOOKPOINT
 from tests.parts.random_lake import random_lake
 
@@ -298,3 +299,41 @@ def test_an_explainer(tmp_path: Path, outside: Path) -> None:
             for windows in (1, 2)
         ),
     ]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_transport(
+    tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    write_modules("transport", outside)
+    (toml,) = blocks(PAGES / "transport.md", "toml")
+    monkeypatch.setattr(attempts, "FIRST_PAUSE", 0.02)
+
+    def answer(asked: Asked) -> Reply:
+        if asked.times_before == 0:
+            return Reply(status=429)
+        return Reply("[EXPLANATION]: a word") if asked.number % 2 else Reply(status=400)
+
+    with FaultServer(answer) as server:
+        profile = profile_of(toml, explained_lake.profile(api_base=server.url))
+        llm = override(profile.llm, "test", api_base=server.url, processes=processes)
+        profile = profile.model_copy(
+            update={"llm": llm, "explain": override(profile.explain, "test", explainer="default")}
+        )
+        lake = make_lake(tmp_path, 4)
+        explain(profile, lake, HOOKPOINT, ALL, profile.explain, SELECTION)
+        asked = list(server.asked)
+    assert {(one.body["model"], one.body["top_p"]) for one in asked} == {("my-model", 0.9)}
+    with connect(lake) as con:
+        found = con.execute(
+            "select model, answer, error, attempts, prompt_tokens, completion_tokens "
+            "from completions order by all"
+        ).fetchall()
+    assert len(found) == 4
+    for model, said, error, attempted, *tokens in found:
+        assert (model, attempted) == ("plain/my-model", 2)
+        if error is None:
+            assert (said, tokens) == ("[EXPLANATION]: a word", [10, 2])
+        else:
+            assert error.startswith("rejected: ")
+            assert "planted failure" in error

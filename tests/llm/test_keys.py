@@ -12,9 +12,9 @@ import pytest
 from delphi_assets.errors import SettingError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.latent_ranges import ALL
-from delphi_assets.llm.asking import keys
 from delphi_assets.llm.asking.keys import check_keys, check_model
 from delphi_assets.llm.calls.litellm_calls import import_litellm, served
+from delphi_assets.llm.transports import provider_keys as keys
 from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import (
     ExplainSettings,

@@ -21,7 +21,7 @@ from delphi_assets.llm.calls import attempts, processes
 from delphi_assets.llm.calls.failures import Diagnosis, diagnose, told
 from delphi_assets.llm.calls.processes import Processes
 from delphi_assets.llm.calls.responses import Reading
-from delphi_assets.llm.calls.sending import Calls, Sender
+from delphi_assets.llm.calls.sending import Called, Calls, Sender
 from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
@@ -109,9 +109,11 @@ def test_a_call_ends_as_from_this_process_and_no_secret_is_in_the_pipe(
         return [await outcome(sender, prompt) for prompt in PROMPTS]
 
     async def both() -> None:
-        place = (MODEL, server.url.replace("http://", "http://joe:hunter22@"), TIMEOUT, MOST)
-        here = await outcomes(Calls(*place))
-        async with Processes(1, *place) as there:
+        url = server.url.replace("http://", "http://joe:hunter22@")
+        called = Called(MODEL, url, TIMEOUT, MOST)
+        async with Calls(called) as calls:
+            here = await outcomes(calls)
+        async with Processes(1, called) as there:
             assert await outcomes(there) == here
         assert [one if isinstance(one, Reading) else one[1].code for one in here[1:4]] == [
             "rate_limit",
@@ -218,8 +220,10 @@ def test_who_is_interrupted_waits_for_the_calls_that_are_paid_for(tmp_path: Path
 STARTED = """
 import asyncio
 from delphi_assets.llm.calls.processes import Processes
+from delphi_assets.llm.calls.sending import Called
 async def main():
-    async with Processes(1, "openai/tiny", "http://127.0.0.1:9/v1", 30.0, 2**20) as processes:
+    called = Called("openai/tiny", "http://127.0.0.1:9/v1", 30.0, 2**20)
+    async with Processes(1, called) as processes:
         await processes.ready()
         print("ready", flush=True)
         await asyncio.sleep(1000)

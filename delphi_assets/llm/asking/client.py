@@ -1,4 +1,4 @@
-"""Asks LLMs through LiteLLM, and stores every answer before it is used.
+"""Asks LLMs, through LiteLLM or another transport, and stores every answer before it is used.
 
 In: `Request`s. Out: `Completion`s, each of which is on disk when the caller gets it.
 
@@ -24,18 +24,18 @@ from delphi_assets.ground.secrets import Endpoint, ScrubbedLogs, Scrubber, endpo
 from delphi_assets.ground.stage import Fact
 from delphi_assets.lake.lake import Lake
 from delphi_assets.llm.asking.direct import Direct
-from delphi_assets.llm.asking.keys import check_address
 from delphi_assets.llm.batch.queue import Batched
 from delphi_assets.llm.batch.server import BatchServer
 from delphi_assets.llm.batch.store import BatchStore
 from delphi_assets.llm.calls.attempts import Attempts
 from delphi_assets.llm.calls.completions import Completion, CompletionLog, Spent
-from delphi_assets.llm.calls.litellm_calls import close_clients, import_litellm, served
+from delphi_assets.llm.calls.litellm_calls import close_clients, import_litellm
 from delphi_assets.llm.calls.outages import Outage, Stop
 from delphi_assets.llm.calls.processes import Processes
 from delphi_assets.llm.calls.requests import Request
-from delphi_assets.llm.calls.sending import Calls, Sender
+from delphi_assets.llm.calls.sending import Called, Calls, Sender
 from delphi_assets.llm.calls.tokens import Price, price
+from delphi_assets.llm.calls.transport import transport_of
 from delphi_assets.llm.money.budget import FREE, Budget, most
 from delphi_assets.llm.money.ledger import Ledger
 from delphi_assets.settings import LLMSettings
@@ -82,8 +82,8 @@ class Client:
 
     `left` says what the stage has left to do, for the message at the end of a budget; `owner` names
     the stage and its hookpoint, whose batches are followed, without it those of all. Entering
-    raises `SettingError` when LiteLLM does not know the model's provider, has no batch endpoint
-    for it, or not the price that a budget in dollars needs.
+    raises `SettingError` when no transport reaches the model, it has no batch endpoint for it, or
+    the price that a budget in dollars needs is not known.
     """
 
     def __init__(  # noqa: PLR0917 - the stages' contract
@@ -124,15 +124,14 @@ class Client:
         return self._usage
 
     async def __aenter__(self) -> Self:
-        provider = served(self._model).provider
+        self._transport = transport_of(self._settings, self._model)
         place = endpoint(self._settings.api_base)
         scrub = Scrubber(place.secrets)
-        server = scrub(place.url or provider)
+        server = scrub(place.url or self._transport.server(self._model))
         self._outage = Outage(self._settings.max_failures_in_a_row, self._model, server)
         self._attempts = Attempts(self._settings, self._model, self._stop, scrub)
         async with AsyncExitStack() as stack:
             stack.enter_context(ScrubbedLogs(scrub))
-            stack.push_async_callback(close_clients, import_litellm())
             ledger = stack.enter_context(Ledger(self._lake, self._run, self._settings.batch))
             await stack.enter_async_context(self._log)
             self._budget = Budget(self._settings, self._model, ledger, self._stop)
@@ -160,6 +159,8 @@ class Client:
         return total
 
     async def _batched(self, stack: AsyncExitStack, place: Endpoint, scrub: Scrubber) -> Batched:
+        self._transport.check("model", self._model, self._settings)
+        stack.push_async_callback(close_clients, import_litellm())
         stack.push_async_callback(self._finish_open)
         return await stack.enter_async_context(
             Batched(
@@ -188,10 +189,10 @@ class Client:
 
     async def _sender(self, stack: AsyncExitStack) -> Sender:
         """What makes the calls that are not part of a batch."""
-        place = self._settings.api_base, self._settings.timeout, self._settings.max_reply_bytes
+        called = Called.of(self._settings, self._model)
         if self._settings.processes == 1:
-            return Calls(self._model, *place)
-        processes = Processes(self._settings.processes, self._model, *place)
+            return await stack.enter_async_context(Calls(called))
+        processes = Processes(self._settings.processes, called)
         return await stack.enter_async_context(processes)
 
     async def __aexit__(
@@ -231,7 +232,7 @@ class Client:
         self._stop.check()
         try:
             if not self._attempts.sent:
-                check_address(self._settings, "model", self._model)
+                self._transport.check("model", self._model, self._settings)
             completion = await self._asking.ask(request)
             if not self._settings.batch:
                 self._outage.count(completion)

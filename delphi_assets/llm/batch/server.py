@@ -32,9 +32,10 @@ from delphi_assets.llm.calls.litellm_calls import (
     sampling,
     served,
 )
+from delphi_assets.llm.calls.litellm_replies import reply_of
 from delphi_assets.llm.calls.replies import bounded
 from delphi_assets.llm.calls.requests import Request
-from delphi_assets.llm.calls.responses import read_response
+from delphi_assets.llm.calls.responses import read_reply
 from delphi_assets.llm.calls.tokens import price
 from delphi_assets.settings import LLMSettings
 
@@ -172,7 +173,7 @@ class BatchServer:
     def _answered(self, request: Request, body: Any, seconds: float) -> Completion:
         try:
             answer = self._litellm.ModelResponse(**mended(body))
-            reading = read_response(answer, self._scrub)
+            reading = read_reply(reply_of(answer), self._scrub)
         # One that cannot be read must not keep back the others.
         except Exception as error:  # noqa: BLE001 - what LiteLLM's parts raise is in no document
             told = self._scrub(f"{type(error).__name__}: {error}")

@@ -21,8 +21,8 @@ from typing import Generic, NamedTuple, TypeVar
 from delphi_assets.errors import DelphiAssetsError, ServerError, SettingError
 from delphi_assets.ground.secrets import Scrubber
 from delphi_assets.llm.calls.failures import Diagnosis, diagnose, told
-from delphi_assets.llm.calls.litellm_calls import keys_of
 from delphi_assets.llm.calls.outages import Stop
+from delphi_assets.llm.calls.transport import transport_of
 from delphi_assets.settings import LLMSettings
 
 FIRST_PAUSE = 1.0
@@ -110,7 +110,7 @@ class Attempts:
                 result = await call()
         except DelphiAssetsError:
             raise
-        except Exception as error:  # noqa: BLE001 - what LiteLLM's parts raise is in no document
+        except Exception as error:  # noqa: BLE001 - what transports raise is in no document
             return None, error, time.perf_counter() - start
         return result, None, time.perf_counter() - start
 
@@ -139,8 +139,8 @@ class Attempts:
     def _refuse(self, message: str) -> None:
         self._stop.give(
             SettingError(
-                f"the server refused model = {self._model!r}: {message[:500]} - check the name of "
-                f"the model and the environment variable {keys_of(self._model)}; answers that "
+                f"the server refused model = {self._model!r}: {message[:500]} - check "
+                f"{transport_of(self._settings, self._model).suspects(self._model)}; answers that "
                 "arrived are stored, and the next run continues behind them."
             )
         )

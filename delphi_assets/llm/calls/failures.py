@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from delphi_assets.errors import SettingError
 from delphi_assets.lake.growing_tables import UNSTORABLE
 
 TIMEOUT, CONNECTION, RATE_LIMIT, SERVER = "timeout", "connection", "rate_limit", "server_error"
@@ -76,11 +77,39 @@ class ReplyError(Exception):
 
 
 class DiagnosedError(Exception):
-    """An error that another process diagnosed; `told` is its name and text, without secrets."""
+    """An error that was diagnosed where it came up; `told` is its text."""
 
     def __init__(self, told: str, diagnosis: Diagnosis) -> None:
         super().__init__(told, diagnosis)
         self.told, self.diagnosis = told, diagnosis
+
+
+_OF_CALLS = (*RETRYABLE, REJECTED, CONTENT_FILTER, TOO_LARGE, UNREADABLE)
+
+
+class CallError(DiagnosedError):
+    """A call that failed, as a transport says: raise it where the reason is known.
+
+    `code` is one of this module, such as RATE_LIMIT; `retry_after` the seconds that the server
+    asked to wait; `fatal` that every other call would fail in the same way; `unreachable` where no
+    connection could be made and why. Raises `SettingError` for another code.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        fatal: bool = False,
+        unreachable: str | None = None,
+    ) -> None:
+        if code not in _OF_CALLS:
+            raise SettingError(
+                f"a call failed with the code {code!r}; expected one of {list(_OF_CALLS)}."
+            )
+        diagnosis = Diagnosis(code, code in RETRYABLE, fatal, retry_after, unreachable)
+        super().__init__(message, diagnosis)
 
 
 def told(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 In: `Request`s, sent through a pipe. Out: a `Reading` or a `DiagnosedError` each, through another.
 
-1. The first call starts `llm.processes` processes; each imports LiteLLM and says that it is there.
+1. The first call starts `llm.processes` processes; each opens the transport, and says so.
 2. A request goes to the process with the fewest open calls.
 3. A process that ends takes its open calls along: what came of them is not known, as with a lost
    connection, and they are tried again. The next call starts it anew.
@@ -32,21 +32,12 @@ from delphi_assets.ground.secrets import ScrubbedLogs, Scrubber, endpoint
 from delphi_assets.llm.calls.failures import DiagnosedError, diagnose, told
 from delphi_assets.llm.calls.requests import Request
 from delphi_assets.llm.calls.responses import Reading
-from delphi_assets.llm.calls.sending import Calls
+from delphi_assets.llm.calls.sending import Called, Calls
 
 API_BASE = "DELPHI_ASSETS_PROCESS_API_BASE"
 """Environment variable of a process: where its calls go."""
 LENGTH = 4
 """Bytes before a message that say how long it is."""
-
-
-class Called(NamedTuple):
-    """What a process is told first: whom it calls, and how long a call may take in seconds."""
-
-    model: str
-    timeout: float
-    most: int
-    """Bytes of a reply."""
 
 
 class Call(NamedTuple):
@@ -66,12 +57,12 @@ class CallOutcome(NamedTuple):
 class Processes:
     """`n` processes that call one model. Use with `async with`, in one event loop."""
 
-    def __init__(self, n: int, model: str, api_base: str | None, timeout: float, most: int) -> None:
+    def __init__(self, n: int, called: Called) -> None:
         # A process finds the modules that its parent finds.
         place = {"PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)}
-        if api_base is not None:
-            place[API_BASE] = api_base
-        called = Called(model, timeout, most)
+        if called.api_base is not None:
+            place[API_BASE] = called.api_base
+        called = called._replace(api_base=None)
         self._processes = [_Process(called, os.environ | place) for _ in range(n)]
 
     async def __aenter__(self) -> Self:
@@ -215,8 +206,6 @@ async def _work(outcomes: BinaryIO) -> None:
     called: Called = await _received(questions)
     api_base = os.environ.pop(API_BASE, None)
     scrub = Scrubber(endpoint(api_base).secrets)
-    calls = Calls(called.model, api_base, called.timeout, called.most)
-
     answered = count()
 
     def say(message: object) -> None:
@@ -235,13 +224,14 @@ async def _work(outcomes: BinaryIO) -> None:
             # What LiteLLM has loaded stays: looking through it halts all calls for 0.1 s and more.
             gc.freeze()
 
-    say(called)
     answering = set()
-    with ScrubbedLogs(scrub), suppress(EOFError):
-        while True:
-            task = asyncio.create_task(answer(await _received(questions)))
-            answering.add(task)
-            task.add_done_callback(answering.discard)
+    async with Calls(called._replace(api_base=api_base)) as calls:
+        say(called)
+        with ScrubbedLogs(scrub), suppress(EOFError):
+            while True:
+                task = asyncio.create_task(answer(await _received(questions)))
+                answering.add(task)
+                task.add_done_callback(answering.discard)
 
 
 def _message(content: object) -> bytes:

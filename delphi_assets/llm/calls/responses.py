@@ -1,4 +1,4 @@
-"""From LiteLLM's response object to a row of `completions`, by way of a plain `Reading`.
+"""From what a transport was answered to a row of `completions`: a `Reply`, then a `Reading`.
 
 1. Texts are cleaned of what cannot be stored and of secrets that the server echoed.
 2. Counts of tokens that are missing, or cannot be, are estimated from the characters, so that a
@@ -7,7 +7,9 @@
 
 import json
 import math
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from delphi_assets.ground.foreign_text import clean_text
 from delphi_assets.ground.secrets import Scrubber
@@ -21,8 +23,34 @@ LONGEST_REASON = 100
 HIGHEST_LOGPROB = 0.01
 
 
+class TokenLogprobs(NamedTuple):
+    """A token of an answer, and how likely it was among others."""
+
+    token: str
+    logprob: float
+    top: Mapping[str, float] = MappingProxyType({})
+    """Logarithms of probabilities, by token; the chosen one need not be among them."""
+
+
+class Reply(NamedTuple):
+    """What a server said to a request, as it came: nothing in it needs to make sense."""
+
+    answer: str | None
+    """None, or empty, for a reply without one."""
+    finish_reason: str | None = None
+    """`refusal` where the answer is one that the server marked as such."""
+    prompt_tokens: object = None
+    cached_tokens: object = None
+    """Of the prompt, read from the provider's cache."""
+    completion_tokens: object = None
+    """Counts; estimated where they are none."""
+    cost: object = None
+    """US dollars; by LiteLLM's table of prices where it is none, and that knows the model."""
+    logprobs: Sequence[TokenLogprobs] = ()
+
+
 class Reading(NamedTuple):
-    """What a response says; see `schema.COMPLETIONS` for what the fields mean."""
+    """What a reply says, fit to be stored; see `schema.COMPLETIONS` for what the fields mean."""
 
     answer: str | None
     logprobs: str | None
@@ -59,53 +87,38 @@ class Reading(NamedTuple):
         )
 
 
-def read_response(response: Any, scrub: Scrubber) -> Reading:
-    """What a response says; one without choices is an empty answer."""
-    choice = response.choices[0] if response.choices else None
-    message = getattr(choice, "message", None)
-    refusal = _refusal(message)
-    usage = getattr(response, "usage", None)
-    details = getattr(usage, "prompt_tokens_details", None)
-    answer = getattr(message, "content", None) or refusal
+def read_reply(reply: Reply, scrub: Scrubber) -> Reading:
+    """What a reply says, fit to be stored."""
     return Reading(
-        answer=None if answer is None else scrub.answer(answer),
-        logprobs=_logprobs(choice, scrub),
-        finish_reason="refusal" if refusal else _finish_reason(choice, scrub),
-        prompt_tokens=count_of(getattr(usage, "prompt_tokens", None)),
-        cached_tokens=count_of(getattr(details, "cached_tokens", None)),
-        completion_tokens=count_of(getattr(usage, "completion_tokens", None)),
-        # LiteLLM gives 0 for a model whose price it does not know.
-        cost=cost_of(getattr(response, "_hidden_params", {}).get("response_cost")),
+        answer=None if reply.answer is None else scrub.answer(reply.answer),
+        logprobs=_logprobs(reply.logprobs, scrub),
+        finish_reason=_finish_reason(reply.finish_reason, scrub),
+        prompt_tokens=count_of(reply.prompt_tokens),
+        cached_tokens=count_of(reply.cached_tokens),
+        completion_tokens=count_of(reply.completion_tokens),
+        cost=cost_of(reply.cost),
     )
 
 
-def _refusal(message: Any) -> str | None:
-    """The refusal that some providers send in a field of its own."""
-    fields = getattr(message, "provider_specific_fields", None) or {}
-    return getattr(message, "refusal", None) or fields.get("refusal")
-
-
-def _finish_reason(choice: Any, scrub: Scrubber) -> str | None:
-    reason = getattr(choice, "finish_reason", None)
+def _finish_reason(reason: object, scrub: Scrubber) -> str | None:
     return None if reason is None else scrub(str(reason))[:LONGEST_REASON]
 
 
-def _logprobs(choice: Any, scrub: Scrubber) -> str | None:
+def _logprobs(tokens: Sequence[TokenLogprobs], scrub: Scrubber) -> str | None:
     """JSON list of {token, top: [[token, logprob], ...]}, the chosen token among `top`.
 
     None when the tokens together hold a secret: no part of it may stay.
     """
-    content = getattr(getattr(choice, "logprobs", None), "content", None)
-    if not content:
+    if not tokens:
         return None
-    if scrub.answer(text := clean_text("".join(token.token for token in content))) != text:
+    if scrub.answer(text := clean_text("".join(one.token for one in tokens))) != text:
         return None
     rows = []
-    for token in content:
-        top = {other.token: other.logprob for other in token.top_logprobs or ()}
-        top.setdefault(token.token, token.logprob)
+    for one in tokens:
+        top = {**one.top}
+        top.setdefault(one.token, one.logprob)
         pairs = [[name, value] for name, value in top.items() if _is_logprob(value)]
-        rows.append({"token": token.token, "top": pairs})
+        rows.append({"token": one.token, "top": pairs})
     # At once: each look for secrets reads the environment.
     return scrub.answer(json.dumps(rows, ensure_ascii=False))
 

@@ -47,8 +47,8 @@ class Counter:
     def __init__(self, model: str) -> None:
         self._litellm, self._model = import_litellm(), model
         # For other models LiteLLM would take OpenAI's tokenizer without saying so, or download one.
-        provider = served(model).provider
-        self._has_tokenizer = provider in ("openai", "azure") and price(model) is not None
+        known = price(model) is not None
+        self._has_tokenizer = known and served(model).provider in ("openai", "azure")
         self.name = "tokenizer" if self._has_tokenizer else "characters / 4"
 
     def text(self, text: str) -> int:

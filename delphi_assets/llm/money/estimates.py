@@ -23,6 +23,7 @@ from delphi_assets.llm.calls import failures
 from delphi_assets.llm.calls.completions import Completion, failed
 from delphi_assets.llm.calls.requests import Request
 from delphi_assets.llm.calls.tokens import Counter, price
+from delphi_assets.llm.calls.transport import transport_of
 from delphi_assets.settings import LLMSettings
 
 STAND_IN = (
@@ -79,7 +80,11 @@ class _Total:
 
 
 def estimate(lake: Lake, run: str, llm: LLMSettings, planned: Planned) -> Estimate:
-    """What the planned questions, scaled up, will come to. Asks nobody."""
+    """What the planned questions, scaled up, will come to. Asks nobody.
+
+    Raises `SettingError` for a model that no transport reaches.
+    """
+    transport_of(llm.of(planned.model), planned.model).server(planned.model)
     counter = Counter(planned.model)
     lengths, answered = _stored(lake, run, planned.model)
     requests = {request.hash: request for request in planned.requests}

@@ -1,0 +1,1 @@
+"""Ways to reach models that come with delphi-assets."""
