@@ -1,5 +1,6 @@
 # make demo   the whole pipeline on the embedded default, then a summary
 # make quick  the tests that are not slow: no processes, servers or models
+# make random the tests of properties with other values than `make quick` and `make test` draw
 # make test   lint, types, definitions, every test
 # make wheel  builds the wheel, and tries it where the repository is not
 # make wheel-lowest  and with the lowest versions within its bounds, which it installs
@@ -13,13 +14,16 @@ STAMP = .venv/installed
 DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
 PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo quick test wheel wheel-lowest ui graph clean
+.PHONY: demo quick random test wheel wheel-lowest ui graph clean
 
 demo: $(STAMP)
 	.venv/bin/delphi-assets run
 
 quick: $(STAMP)
 	$(PYTEST) -m 'not slow'
+
+random: $(STAMP)
+	$(PYTEST) --hypothesis-profile random -m hypothesis
 
 test: $(STAMP) .dagster/dagster.yaml
 	.venv/bin/ruff check .

@@ -1,12 +1,16 @@
-"""Records of benchmarks, and the one way to run them."""
+"""Records of benchmarks, and what the documentation says of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as runner
-from benchmarks.parts import record
+from benchmarks.parts import pages, record
 from benchmarks.parts.record import Measured, Number, Record, in_unit, of
+from tests.parts.documents import ROOT
+
+DOCS = ROOT / "docs"
 
 
 def measured(**options: object) -> Record:
@@ -50,7 +54,20 @@ def test_the_list_names_every_benchmark(capsys: pytest.CaptureFixture[str]) -> N
     assert listed == list(runner.benchmarks())
 
 
+def test_of_runs_with_the_same_options_the_last_is_quoted() -> None:
+    first, other = measured(tokens=5), measured(tokens=6)
+    last = replace(first, date="2999-01-01T00:00:00Z")
+    assert pages.latest([first, other, last]) == [other, last]
+
+
 def test_records_are_of_benchmarks_that_there_are() -> None:
     kept = list(record.read())
     assert {one.benchmark for one in kept} <= set(runner.benchmarks())
     assert not [one.benchmark for one in kept if one.wrong]
+
+
+def test_the_pages_say_what_was_recorded() -> None:
+    kept, way = list(record.read()), "run: python -m benchmarks.parts.pages"
+    assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == pages.benchmarks_page(kept), way
+    page = (DOCS / "scorers.md").read_text(encoding="utf-8")
+    assert page == pages.with_coverage(page, kept), way
