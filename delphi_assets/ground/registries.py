@@ -93,3 +93,5 @@ NEIGHBOUR_METHODS = Registry(
 TRANSPORTS = Registry(
     "transport", "a", {"litellm": "delphi_assets.llm.transports.through_litellm:LiteLLM"}
 )
+
+RUNNERS = Registry("runner", "a", {"library": "delphi_assets.runs.running:by_library"})

@@ -74,6 +74,10 @@ class Registry:
         problem: str | None = getattr(import_module(module), attribute)(settings)
         return problem
 
+    def offered(self) -> list[str]:
+        """The names that installed packages offer."""
+        return sorted(self._offered().names)
+
     def find(self, name: str) -> Any:
         """What `name` stands for.
 
