@@ -10,6 +10,7 @@ In: `ModelSettings`, names of hookpoints, token ids. Out: activations at the hoo
 """
 
 import difflib
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ Side = Literal["input", "output", "normalized input"]
 """What of a module is read. The last is a norm's input as TransformerLens's `hook_normalized` has
 it: of an RMSNorm divided by its root mean square, before the gain; of a LayerNorm what it returns.
 """
+
+log = logging.getLogger(__name__)
 
 _WRAPPERS = ("model.", "transformer.", "gpt_neox.", "base_model.", "language_model.")
 _DUMMY_LENGTH = 4
@@ -87,6 +90,12 @@ def load_subject(settings: ModelSettings) -> Subject:
 
     device = pick_device(settings.device)
     dtype = getattr(torch, settings.dtype)
+    if not multiplies(device, dtype):
+        log.warning(
+            f"This CPU has no arithmetic of {settings.dtype}, in which the model is to run: a "
+            "hundred times slower than in float32 has been seen; set model.dtype = 'float32', "
+            "unless contexts of this run were captured already."
+        )
     with readable(settings):
         model = AutoModel.from_pretrained(
             _location(settings), revision=settings.revision, dtype=dtype
@@ -159,6 +168,20 @@ def resolve_hookpoint(model: nn.Module, name: str) -> str:
             )
         stripped = shorter
     return stripped
+
+
+def multiplies(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether matrices of this precision are multiplied there by instructions that it has.
+
+    torch goes without them on a CPU that has none, one number after the other.
+    """
+    if device.type != "cpu":
+        return True
+    has = {
+        torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
+        torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
+    }
+    return dtype not in has or bool(has[dtype]())
 
 
 def strip_wrapper(name: str) -> str:

@@ -47,7 +47,7 @@ def of_hookpoint(lake: Lake, profile: Profile, hookpoint: str, coder: Mapping[st
     """The results of one hookpoint: coder, latents, scores, best and worst explanations."""
     run = profile.run.name
     with connect(lake) as con:
-        # Without, the two statements that compare with floors took all memory of a machine.
+        # Without, each of the statements that follow reads every answer again.
         keep_scores(con, run, hookpoint)
         keep_influences(con, run, hookpoint)
         (census,) = query(con, "analysis/latent_census", run=run, hookpoint=hookpoint).to_pylist()

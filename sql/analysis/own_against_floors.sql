@@ -48,88 +48,76 @@ compared as (
     where own.control = 'none'
 ),
 
-influences as materialized (
-    select *
-    from document_influences($run, $hookpoint)
+-- What is compared has a number, as seven texts for each document took most of the memory.
+pairs as materialized (
+    select
+        *,
+        row_number() over () as pair
+    from compared
+),
+
+moved as (
+    select
+        pairs.pair,
+        influences.document,
+        sum(influences.influence) filter (influences.control = 'none') as own,
+        sum(influences.influence) filter (influences.control = 'shuffled') as shuffled,
+        sum(influences.influence) filter (influences.control = 'empty') as empty
+    from document_influences($run, $hookpoint) as influences
+    inner join pairs
+        on influences.selection = pairs.selection
+        and influences.scorer = pairs.scorer
+        and influences.judge = pairs.judge
+        and influences.judge_hash = pairs.judge_hash
+        and influences.metric = pairs.metric
+        and influences.latent = pairs.latent
+        and (
+            influences.control = 'empty'
+            or (
+                influences.explainer = pairs.explainer
+                and influences.explainer_model = pairs.explainer_model
+            )
+        )
+    group by pairs.pair, influences.document
 ),
 
 -- What a document adds to the own score, and takes away by adding to the floor's.
 added as (
     select
-        'shuffled' as floor,
-        * exclude (control, influence),
-        case when control = 'none' then influence else -influence end as influence
-    from influences
-    where control in ('none', 'shuffled')
-    union all by name
-    select
-        'empty' as floor,
-        * exclude (control)
-    from influences
-    where control = 'none'
-    union all by name
-    select
-        'empty' as floor,
-        compared.explainer,
-        compared.explainer_model,
-        influences.* exclude (explainer, explainer_model, control, influence),
-        -influences.influence as influence
-    from influences
-    inner join compared
-        on influences.selection = compared.selection
-        and influences.scorer = compared.scorer
-        and influences.judge = compared.judge
-        and influences.judge_hash = compared.judge_hash
-        and influences.metric = compared.metric
-        and influences.latent = compared.latent
-    where influences.control = 'empty'
-),
-
-of_latents as (
-    select
-        added.* exclude (influence),
-        sum(added.influence) as influence
-    from added
-    inner join compared
-        on added.explainer = compared.explainer
-        and added.explainer_model = compared.explainer_model
-        and added.selection = compared.selection
-        and added.scorer = compared.scorer
-        and added.judge = compared.judge
-        and added.judge_hash = compared.judge_hash
-        and added.metric = compared.metric
-        and added.latent = compared.latent
-    where
+        pairs.* exclude (pair, latent, score, shuffled, above_shuffled, empty, above_empty),
+        moved.document,
         case
-            when added.floor = 'shuffled' then compared.above_shuffled
-            else compared.above_empty
-        end is not null
-    group by all
+            when pairs.above_shuffled is not null and coalesce(moved.own, moved.shuffled) is not null
+                then coalesce(moved.own, 0) - coalesce(moved.shuffled, 0)
+        end as to_shuffled,
+        case
+            when pairs.above_empty is not null and coalesce(moved.own, moved.empty) is not null
+                then coalesce(moved.own, 0) - coalesce(moved.empty, 0)
+        end as to_empty
+    from moved
+    inner join pairs
+        on moved.pair = pairs.pair
 ),
 
 by_document as (
     select
-        * exclude (latent, document, influence),
-        document,
-        sum(influence) as moved,
-        sum(influence ** 2) as moved_alone
-    from of_latents
+        * exclude (to_shuffled, to_empty),
+        sum(to_shuffled) as shuffled,
+        sum(to_shuffled ** 2) as shuffled_alone,
+        sum(to_empty) as empty,
+        sum(to_empty ** 2) as empty_alone
+    from added
     group by all
 ),
 
 documents as (
     select
-        * exclude (floor, document, moved, moved_alone),
-        count(*) filter (floor = 'shuffled') as n_shuffled_documents,
-        beyond_rounding(
-            sum(moved ** 2 - moved_alone) filter (floor = 'shuffled'),
-            sum(moved_alone) filter (floor = 'shuffled')
-        ) as shared_shuffled,
-        count(*) filter (floor = 'empty') as n_empty_documents,
-        beyond_rounding(
-            sum(moved ** 2 - moved_alone) filter (floor = 'empty'),
-            sum(moved_alone) filter (floor = 'empty')
-        ) as shared_empty
+        * exclude (document, shuffled, shuffled_alone, empty, empty_alone),
+        count(shuffled) as n_shuffled_documents,
+        beyond_rounding(sum(shuffled ** 2 - shuffled_alone), sum(shuffled_alone))
+            as shared_shuffled,
+        count(empty) as n_empty_documents,
+        beyond_rounding(sum(empty ** 2 - empty_alone), sum(empty_alone)) as shared_empty
     from by_document
     group by all
 ),

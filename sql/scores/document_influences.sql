@@ -308,7 +308,7 @@ followed as (
     from sums
 ),
 
-by_document as (
+by_document as materialized (
     select
         subject,
         document,
@@ -324,23 +324,6 @@ by_document as (
     from (select * from centred union all by name select * from followed)
     where document is not null
     group by subject, document
-),
-
-metrics as materialized (
-    from by_document
-    unpivot (
-        influence for metric in (
-            precision,
-            recall,
-            specificity,
-            f1,
-            accuracy,
-            balanced_accuracy,
-            auroc,
-            auprc,
-            correlation
-        )
-    )
 ),
 
 -- A latent with several explanations counts once, with their mean.
@@ -374,27 +357,83 @@ scored as materialized (
         and subjects.explanation_id = explanations.explanation_id
 ),
 
-counted as (
-    select
-        scored.first_subject,
-        metrics.metric,
-        count(distinct metrics.subject) as n_explanations
-    from metrics
-    inner join scored
-        on metrics.subject = scored.subject
-    group by scored.first_subject, metrics.metric
-),
-
+-- Summed before there is a row for each metric, which makes nine of one.
 summed as (
     select
-        scored.first_subject,
-        metrics.metric,
-        metrics.document,
-        sum(metrics.influence) as influence
-    from metrics
+        scored.first_subject as subject,
+        by_document.document,
+        sum(by_document.precision) as precision,
+        sum(by_document.recall) as recall,
+        sum(by_document.specificity) as specificity,
+        sum(by_document.f1) as f1,
+        sum(by_document.accuracy) as accuracy,
+        sum(by_document.balanced_accuracy) as balanced_accuracy,
+        sum(by_document.auroc) as auroc,
+        sum(by_document.auprc) as auprc,
+        sum(by_document.correlation) as correlation
+    from by_document
     inner join scored
-        on metrics.subject = scored.subject
-    group by scored.first_subject, metrics.metric, metrics.document
+        on by_document.subject = scored.subject
+    group by scored.first_subject, by_document.document
+),
+
+metrics as (
+    from summed
+    unpivot (
+        influence for metric in (
+            precision,
+            recall,
+            specificity,
+            f1,
+            accuracy,
+            balanced_accuracy,
+            auroc,
+            auprc,
+            correlation
+        )
+    )
+),
+
+defined as (
+    select
+        subject,
+        any_value(precision) as precision,
+        any_value(recall) as recall,
+        any_value(specificity) as specificity,
+        any_value(f1) as f1,
+        any_value(accuracy) as accuracy,
+        any_value(balanced_accuracy) as balanced_accuracy,
+        any_value(auroc) as auroc,
+        any_value(auprc) as auprc,
+        any_value(correlation) as correlation
+    from by_document
+    group by subject
+),
+
+counted as (
+    select
+        scored.first_subject as subject,
+        defined.metric,
+        count(*) as n_explanations
+    from (
+        from defined
+        unpivot (
+            influence for metric in (
+                precision,
+                recall,
+                specificity,
+                f1,
+                accuracy,
+                balanced_accuracy,
+                auroc,
+                auprc,
+                correlation
+            )
+        )
+    ) as defined
+    inner join scored
+        on defined.subject = scored.subject
+    group by scored.first_subject, defined.metric
 )
 
 select
@@ -405,14 +444,14 @@ select
     scored.judge,
     scored.judge_hash,
     scored.control,
-    summed.metric,
+    metrics.metric,
     scored.latent,
-    summed.document,
+    metrics.document,
     -- What is left of a difference by rounding is none: whether latents move together hangs on it.
-    round(summed.influence / counted.n_explanations, 12) as influence
-from summed
+    round(metrics.influence / counted.n_explanations, 12) as influence
+from metrics
 inner join counted
-    on summed.first_subject = counted.first_subject
-    and summed.metric = counted.metric
+    on metrics.subject = counted.subject
+    and metrics.metric = counted.metric
 inner join scored
-    on summed.first_subject = scored.subject;
+    on metrics.subject = scored.subject;

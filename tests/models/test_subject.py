@@ -18,6 +18,7 @@ from delphi_assets.models.subject import (
     check_hookpoints,
     forward_to,
     load_subject,
+    multiplies,
     resolve_hookpoint,
     special_ids,
 )
@@ -152,6 +153,30 @@ def test_a_normalized_input_is_that_of_a_norm(tiny_model: Path) -> None:
     torch.testing.assert_close(found[hooks[1]], x)
     low = subject.model.to(torch.bfloat16)
     assert forward_to(low, hooks, *batch())[hooks[0]].dtype == torch.float32
+
+
+@pytest.mark.parametrize(("has", "warns"), [(False, True), (True, False)])
+def test_a_precision_that_the_cpu_lacks_is_told(
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    has: bool,
+    warns: bool,
+) -> None:
+    monkeypatch.setattr(subject_module, "multiplies", lambda *_: has)
+    load_subject(settings(tiny_model))
+    assert ("set model.dtype = 'float32'" in caplog.text) == warns
+
+
+def test_what_a_cpu_multiplies_is_what_its_flags_say() -> None:
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text().split() if cpuinfo.exists() else []
+    if "avx2" not in flags:
+        pytest.skip("only what x86 calls its instructions is known here")
+    cpu = torch.device("cpu")
+    assert multiplies(cpu, torch.float32)
+    # torch's own condition: https://github.com/pytorch/pytorch, ideep's has_bf16_type_support.
+    assert multiplies(cpu, torch.bfloat16) == ("avx512bw" in flags or "avx_ne_convert" in flags)
 
 
 @pytest.mark.parametrize(
