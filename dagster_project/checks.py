@@ -16,7 +16,7 @@ from dagster_project.assets.examples import examples
 from dagster_project.assets.explanations import explanations
 from dagster_project.assets.latents import latents
 from dagster_project.assets.predictions import predictions
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake.database import Parameter, connect, query
 
 ROWS_SHOWN, ROWS_IN_MESSAGE = 20, 3
@@ -149,8 +149,7 @@ def violations(invariant: Invariant, hookpoints: Sequence[str]) -> pa.Table:
             query(
                 con,
                 f"checks/{invariant.statement}",
-                run=PROFILE.run.name,
-                hookpoint=hookpoint,
+                **keys_of(hookpoint),
                 n_rows=ROWS_SHOWN,
                 **dict(invariant.parameters),
             )

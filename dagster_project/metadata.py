@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 
 from dagster_project.lineage import COLUMNS, column_lineage
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake.manifests import folder_of
 from delphi_assets.lake.schema import Column, Table
@@ -83,8 +83,7 @@ def materialized(
 
 def stored_bytes(table: Table, hookpoint: str) -> int:
     """Bytes of a growing table at a hookpoint, of rows that later ones replace too."""
-    folder = folder_of(table.name, {"run": PROFILE.run.name, "hookpoint": hookpoint})
-    return open_lake().bytes_in(folder)
+    return open_lake().bytes_in(folder_of(table.name, keys_of(hookpoint)))
 
 
 def with_cost(report: StageReport, points: pa.Table) -> StageReport:

@@ -12,7 +12,7 @@ import dagster as dg
 import duckdb
 
 from dagster_project import markdown
-from dagster_project.profile import PROFILE
+from dagster_project.profile import PROFILE, keys_of
 from delphi_assets.lake.database import query
 from delphi_assets.reading.highlighting import mark
 
@@ -41,8 +41,8 @@ def of_explanations(
     con: duckdb.DuckDBPyConnection, hookpoint: str, selection: str
 ) -> dg.MarkdownMetadataValue | None:
     """The latents explained last, with their explanations and strongest train windows."""
-    place = {"run": PROFILE.run.name, "hookpoint": hookpoint, "selection": selection}
-    rows = query(con, "ui/latest_explanations", **place, n_latents=N_LATENTS).to_pylist()
+    keys = {**keys_of(hookpoint), "selection": selection}
+    rows = query(con, "ui/latest_explanations", **keys, n_latents=N_LATENTS).to_pylist()
     texts: dict[int, list[str]] = {}
     for row in rows:
         # An explainer without an LLM is its own model.
@@ -56,9 +56,9 @@ def of_explanations(
 
 
 def _typical(con: duckdb.DuckDBPyConnection, hookpoint: str) -> list[dict[str, Any]]:
-    place = {"run": PROFILE.run.name, "hookpoint": hookpoint}
+    keys = keys_of(hookpoint)
     found: list[dict[str, Any]]
-    found = query(con, "ui/typical_latents", **place, n_latents=N_LATENTS).to_pylist()
+    found = query(con, "ui/typical_latents", **keys, n_latents=N_LATENTS).to_pylist()
     return found
 
 
@@ -66,8 +66,8 @@ def _windows(
     con: duckdb.DuckDBPyConnection, hookpoint: str, selection: str, latents: list[int]
 ) -> dict[int, list[str]]:
     """Lines of windows by latent."""
-    place = {"run": PROFILE.run.name, "hookpoint": hookpoint, "selection": selection}
-    rows = query(con, "ui/strongest_windows", **place, latents=latents, n_windows=N_WINDOWS)
+    keys = {**keys_of(hookpoint), "selection": selection}
+    rows = query(con, "ui/strongest_windows", **keys, latents=latents, n_windows=N_WINDOWS)
     lines: dict[int, list[str]] = {}
     strongest: dict[int, float] = {}
     for row in rows.to_pylist():

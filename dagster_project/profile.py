@@ -13,3 +13,8 @@ PROFILE: Profile = load_profile()
 def open_lake() -> Lake:
     """The lake of the profile."""
     return Lake(PROFILE.run.lake)
+
+
+def keys_of(hookpoint: str) -> dict[str, str]:
+    """Path keys, and parameters of statements, that name a hookpoint of the run."""
+    return {"run": PROFILE.run.name, "hookpoint": hookpoint}

@@ -18,7 +18,7 @@ from dagster_project.metadata import (
     with_cost,
 )
 from dagster_project.partitions import HOOKPOINTS
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.database import connect, query
 from delphi_assets.latent_ranges import parse_wanted
@@ -62,11 +62,9 @@ def explanations(
 
     lake, hookpoint = open_lake(), context.partition_key
     report = explain(PROFILE, lake, hookpoint, wanted, settings, selection)
-    place = {"run": PROFILE.run.name, "hookpoint": hookpoint}
+    keys = keys_of(hookpoint)
     with connect(lake) as con:
-        failed = query(
-            con, "ui/failed_latents", **place, stage="explanation", n_shown=LATENTS_SHOWN
-        )
+        failed = query(con, "ui/failed_latents", **keys, stage="explanation", n_shown=LATENTS_SHOWN)
         points = query(con, "ui/cost_so_far", run=PROFILE.run.name, n_points=COST_POINTS)
         return materialized(
             "explanations",
@@ -89,8 +87,7 @@ def _left(
     left = query(
         con,
         "ui/unexplained_latents",
-        run=PROFILE.run.name,
-        hookpoint=hookpoint,
+        **keys_of(hookpoint),
         selection=selection,
         explainer=settings.explainer,
         model=settings.explainer_model if asks else settings.explainer,

@@ -9,7 +9,7 @@ from dagster_project.assets.neighbours import neighbours
 from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.database import connect, query
 
@@ -42,9 +42,7 @@ def latents(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     lake, hookpoint = open_lake(), context.partition_key
     report = describe_latents(PROFILE, lake, hookpoint)
     with connect(lake) as con:
-        densities = query(
-            con, "analysis/firing_densities", run=PROFILE.run.name, hookpoint=hookpoint
-        )
+        densities = query(con, "analysis/firing_densities", **keys_of(hookpoint))
         preview = previews.of_latents(con, hookpoint)
     return materialized(
         "latents",

@@ -19,7 +19,7 @@ from dagster_project.metadata import (
     with_cost,
 )
 from dagster_project.partitions import HOOKPOINTS
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.database import connect, query
 from delphi_assets.latent_ranges import parse_wanted
@@ -65,11 +65,11 @@ def predictions(
 
     lake, hookpoint = open_lake(), context.partition_key
     report = score(PROFILE, lake, hookpoint, wanted, settings, selection, explainer)
-    place = {"run": PROFILE.run.name, "hookpoint": hookpoint}
+    keys = keys_of(hookpoint)
     with connect(lake) as con:
-        failed = query(con, "ui/failed_latents", **place, stage="prediction", n_shown=LATENTS_SHOWN)
+        failed = query(con, "ui/failed_latents", **keys, stage="prediction", n_shown=LATENTS_SHOWN)
         points = query(con, "ui/cost_so_far", run=PROFILE.run.name, n_points=COST_POINTS)
-        calibrated = query(con, "ui/calibration", **place, selection=selection)
+        calibrated = query(con, "ui/calibration", **keys, selection=selection)
     return materialized(
         "predictions",
         with_cost(report, points),

@@ -9,7 +9,7 @@ from dagster_project.assets.latents import latents
 from dagster_project.assets.predictions import predictions
 from dagster_project.metadata import OWNERS, columns_of, materialized
 from dagster_project.partitions import HOOKPOINTS
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, query, sql_folder
 from delphi_assets.lake.schema import SCORES
@@ -41,17 +41,17 @@ from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
 def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """One hookpoint a partition."""
     started = time.perf_counter()
-    place = {"run": PROFILE.run.name, "hookpoint": context.partition_key}
+    keys = keys_of(context.partition_key)
     selection = PROFILE.selection.name
     with connect(open_lake()) as con:
-        keep_scores(con, **place)
-        keep_influences(con, **place)
-        bins = query(con, "ui/score_distributions", **place, selection=selection)
-        by_density = query(con, "ui/f1_by_density", **place, selection=selection)
-        calibrated = query(con, "ui/calibration", **place, selection=selection)
-        means = query(con, "analysis/hookpoint_scores", **place)
-        compared = query(con, "analysis/own_against_floors", **place, most_tokens=None)
-        n_scores = query(con, "ui/score_rows", **place)["n_scores"][0].as_py()
+        keep_scores(con, keys["run"], keys["hookpoint"])
+        keep_influences(con, keys["run"], keys["hookpoint"])
+        bins = query(con, "ui/score_distributions", **keys, selection=selection)
+        by_density = query(con, "ui/f1_by_density", **keys, selection=selection)
+        calibrated = query(con, "ui/calibration", **keys, selection=selection)
+        means = query(con, "analysis/hookpoint_scores", **keys)
+        compared = query(con, "analysis/own_against_floors", **keys, most_tokens=None)
+        n_scores = query(con, "ui/score_rows", **keys)["n_scores"][0].as_py()
     seconds = time.perf_counter() - started
     report = StageReport(rows=n_scores, new_rows=0, seconds=seconds, facts=glances.means(bins))
     return materialized(

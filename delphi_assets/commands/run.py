@@ -42,6 +42,7 @@ def run_profile(name: str | None, runs: Runner, until: Stage = STAGES[-1]) -> No
     Raises `DelphiAssetsError` for the first stage that fails, or when checks of the data do.
     """
     from delphi_assets.lake.lake import Lake
+    from delphi_assets.lake.place import RunPlace
     from delphi_assets.runs import summary
     from delphi_assets.settings import load_profile, profile_path
 
@@ -68,10 +69,10 @@ def run_profile(name: str | None, runs: Runner, until: Stage = STAGES[-1]) -> No
     there = "" if new_rows else ": everything was there already"
     _say(f"\n{new_rows:,} new rows in {time.perf_counter() - started:.0f} s{there}")
     if until == STAGES[-1]:
-        coders = _of_coders(outcomes)
+        place, coders = RunPlace(profile, lake), _of_coders(outcomes)
         for hookpoint in profile.cache.hookpoints:
-            _say(summary.of_hookpoint(lake, profile, hookpoint, coders[hookpoint]))
-        _say(summary.what_next(lake, profile, file))
+            _say(summary.of_hookpoint(place.at(hookpoint), coders[hookpoint]))
+        _say(summary.what_next(place, file))
     broken = [f"{step.label}: {one}" for step, out in outcomes.items() for one in out.failed_checks]
     if broken:
         raise DelphiAssetsError(

@@ -36,7 +36,7 @@ _TEXTS = frozenset(
 _WORDS: dict[str, Parameter] = {"true": True, "false": False, "null": None}
 
 
-class Place(NamedTuple):
+class Held(NamedTuple):
     """A run, one of its hookpoints and, where there are examples, a selection of it."""
 
     run: str
@@ -83,7 +83,7 @@ def completed(
         raise SettingError(f"the query has no parameter ${unknown[0]}; it takes {takes}.")
     values = dict(given)
     if names & set(_PLACES):
-        places = [Place(**row) for row in query(con, "queries/places").to_pylist()]
+        places = [Held(**row) for row in query(con, "queries/places").to_pylist()]
         for name in _PLACES:
             if name in names:
                 values[name] = _place(name, values, places)
@@ -97,7 +97,7 @@ def completed(
     return values
 
 
-def _place(name: str, values: Mapping[str, Parameter], places: Sequence[Place]) -> Parameter:
+def _place(name: str, values: Mapping[str, Parameter], places: Sequence[Held]) -> Parameter:
     """The run, hookpoint or selection that is meant, among those that fit the values so far."""
     fitting = [
         place

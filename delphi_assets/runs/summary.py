@@ -13,11 +13,11 @@ import duckdb
 
 from delphi_assets.ground.columns import in_columns
 from delphi_assets.lake.database import connect, query
-from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.place import Place, RunPlace
 from delphi_assets.runs.order import Outcome
 from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
-from delphi_assets.settings import PROFILE_VARIABLE, Profile, profile_path, usual_profile
+from delphi_assets.settings import PROFILE_VARIABLE, profile_path, usual_profile
 
 FEW_TOKENS = 2
 """A latent fires on few distinct tokens when this many carry 80% of its activation mass."""
@@ -43,38 +43,33 @@ def facts_of(facts: Mapping[str, object]) -> list[str]:
     ]
 
 
-def of_hookpoint(lake: Lake, profile: Profile, hookpoint: str, coder: Mapping[str, object]) -> str:
+def of_hookpoint(place: Place, coder: Mapping[str, object]) -> str:
     """The results of one hookpoint: coder, latents, scores, best and worst explanations."""
-    run = profile.run.name
-    with connect(lake) as con:
+    with connect(place.lake) as con:
         # Without, each of the statements that follow reads every answer again.
-        keep_scores(con, run, hookpoint)
-        keep_influences(con, run, hookpoint)
-        (census,) = query(con, "analysis/latent_census", run=run, hookpoint=hookpoint).to_pylist()
+        keep_scores(con, place.run, place.hookpoint)
+        keep_influences(con, place.run, place.hookpoint)
+        (census,) = query(con, "analysis/latent_census", **place.keys).to_pylist()
         parts = [
-            f"\n=== {hookpoint} ===",
+            f"\n=== {place.hookpoint} ===",
             *_wrapped("coder: " + (", ".join(facts_of(coder)) or "no facts"), indent=""),
             f"latents: {census['n_latents']:,}, of these live {census['n_live']:,}, "
             f"explainable {census['n_explainable']:,}, explained {census['n_explained']:,}, "
             f"scored {census['n_scored']:,}",
             "\nmean scores with a latent's own explanation and, as a floor, with another latent's",
-            _scores(con, run, hookpoint),
+            _scores(con, place),
         ]
         for title, statement in (("best", "best_explained"), ("worst", "worst_explained")):
             parts.append(f"\n{title} explained by detection (balanced accuracy)")
-            parts.append(_explanations(con, statement, run, hookpoint))
+            parts.append(_explanations(con, statement, place))
     return "\n".join(parts)
 
 
-def _scores(con: duckdb.DuckDBPyConnection, run: str, hookpoint: str) -> str:
+def _scores(con: duckdb.DuckDBPyConnection, place: Place) -> str:
     lines: list[Sequence[object]] = []
     for population, most in (("all", None), (f"<= {FEW_TOKENS} tokens", FEW_TOKENS)):
         found = query(
-            con,
-            "analysis/own_against_floors",
-            run=run,
-            hookpoint=hookpoint,
-            most_tokens=most,
+            con, "analysis/own_against_floors", **place.keys, most_tokens=most
         ).to_pylist()
         # Accuracy is the metric of scorers that pick, which have none of the others.
         ranking = {row["scorer"] for row in found if row["metric"] in _SUMMED_UP}
@@ -114,15 +109,9 @@ def _interval(low: float | None, high: float | None) -> str | None:
     return None if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
-def _explanations(con: duckdb.DuckDBPyConnection, statement: str, run: str, hookpoint: str) -> str:
-    found = query(
-        con,
-        f"analysis/{statement}",
-        run=run,
-        hookpoint=hookpoint,
-        scorer="detection",
-        n_rows=SHOWN,
-    )
+def _explanations(con: duckdb.DuckDBPyConnection, statement: str, place: Place) -> str:
+    asked = {**place.keys, "scorer": "detection", "n_rows": SHOWN}
+    found = query(con, f"analysis/{statement}", **asked)
     lines = [
         (
             row["latent"],
@@ -136,11 +125,11 @@ def _explanations(con: duckdb.DuckDBPyConnection, statement: str, run: str, hook
     return grid(("latent", "score", "top token", "share", "explanation"), lines)
 
 
-def what_next(lake: Lake, profile: Profile, file: Path) -> str:
+def what_next(place: RunPlace, file: Path) -> str:
     """Commands to go on with; each works as it stands. `file` holds the profile."""
     programs = ".venv/bin/" if Path(".venv/bin/delphi-assets").is_file() else ""
     ui = "make ui" if Path("Makefile").is_file() else "dagster dev -m dagster_project.definitions"
-    place, run, hookpoint = lake.location(""), profile.run.name, profile.cache.hookpoints[0]
+    lake, hookpoint = place.lake.location(""), place.profile.cache.hookpoints[0]
     usual = file == profile_path(usual_profile())
     setting = "" if usual else f"export {PROFILE_VARIABLE}={shlex.quote(str(file))}\n    "
     return f"""
@@ -148,15 +137,15 @@ What to try next
   The Dagster UI on the same assets:
     {setting}{ui}
   A site with a page for every latent:
-    {programs}delphi-assets report {shlex.quote(place)} -o site
+    {programs}delphi-assets report {shlex.quote(lake)} -o site
   The tables in SQL, in a shell:
-    {programs}delphi-assets sql {shlex.quote(place)}
+    {programs}delphi-assets sql {shlex.quote(lake)}
   A researcher's query; --list shows all of them with their parameters:
-    {programs}delphi-assets sql {shlex.quote(place)} --analysis best_explained \\
-        --param run={run} --param hookpoint={hookpoint}
+    {programs}delphi-assets sql {shlex.quote(lake)} --analysis best_explained \\
+        --param run={place.run} --param hookpoint={hookpoint}
   The tables in Python:
     from delphi_assets import connect
-    connect({place!r}).sql("from scores join latents using (run, hookpoint, latent)").show()
+    connect({lake!r}).sql("from scores join latents using (run, hookpoint, latent)").show()
   Explain latents with an LLM, then score the stored explanations, each one launch
   (any LiteLLM model; its key from the environment):
     {setting}export OPENROUTER_API_KEY=... DAGSTER_HOME=$PWD/.dagster
