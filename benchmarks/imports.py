@@ -235,6 +235,12 @@ def taking(modules: Modules, *names: str) -> list[str]:
     ]
 
 
+def taken_apart(modules: Modules) -> list[str]:
+    """Functions of one module's own that take profile and lake, where a place is both."""
+    names = taking(modules, "profile", "lake")
+    return [name for name in names if name.rpartition(".")[2].startswith("_")]
+
+
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     """Names of what a function takes."""
     arguments = function.args
@@ -283,6 +289,7 @@ def measure(given: argparse.Namespace) -> Measured:
         "imports of a later room": climbs(found, modules, rooms),
         "stages importing stages": between_stages(found, modules),
         "reached into the lake": reached_into(modules),
+        "profile and lake apart": taken_apart(modules),
     }
     return Measured(
         {

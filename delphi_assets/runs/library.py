@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.runs.order import Outcome, Stage, Step
 from delphi_assets.settings import Profile
 
@@ -63,17 +64,16 @@ def _stage(  # noqa: PLR0911 - one a stage
 
             return score
         case "scores":
-            return _read_scores
+            return lambda profile, lake, hookpoint: _read_scores(Place(profile, lake, hookpoint))
 
 
-def _read_scores(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
+def _read_scores(place: Place) -> StageReport:
     """Nothing is written: a view over predictions. It is read once, so that it is known to work."""
     from delphi_assets.lake.database import connect, query
 
     started = time.perf_counter()
-    with connect(lake) as con:
-        keys = {"run": profile.run.name, "hookpoint": hookpoint}
-        [row] = query(con, "ui/score_rows", **keys).to_pylist()
+    with connect(place.lake) as con:
+        [row] = query(con, "ui/score_rows", **place.keys).to_pylist()
     return StageReport(
         rows=row["n_scores"], new_rows=0, seconds=time.perf_counter() - started, facts={}
     )

@@ -24,6 +24,7 @@ from delphi_assets.errors import DataError, NotReadyError, SettingError, Storage
 from delphi_assets.ground.local_paths import is_folder, local_path
 from delphi_assets.ground.machine_cache import cache_folder
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.settings import EMBEDDED_ENCODER, TRAIN, Profile
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
@@ -39,15 +40,15 @@ class Looked(NamedTuple):
 
 def check_profile(profile: Profile, lake: Lake) -> Looked:
     """Look at everything; raises the `DelphiAssetsError` of the first thing that is wrong."""
-    at = ["lake"]
-    _check_lake(profile, lake)
+    at, place = ["lake"], RunPlace(profile, lake)
+    _check_lake(place)
     if profile.asks_llm:
         from delphi_assets.llm.asking.keys import check_keys
 
         check_keys(profile)
         at.append("how LLMs are asked")
     _check_packages(profile)
-    _check_scorers(profile, lake)
+    _check_scorers(place)
     not_at = []
     for name, look in (("corpus", _look_at_corpus), ("model and coders", _look_at_model)):
         why = look(profile)
@@ -58,7 +59,8 @@ def check_profile(profile: Profile, lake: Lake) -> Looked:
     return Looked(tuple(at), tuple(not_at))
 
 
-def _check_lake(profile: Profile, lake: Lake) -> None:
+def _check_lake(place: RunPlace) -> None:
+    lake = place.lake
     if (folder := lake.local_path("")) is not None:
         _check_folder(folder)
     else:
@@ -66,8 +68,8 @@ def _check_lake(profile: Profile, lake: Lake) -> None:
         with lake.staged(trial):
             pass
         lake.discard(trial)
-    if lake.version is not None and (stored := lake.run_settings(profile.run.name)):
-        lake.check_run(profile.run.name, profile.as_made(stored).run_config())
+    if lake.version is not None and (stored := lake.run_settings(place.run)):
+        lake.check_run(place.run, place.profile.as_made(stored).run_config())
 
 
 def _check_folder(folder: Path) -> None:
@@ -112,13 +114,13 @@ def _is_converted() -> bool:
     return (cache_folder() / "gemma-3-270m").exists()
 
 
-def _check_scorers(profile: Profile, lake: Lake) -> None:
+def _check_scorers(place: RunPlace) -> None:
     """Make every scorer once: each refuses settings that it cannot work with."""
     from delphi_assets.scorers import registry
     from delphi_assets.scorers.work.scoring import Scoring
 
-    hookpoint = profile.cache.hookpoints[0]
-    scoring = Scoring(profile, lake, hookpoint, profile.selection.name, profile.score)
+    profile, hookpoint = place.profile, place.profile.cache.hookpoints[0]
+    scoring = Scoring(profile, place.lake, hookpoint, profile.selection.name, profile.score)
     for name in profile.score.scorers:
         # What an earlier stage has not made yet is nothing that is wrong.
         with suppress(NotReadyError):

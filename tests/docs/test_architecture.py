@@ -65,6 +65,10 @@ def test_only_the_lake_knows_its_files_and_units() -> None:
     assert imports.reached_into(MODULES) == []
 
 
+def test_only_what_others_call_takes_profile_and_lake_apart() -> None:
+    assert imports.taken_apart(MODULES) == []
+
+
 def test_the_library_has_few_names_at_its_top() -> None:
     assert len(imports.names_at_the_top()) <= MOST_NAMES
 
@@ -80,6 +84,7 @@ def odd(tmp_path: Path) -> dict[str, Module]:
         "delphi_assets/high/__init__.py": "",
         "delphi_assets/high/top.py": "if TYPE_CHECKING:\n    from ..low.beside import make\n"
         "async def run(profile) -> StageReport: make(profile, lake.fs, Unit('weights', {}))",
+        "delphi_assets/high/apart.py": "def _run(profile, lake, step): profile.run(lake, step)",
         "dagster_project/__init__.py": "import delphi_assets.high.top",
     }
     for name, text in files.items():
@@ -100,3 +105,4 @@ def test_what_is_out_of_order_is_found(odd: dict[str, Module]) -> None:
     assert imports.between_stages(found, odd) == [stages]
     assert imports.reached_into(odd) == [f"{top}:3 lake.fs", f"{top}:3 Unit('weights', {{}})"]
     assert imports.only_passing_on(odd, "profile") == [f"{top}.run"]
+    assert imports.taken_apart(odd) == ["delphi_assets.high.apart._run"]
