@@ -1,7 +1,8 @@
 # make demo   the whole pipeline on the embedded default, then a summary
 # make quick  the tests that are not slow: no processes, servers or models
 # make random the tests of properties with other values than `make quick` and `make test` draw
-# make test   lint, types, definitions, every test
+# make test   lint, types, definitions, every test but those of `make smoke`
+# make smoke  every benchmark on tiny inputs
 # make wheel  builds the wheel, and tries it where the repository is not
 # make wheel-lowest  and with the lowest versions within its bounds, which it installs
 # make ui     the Dagster UI on the same project
@@ -12,9 +13,10 @@
 PYTHON = python3
 STAMP = .venv/installed
 DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
+SMOKE = tests/benchmarks/test_smoke.py
 PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo quick random test wheel wheel-lowest ui graph clean
+.PHONY: demo quick random test smoke wheel wheel-lowest ui graph clean
 
 demo: $(STAMP)
 	.venv/bin/delphi-assets run
@@ -30,7 +32,10 @@ test: $(STAMP) .dagster/dagster.yaml
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	$(DG) check defs
-	$(PYTEST)
+	$(PYTEST) --ignore $(SMOKE)
+
+smoke: $(STAMP)
+	$(PYTEST) --dist load $(SMOKE)
 
 wheel: $(STAMP)
 	.ci/wheel
