@@ -29,6 +29,13 @@ def measure(given: argparse.Namespace) -> Measured:
     """Read mutants of every kind."""
     os.environ["TQDM_DISABLE"] = "1"
     logging.disable(logging.WARNING)
+    try:
+        return _fuzzed(given)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _fuzzed(given: argparse.Namespace) -> Measured:
     found = Measured({})
     for kind in given.kind or KINDS:
         started = time.perf_counter()

@@ -14,10 +14,10 @@ def peak() -> float:
 
 
 def resident(pid: int | str = "self") -> float:
-    """What is resident of a process now."""
+    """What is resident of a process now; nothing is of one that has ended."""
     return _status(pid, "VmRSS:")
 
 
 def _status(pid: int | str, name: str) -> float:
     lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0) / 1024

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dagster_project import glances, markdown, plots, previews
+from dagster_project import glances, markdown, plots, previews, profile
 from dagster_project.profile import PROFILE
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
@@ -129,7 +129,7 @@ def lake_of_latents(folder: Path) -> Lake:
 def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """The profile's run is that of the hand-built lake."""
     run = PROFILE.run.model_copy(update={"name": RUN})
-    monkeypatch.setattr(previews, "PROFILE", PROFILE.model_copy(update={"run": run}))
+    monkeypatch.setattr(profile, "PROFILE", PROFILE.model_copy(update={"run": run}))
 
 
 @pytest.mark.usefixtures("at_hand")
