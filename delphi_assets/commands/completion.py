@@ -26,6 +26,7 @@ class PrintCompletion(argparse.Action):
         """Print it."""
         import shtab
 
+        # shtab reads an attribute that argparse's actions do not declare.
         for action in _actions(parser):
             if action.metavar in _FOLDERS:
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]

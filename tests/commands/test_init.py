@@ -95,9 +95,10 @@ def test_what_the_page_says_works_there(tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     folder, ran = tmp_path, set()
-    for words in commands(PAGE):
-        if words == ["make", "ui"]:
-            words = ["dg", "check", "defs"]  # noqa: PLW2901
+    for shown in commands(PAGE):
+        served = shown == ["make", "ui"]
+        words = ["dg", "check", "defs"] if served else shown
+        if served:
             environment["DAGSTER_HOME"] = str(folder / ".dagster")
         ended = subprocess.run(
             words, cwd=folder, env=environment, capture_output=True, text=True, check=False

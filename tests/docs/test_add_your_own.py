@@ -95,6 +95,7 @@ def test_a_coder_format(
     }
     (tmp_path / "coders").mkdir()
     for module in ("layers.0", "layers.1"):
+        # numpy declares a flag beside the arrays, so any keyword might be that.
         np.savez(tmp_path / "coders" / f"{module}.coder.npz", **weights)  # type: ignore[arg-type]
     base = tiny_profile(cache={"hookpoints": ["layers.0", "layers.1"]})
     profile = profile_of(toml, base)

@@ -29,6 +29,7 @@ def kill_at(table: str, number: int, moment: str) -> None:
         if at_it and moment == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
+    # The process dies within a method of the lake that is otherwise the real one.
     Lake.move = fatal  # type: ignore[assignment, method-assign]
 
 
