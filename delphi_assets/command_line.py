@@ -22,6 +22,7 @@ from delphi_assets.commands import (
     sql,
     try_latent,
     upgrade,
+    vacuum,
     verify,
 )
 from delphi_assets.commands.completion import SHELLS, PrintCompletion
@@ -46,6 +47,7 @@ COMMANDS = {
         estimate,
         verify,
         upgrade,
+        vacuum,
     )
 }
 

@@ -103,9 +103,9 @@ _TABLES_INTRODUCTION = """\
 A lake is a folder, or a place in an object store, of Parquet files in hive partitions, which any
 engine reads without this library. A *path key* is a column that stands in the folders' names.
 `manifests/` says what is complete, with which settings and by which version it was made; `staging/`
-holds files being written, and `superseded/` those that were replaced. A folder such as
-`completion_/` holds a file of its table with today's columns and no rows. [Lakes of earlier
-versions](compatibility.md) are read.
+holds files being written, and `superseded/` those that were replaced, until `delphi-assets
+vacuum` deletes them. A folder such as `completion_/` holds a file of its table with today's columns
+and no rows. [Lakes of earlier versions](compatibility.md) are read.
 
 Every table is a view of its files, but for `scores` and `quantile_scores`, which are computed from
 them (`sql/scores/`) when they are asked for. Every rate there has a 95% interval, `_low` to

@@ -5,8 +5,8 @@ In: the folder of a table to which rows are appended. Out: the same rows in few 
 1. Where many files are below SMALL, their rows are written as one file, PART bytes at a time in
    memory.
 2. That file is put in place whole, then its manifest, which names the files that it replaces.
-3. SETTLING seconds later these are removed, and then the manifest. Whoever merges next does what is
-   left of this step.
+3. SETTLING seconds later these go to `superseded/`, and then the manifest goes. Whoever merges next
+   does what is left of this step.
 
 Killed at any step, or with another process at the same work, the table holds rows twice, which its
 view shows once. It never holds a row less: a file goes only when the one with its rows is there. A
@@ -53,7 +53,7 @@ def compact(lake: Lake, table: Table, keys: Mapping[str, str | int], many: int =
         if not mine:
             return 0
         for manifest in lake.manifests(table.name, **keys):
-            _remove_replaced(lake, manifest)
+            _supersede_replaced(lake, manifest)
         groups = list(_groups(_sizes(lake, folder), many))
         for group in groups:
             last = max(generation_of(path.rpartition("/")[2]) for path in group)
@@ -61,15 +61,15 @@ def compact(lake: Lake, table: Table, keys: Mapping[str, str | int], many: int =
             rows = File(_rows(lake, table, group))
             merged = lake.publish(unit, [rows], {}, {"replaces": group})
             time.sleep(SETTLING)
-            _remove_replaced(lake, merged)
+            _supersede_replaced(lake, merged)
         return sum(map(len, groups))
 
 
-def _remove_replaced(lake: Lake, manifest: Manifest) -> None:
-    """Remove the files that a merged file replaces, unless it is not there as it was written."""
+def _supersede_replaced(lake: Lake, manifest: Manifest) -> None:
+    """Move what a merged file replaces away, unless that is not there as it was written."""
     if not any(map(lake.damage, manifest.files)):
         for path in manifest.facts["replaces"]:
-            lake.discard(path)
+            lake.supersede(path)
     lake.discard(manifest.unit.path)
 
 

@@ -12,7 +12,8 @@ Layout, under a local folder or an fsspec URL:
     batches/run=<run>/                                batches on their way (`llm.batch.store`)
     claims/run=<run>/                                 locks of those who ask (`lake.claims`)
     staging/                                          files being written, never read
-    superseded/                                       files that were replaced, as they lay
+    superseded/                                       files that were replaced, as they lay; only
+                                                      `lake.vacuum` deletes there
 
 Two ways to write, neither of which ever touches a file that somebody may be reading:
 
@@ -91,6 +92,9 @@ every table has a file with today's columns, and a table that gets its first row
 
 GENERATION = "generation"
 """Column of the growing tables that says which of two rows was written later."""
+
+SUPERSEDED = "superseded"
+"""Folder of the files that were replaced, outside of every table's pattern."""
 
 PATIENCE = 10.0
 """Seconds of waiting for another process that publishes before the log tells of it."""
@@ -214,7 +218,7 @@ class Lake(Storage):
     def supersede(self, path: str) -> None:
         """Move a file that is replaced out of its table, if it is there."""
         if self.exists(path):
-            target = f"superseded/{path}"
+            target = f"{SUPERSEDED}/{path}"
             taken = self.exists(target)
             self.move(path, f"{target}-{uuid.uuid4().hex[:12]}" if taken else target)
 

@@ -117,7 +117,7 @@ def test_nothing_goes_when_the_merged_file_is_not_there(
     for number in range(4):
         append(lake, number)
     with monkeypatch.context() as stopped:
-        stopped.setattr(compaction, "_remove_replaced", lambda *given: None)
+        stopped.setattr(compaction, "_supersede_replaced", lambda *given: None)
         merge(lake)
     [merged] = [path for path in files(lake) if path.name.startswith("merged")]
     merged.rename(merged.with_suffix(".cut"))

@@ -4,16 +4,20 @@ import shutil
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import pyarrow.dataset as ds
 import pytest
 
 from delphi_assets import Lake, connect
+from delphi_assets.lake import upgrade
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Unit
 from delphi_assets.lake.schema import TABLES, VOCABULARY
 from delphi_assets.lake.storage import globbed
 from delphi_assets.llm.batch.store import BatchStore
 from delphi_assets.selection.examples import select_examples
+from delphi_assets.selection.latents import describe_latents
+from delphi_assets.selection.neighbours import find_neighbours
 from tests.lake.test_lake import rows
 from tests.parts import kept_lake
 from tests.parts.asking import MODEL, ask
@@ -68,8 +72,10 @@ def test_bare_duckdb_gives_the_rows_of_the_library(lake: Lake) -> None:
 
 def test_a_glob_over_a_table_gives_its_rows(lake: Lake) -> None:
     """Of the tables that are not latest wins; there is no file where there is no row."""
+    # Earlier versions left what they replaced in the table.
+    upgrade.apply(lake, upgrade.planned(lake))
     con = connect(lake)
-    for name in set(TABLES) - {"completions", "explanations", "predictions", "latents"}:
+    for name in set(TABLES) - {"completions", "explanations", "predictions"}:
         count = con.table(name).count("*").fetchall()[0][0]
         files = list(Path(lake.root, name).glob("**/*.parquet"))
         if files:
@@ -77,6 +83,19 @@ def test_a_glob_over_a_table_gives_its_rows(lake: Lake) -> None:
             assert folder.count_rows() == count
         else:
             assert count == 0
+
+
+def test_latents_that_were_described_again_are_there_once(tmp_path: Path) -> None:
+    """A row a latent, whoever finds every file of the table's folder."""
+    made = random_lake(tmp_path, min_examples=4, example_ctx_len=8)
+    for method in ("co-occurrence", None):
+        describe_latents(made.profile, made.lake, HOOKPOINT)
+        if method:
+            find_neighbours(made.profile, made.lake, HOOKPOINT, method)
+    found = f"{made.lake.root}/latents/**/*.parquet"
+    assert duckdb.read_parquet(found).count("*").fetchall() == [(12,)]
+    assert pl.scan_parquet(found).collect().height == 12
+    assert made.lake.exists("superseded/latents")
 
 
 def test_only_rows_lie_where_readers_of_a_table_look(tmp_path: Path) -> None:
