@@ -59,11 +59,17 @@ class Candidate(NamedTuple):
     """Whether scorers judge it."""
 
 
+class NoTextError(Exception):
+    """A computed explainer has no text for a latent; the others go on."""
+
+
 class Explainer(ABC):
     """Who explains. Use one of the two kinds below."""
 
     needs_model: bool | None = None
     """Whether it asks `explain.explainer_model`; None when it makes nothing."""
+    text_counts = False
+    """Whether it is asked about every latent again, as another text is another explanation."""
 
     def needs_non_activating(self, settings: ExplainSettings) -> bool:
         """Whether it shows train windows in which the latent is silent."""
@@ -97,7 +103,10 @@ class ComputedExplainer(Explainer):
 
     @abstractmethod
     def open(self, terms: Terms) -> Callable[[LatentRecord], str]:
-        """A function from a record to its text; an empty text is a failure."""
+        """A function from a record to its text; it may raise `NoTextError`.
+
+        An empty text is a failure.
+        """
 
 
 class AskedExplainer(Explainer):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from delphi_assets.caching.origins import check_coder
 from delphi_assets.errors import NotReadyError
 from delphi_assets.explainers import registry
-from delphi_assets.explainers.answers import ReadExplanation
+from delphi_assets.explainers.computing import compute
 from delphi_assets.explainers.explainer import (
     AskedExplainer,
     Candidate,
@@ -29,12 +29,11 @@ from delphi_assets.explainers.explainer import (
 )
 from delphi_assets.explainers.outcomes import Outcomes
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.ground.batches import batches
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
-from delphi_assets.lake.growing_tables import RowWriter, fitted
+from delphi_assets.lake.growing_tables import RowWriter
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import EXPLANATIONS
@@ -43,16 +42,12 @@ from delphi_assets.llm.asking import loop, repair
 from delphi_assets.llm.asking.client import Client, Usage
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.asking.tally import Tally
-from delphi_assets.llm.calls import failures
 from delphi_assets.llm.calls.completions import Completion, failed
 from delphi_assets.llm.calls.requests import Request
 from delphi_assets.llm.money.estimates import Planned, drawn, stand_in
 from delphi_assets.prompts import Prompts
 from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings, Profile
-
-CHUNK = 64
-"""Latents whose computed explanations share a file."""
 
 
 @terminable()
@@ -136,7 +131,7 @@ class _Work(NamedTuple):
     outcomes: Outcomes
     explainable: list[int]
     pending: set[int]
-    """Latents without a text."""
+    """Latents without a text, or whose text may have changed."""
     has_texts: bool
     """Whether others that were asked for have one: with `failed`, those that did not fail."""
 
@@ -144,7 +139,8 @@ class _Work(NamedTuple):
 def _work(explainer: Explainer, terms: Terms, latents: Latents, outcomes: Outcomes) -> _Work:
     asked = _explainable(explainer, terms, latents)
     explainable = outcomes.wanted(asked, latents)
-    pending = {latent for latent in explainable if not outcomes.has_text(latent)}
+    again = explainer.text_counts
+    pending = {latent for latent in explainable if again or not outcomes.has_text(latent)}
     has_texts = any(map(outcomes.has_text, asked if latents.failed else explainable))
     return _Work(outcomes, explainable, pending, has_texts)
 
@@ -246,28 +242,14 @@ def _compute(explainer: Explainer, terms: Terms, work: _Work) -> _Written:
     if not work.pending:
         return _Written(0, Usage().facts() if isinstance(explainer, AskedExplainer) else {})
     assert isinstance(explainer, ComputedExplainer), "there is no other kind that makes candidates"
-    text_of, written = explainer.open(terms), 0
     with _progress(terms, work.pending) as bar:
-        for records in batches(_records(terms, work.pending), CHUNK):
-            made = {record.latent: [_computed(record, text_of(record))] for record in records}
-            rows = [row for latent in made for row in work.outcomes.news(latent, made[latent])]
-            terms.lake.append(EXPLANATIONS, terms.keys, fitted(EXPLANATIONS, rows).arrow)
-            written += len(rows)
-            bar.fail(sum(map(_is_failed, made.values())))
-            bar.update(len(records))
-    return _Written(written, {})
+        records = _records(terms, work.pending)
+        return _Written(compute(explainer, terms, work.outcomes, records, bar), {})
 
 
 def _is_failed(candidates: Sequence[Candidate]) -> bool:
     """Whether a latent is left without a text."""
     return all(candidate.explanation.text is None for candidate in candidates)
-
-
-def _computed(record: LatentRecord, text: str) -> Candidate:
-    explanation = (
-        ReadExplanation(text, None) if text.strip() else ReadExplanation(None, failures.EMPTY)
-    )
-    return Candidate(explanation, len(record.train))
 
 
 async def _ask(explainer: AskedExplainer, terms: Terms, work: _Work) -> _Written:

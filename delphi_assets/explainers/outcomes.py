@@ -5,10 +5,13 @@ questions failed for good, and rows for candidates, without those that are there
 
 An `explanation_id` is the hash of all that makes an explanation what it is: latent, selection,
 explainer, model, prompt, the settings that count (`Explainer.made_by`), and which candidate it is.
+Where the text counts (`Explainer.text_counts`), its hash is part of that, unless a row without it
+failed or has the same text, as rows from before it was: so its answers are not paid for again.
 """
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,6 +35,8 @@ class Outcome(NamedTuple):
     request: str | None
     quick_score: float | None
     chosen: bool
+    text_hash: str | None
+    generation: int
 
     @property
     def has_text(self) -> bool:
@@ -88,7 +93,13 @@ class Outcomes:
         }
 
     def news(self, latent: int, candidates: Sequence[Candidate]) -> list[Row]:
-        """Rows of the candidates that say something else than is stored."""
+        """Rows of the candidates that say something else than is stored.
+
+        Where the text counts, also of one that is stored and was written before another text.
+        """
+        if self._explainer.text_counts:
+            (candidate,) = candidates
+            return self._news_of_text(latent, candidate)
         return [
             self._row(identity, latent, candidate)
             for candidate in candidates
@@ -96,6 +107,20 @@ class Outcomes:
                 self._stored.get(identity := self._identity(latent, candidate.number)), candidate
             )
         ]
+
+    def _news_of_text(self, latent: int, candidate: Candidate) -> list[Row]:
+        text, texts = candidate.explanation.text, [one for one in self._of(latent) if one.has_text]
+        if text is None and texts:
+            # A text stays although there is none any more, as a success stays before a failure.
+            return []
+        identity = self._identity(latent, None, text and _hash(text))
+        stored = self._stored.get(identity)
+        is_last = stored and stored.generation == max(one.generation for one in texts or [stored])
+        return (
+            []
+            if is_last and not _differs(stored, candidate)
+            else [self._row(identity, latent, candidate)]
+        )
 
     def _read(self) -> dict[str, Outcome]:
         with database.connect(self._terms.lake) as con:
@@ -134,16 +159,36 @@ class Outcomes:
             **self._explainer.made_by(self._terms),
         }
 
-    def _identity(self, latent: int, number: int | None) -> str:
-        which = {} if number is None else {"candidate": number}
+    def _identity(self, latent: int, number: int | None, text_hash: str | None = None) -> str:
+        which: dict[str, object] = {} if number is None else {"candidate": number}
+        if text_hash is not None and not self._is_of(self._identity(latent, number), text_hash):
+            which["text"] = text_hash
         made_by = json.dumps({**self._made_by, "latent": latent, **which}, sort_keys=True)
-        return hashlib.sha256(made_by.encode()).hexdigest()[:32]
+        return _hash(made_by)[:32]
+
+    def _is_of(self, identity: str, text_hash: str) -> bool:
+        """Whether what is stored under an identity has this text, or failed to have one."""
+        stored = self._stored.get(identity)
+        return stored is not None and stored.text_hash in (None, text_hash)
 
     def _of(self, latent: int) -> Iterator[Outcome]:
-        for number in self._numbers:
-            outcome = self._stored.get(self._identity(latent, number))
-            if outcome is not None:
+        """What is stored of the latent by this explainer under these terms."""
+        identities = [self._identity(latent, number) for number in self._numbers]
+        for other in self._with_text.get(latent, ()):
+            if other == self._identity(latent, None, self._stored[other].text_hash):
+                identities.append(other)
+        for identity in dict.fromkeys(identities):
+            if (outcome := self._stored.get(identity)) is not None:
                 yield outcome
+
+    @cached_property
+    def _with_text(self) -> dict[int, list[str]]:
+        """Where the text counts: identities of texts by latent, by whatever explainer."""
+        found: dict[int, list[str]] = defaultdict(list)
+        for identity, one in self._stored.items() if self._explainer.text_counts else ():
+            if one.text_hash is not None:
+                found[one.latent].append(identity)
+        return found
 
     def _row(self, identity: str, latent: int, candidate: Candidate) -> Row:
         text, failure = candidate.explanation
@@ -170,6 +215,11 @@ class Outcomes:
             "prompt_version": self._prompt_version,
             "written_at": datetime.now(UTC),
         }
+
+
+def _hash(text: str) -> str:
+    # What cannot be stored, half characters, becomes the row of its failure later.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _differs(stored: Outcome | None, candidate: Candidate) -> bool:

@@ -4,10 +4,11 @@ In: what somebody gave. Out: a text for one line of an error.
 """
 
 import difflib
+from collections.abc import Sequence
 
 from delphi_assets.ground import key_shapes
 
-_CHARACTERS, _NAMES = 200, 20
+_CHARACTERS, _NAMES, _NUMBERS = 200, 20, 10
 
 
 def shown(value: object) -> str:
@@ -26,6 +27,16 @@ def shown(value: object) -> str:
 def shortened(text: str) -> str:
     """`text`, cut where it is long."""
     return text if len(text) <= _CHARACTERS else f"{text[:_CHARACTERS]}..."
+
+
+def few(what: str, numbers: Sequence[int]) -> str:
+    """Some numbers of things by name: the first ones, and how many more there are."""
+    if len(numbers) == 1:
+        return f"{what} {numbers[0]}"
+    more = len(numbers) - _NUMBERS
+    if more <= 0:
+        return f"{what}s {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+    return f"{what}s {', '.join(map(str, numbers[:_NUMBERS]))} and {more:,} more"
 
 
 def nearest(name: str, valid: list[str]) -> str:

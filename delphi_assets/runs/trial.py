@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from delphi_assets.errors import NotReadyError
 from delphi_assets.explainers import registry
-from delphi_assets.explainers.explainer import AskedExplainer, ComputedExplainer
+from delphi_assets.explainers.explainer import AskedExplainer, ComputedExplainer, NoTextError
 from delphi_assets.explainers.explanations import terms_of
 from delphi_assets.ground.batches import batches
 from delphi_assets.lake import claims
@@ -99,8 +99,11 @@ def _explain(scoring: Scoring, record: LatentRecord) -> tuple[Explained | None, 
     shown = LatentRecord(record.latent, [*record.train, *record.train_non_activating])
     name, model = settings.explainer, settings.explainer_model
     if isinstance(explainer, ComputedExplainer):
-        text = explainer.open(terms)(shown)
-        trial = Trial(name, (), None, text or "nothing: a failure", None)
+        try:
+            text = told = explainer.open(terms)(shown)
+        except NoTextError as error:
+            text, told = "", f"nothing ({error})"
+        trial = Trial(name, (), None, told or "nothing: a failure", None)
         model = name
     elif isinstance(explainer, AskedExplainer):
         check_model(terms.llm, "explain.explainer_model", model)

@@ -1,7 +1,8 @@
 -- What came of every explanation of a hookpoint?
 -- Parameters: $run, $hookpoint. Needs: the view explanations.
 -- Columns: explanation_id, latent, selection, failure (null when there is a text), request,
---   quick_score, chosen (false for candidates that lost or wait), in order of the id.
+--   quick_score, chosen (false for candidates that lost or wait), text_hash (null without a text),
+--   generation (the larger, the later it was written), in order of the id.
 select
     explanation_id,
     latent,
@@ -9,7 +10,9 @@ select
     failure,
     request,
     quick_score,
-    coalesce(chosen, true) as chosen
+    coalesce(chosen, true) as chosen,
+    sha256(explanation) as text_hash,
+    coalesce(generation, 0) as generation
 from explanations
 where run = $run and hookpoint = $hookpoint
 order by explanation_id;

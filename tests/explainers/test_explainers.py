@@ -10,26 +10,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delphi_assets.errors import NotReadyError, SettingError
+from delphi_assets.errors import DataError, NotReadyError, SettingError
 from delphi_assets.explainers import registry
 from delphi_assets.explainers.contrastive import CONTRASTIVE
 from delphi_assets.explainers.explainer import AskedExplainer
-from delphi_assets.explainers.functions import PromptExplainer
+from delphi_assets.explainers.functions import FunctionExplainer, PromptExplainer
 from delphi_assets.explainers.single_token import SINGLE_TOKEN, strongest
 from delphi_assets.explainers.terms import Terms
-from delphi_assets.latent_ranges import Latents
+from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import Latents, parse_latents
 from delphi_assets.llm.asking import repair
 from delphi_assets.llm.calls.completions import Completion
 from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.prompts import ShownToken
 from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.scorers.predictions import score
-from delphi_assets.settings import ExplainSettings, ScoreSettings, override
+from delphi_assets.settings import ExplainSettings, Options, ScoreSettings, override
 from tests.explainers.test_explanations import rows, run
 from tests.parts.explained_lake import (
     HOOKPOINT,
     N_SILENT,
     N_TEST,
+    RUN,
     SELECTION,
     Sizes,
     make_lake,
@@ -190,6 +193,151 @@ def test_an_empty_text_is_a_failure_told_once(tmp_path: Path) -> None:
     assert (report.new_rows, report.facts["failed"]) == (2, 2)
     assert {row["failure"] for row in rows(lake)} == {"empty"}
     assert run(lake, profile(), settings=settings).new_rows == 0
+
+
+class Loud(Options):
+    """Options of `loud_notes`."""
+
+    marks: int = 1
+
+
+def loud_notes(one: LatentRecord, options: Loud) -> str:
+    """The same text, whatever its options."""
+    return f"note {one.latent}"
+
+
+def texts_of(lake: Lake) -> dict[object, list[object]]:
+    """The texts of each latent, in the order in which they were written; None for a failure."""
+    found: dict[object, list[object]] = {}
+    for row in sorted(rows(lake), key=lambda row: int(str(row["generation"]))):
+        found.setdefault(row["latent"], []).append(row["explanation"])
+    return found
+
+
+@pytest.mark.parametrize("missing", ["key", "none", "nan"])
+def test_a_latent_without_a_text_fails_alone(
+    tmp_path: Path, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list of one's own seldom has all latents; pandas makes an empty cell a NaN."""
+    lake = make_lake(tmp_path)
+    texts: dict[int, Any] = {latent: f"note {latent}" for latent in range(6) if latent != 4}
+    if missing != "key":
+        texts[4] = None if missing == "none" else float("nan")
+    registry.register("notes", lambda one: texts[one.latent])
+    settings = ExplainSettings(explainer="notes")
+    report = run(lake, profile(), settings=settings)
+    assert (report.new_rows, report.facts["explained"], report.facts["failed"]) == (6, 5, 1)
+    assert "'notes' has no text for latent 4" in caplog.text
+    assert [row["failure"] for row in rows(lake)] == [*[None] * 4, "no_text", None]
+    assert run(lake, profile(), settings=settings).new_rows == 0
+    texts[4] = "found"
+    report = run(lake, profile(), Latents((), failed=True), settings)
+    assert (report.new_rows, report.rows, report.facts["failed"]) == (1, 6, 0)
+    assert texts_of(lake)[4] == ["found"]
+    assert run(lake, profile(), settings=settings).new_rows == 0
+
+
+def test_an_edited_text_is_another_explanation(tmp_path: Path) -> None:
+    """The edited one alone; the earlier one stays beside it, and taken back it is the last one."""
+    lake = make_lake(tmp_path)
+    texts = {latent: f"note {latent}" for latent in range(6)}
+    registry.register("notes", texts)
+    settings = ExplainSettings(explainer="notes")
+    assert run(lake, profile(), settings=settings).new_rows == 6
+    assert run(lake, profile(), settings=settings).new_rows == 0
+    texts[2] = "edited"
+    report = run(lake, profile(), settings=settings)
+    assert (report.new_rows, report.facts["explained"], report.facts["failed"]) == (1, 6, 0)
+    assert run(lake, profile(), settings=settings).new_rows == 0
+    assert texts_of(lake)[2] == ["note 2", "edited"]
+    texts[2] = "note 2"
+    assert run(lake, profile(), settings=settings).new_rows == 1
+    assert run(lake, profile(), settings=settings).new_rows == 0
+    assert texts_of(lake)[2] == ["edited", "note 2"]
+    assert {latent: len(found) for latent, found in texts_of(lake).items()} == {
+        latent: 1 + (latent == 2) for latent in range(6)
+    }
+    del texts[2]
+    assert run(lake, profile(), settings=settings).new_rows == 0, "what it had stays"
+    with connect(lake) as con:
+        first = query(con, "explorer/explanations", run=RUN, hookpoint=HOOKPOINT, first=2, last=3)
+    assert [row["explanation"] for row in first.to_pylist() if row["shown"]] == ["note 2"]
+
+
+def test_an_edited_text_is_scored_and_no_other_one(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    texts = {latent: f"note {latent}" for latent in range(6)}
+    registry.register("notes", texts)
+    settings = ExplainSettings(explainer="notes")
+    judge = ScoreSettings(
+        scorers=("detection",),
+        scorer_model="openai/tiny",
+        num_examples_per_scorer_prompt=4,
+        controls=(),
+    )
+    with FaultServer(lambda asked: Reply("[1, 0, 1, 0]")) as server:
+        base = profile(api_base=server.url)
+        given = base.model_copy(update={"explain": settings})
+        for n_texts, text in ((6, "note 2"), (1, "edited"), (0, "note 2")):
+            texts[2] = text
+            before = len(server.asked)
+            run(lake, given, settings=settings)
+            report = score(given, lake, HOOKPOINT, Latents(()), judge, SELECTION)
+            assert report.new_rows == n_texts * (N_TEST + N_SILENT)
+            assert len(server.asked) - before == n_texts * (N_TEST + N_SILENT) / 4
+            assert n_texts != 1 or all(text in one.prompt for one in server.asked[before:])
+
+
+def test_texts_stored_before_their_hash_counted_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their answers are known by them, and would be paid for again."""
+    lake = make_lake(tmp_path)
+    texts = {latent: f"note {latent}" for latent in range(6)}
+    registry.register("notes", texts)
+    settings = ExplainSettings(explainer="notes")
+    with monkeypatch.context() as before:
+        before.setattr(FunctionExplainer, "text_counts", False)
+        assert run(lake, profile(), settings=settings).new_rows == 6
+    assert run(lake, profile(), settings=settings).new_rows == 0
+    texts[0] = "edited"
+    assert run(lake, profile(), settings=settings).new_rows == 1
+    assert texts_of(lake)[0] == ["note 0", "edited"]
+
+
+def test_options_do_not_share_texts(tmp_path: Path) -> None:
+    """The same text under other options is another explanation, and each is the last of its own."""
+    lake = make_lake(tmp_path, 2)
+    registry.register("loud", loud_notes)
+    one = ExplainSettings(explainer="loud")
+    other = ExplainSettings(explainer="loud", options={"loud": {"marks": 2}})
+    for settings in (one, other):
+        assert run(lake, profile(), settings=settings).new_rows == 2
+    for settings in (one, other):
+        assert run(lake, profile(), settings=settings).new_rows == 0
+
+
+def test_what_is_no_text_stops_with_the_latents_number(tmp_path: Path) -> None:
+    """What was made before is kept: it may have taken long."""
+    lake = make_lake(tmp_path)
+
+    def broken(one: LatentRecord) -> Any:
+        if one.latent == 3:
+            raise ValueError("no such tokenizer")
+        return 7 if one.latent == 4 else f"note {one.latent}"
+
+    registry.register("broken", broken)
+    settings = ExplainSettings(explainer="broken")
+    with pytest.raises(DataError, match="'broken' failed at latent 3: ValueError: no such tokeni"):
+        run(lake, profile(), settings=settings)
+    assert [row["latent"] for row in rows(lake)] == [0, 1, 2]
+    with pytest.raises(DataError, match="'broken' gave 7 for latent 4; expected a text"):
+        run(lake, profile(), parse_latents("4-5"), settings=settings)
+
+
+def test_a_mapping_has_latents_as_numbers() -> None:
+    with pytest.raises(SettingError, match="'notes' has the key '4'; expected latents as numbers"):
+        registry.register("notes", {"4": "a note"})  # type: ignore[dict-item]  # the fault itself
 
 
 def test_a_function_may_make_the_prompt(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from delphi_assets.lake.growing_tables import UNSTORABLE
 TIMEOUT, CONNECTION, RATE_LIMIT, SERVER = "timeout", "connection", "rate_limit", "server_error"
 REJECTED, CONTENT_FILTER, REFUSAL = "rejected", "content_filter", "refusal"
 EMPTY, TRUNCATED, UNPARSEABLE, WRONG_COUNT = "empty", "truncated", "unparseable", "wrong_count"
+NO_TEXT = "no_text"
+"""An explainer that asks nobody has no text for the latent."""
 MISALIGNED, CONTRADICTORY = "misaligned", "contradictory"
 LOST, LOST_AGAIN = "lost", "lost_again"
 """A batch completed the question, the provider says, but gives no answer: it may be paid for."""
