@@ -161,7 +161,8 @@ to come:
     eval "$(delphi-assets --print-completion bash)"
     delphi-assets --print-completion bash >~/.local/share/bash-completion/completions/delphi-assets
 
-For zsh the script goes as `_delphi-assets` into a folder of `fpath`; tcsh evaluates it."""
+For zsh the script goes as `_delphi-assets` into a folder of `fpath`, for tcsh into a file that
+`~/.tcshrc` sources."""
 
 
 def _argument(action: argparse.Action) -> str:

@@ -92,10 +92,8 @@ def check_coder(place: Place) -> Manifest | None:
     if made is None or not {_FOLDER, _FILES, FINGERPRINT} <= made.facts.keys():
         return made
     files = [Path(made.facts[_FOLDER], name) for name in made.facts[_FILES].split(", ")]
-    if (
-        all(file.is_file() for file in files)
-        and (now := fingerprint(files)) != (made.facts[FINGERPRINT])
-    ):
+    there = all(file.is_file() for file in files)
+    if there and (now := fingerprint(files)) != made.facts[FINGERPRINT]:
         raise replaced_coder(place.hookpoint, made.facts[_FOLDER], made, now)
     return made
 

@@ -62,7 +62,6 @@ def check_settings(place: Place) -> Manifest | None:
     if manifest is not None:
         manifest.check_config(place.config)
     return weights
-    return weights
 
 
 def check_fires(hookpoint: str, buckets: Sequence[Manifest]) -> None:

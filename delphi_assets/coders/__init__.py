@@ -121,16 +121,12 @@ def files_at_hand(
     Nothing is fetched. Raises `DataError` for a damaged configuration, or where several formats
     know the coder.
     """
-    module, setting, formats = (
-        module_of(hookpoint),
-        sources.setting_of(hookpoint),
-        _formats(reading),
-    )
+    module, formats = module_of(hookpoint), _formats(reading)
     try:
         folder = sources.fetch(source, module, _patterns(formats, module, True), at_hand=True)
     except DataError:
         return []
-    if (found := _found(formats, f"{setting} = {str(source)!r}", folder, hookpoint)) is None:
+    if (found := _found(formats, _given(source, hookpoint), folder, hookpoint)) is None:
         return []
     files = found.format.files_of(found.place, module)
     return files if all(file.is_file() for file in files) else []
@@ -139,13 +135,9 @@ def files_at_hand(
 def _recognise(
     source: str | Path, hookpoint: str, reading: CoderReading, *, weights: bool
 ) -> _Found:
-    module, setting, formats = (
-        module_of(hookpoint),
-        sources.setting_of(hookpoint),
-        _formats(reading),
-    )
-    folder = sources.fetch(source, module, _patterns(formats, module, weights), setting)
-    given = f"{setting} = {str(source)!r}"
+    module, formats, given = module_of(hookpoint), _formats(reading), _given(source, hookpoint)
+    patterns = _patterns(formats, module, weights)
+    folder = sources.fetch(source, module, patterns, sources.setting_of(hookpoint))
     if (found := _found(formats, given, folder, hookpoint)) is not None:
         return _switched(found, hookpoint) if reading.transcoder_subtracts_b_dec else found
     held = sources.held(source, module, folder)
@@ -156,6 +148,11 @@ def _recognise(
         "folders, name the folder, with {layer} or {hookpoint} for what differs between "
         "hookpoints."
     )
+
+
+def _given(source: str | Path, hookpoint: str) -> str:
+    """Where the coder is said to be, for errors."""
+    return f"{sources.setting_of(hookpoint)} = {str(source)!r}"
 
 
 def _formats(reading: CoderReading) -> dict[str, CoderFormat]:

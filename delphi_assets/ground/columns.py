@@ -55,13 +55,12 @@ def widest(lines: Sequence[Sequence[str]]) -> list[int]:
 
 
 def fact(name: str, value: object, terminal: bool) -> str:
-    """A fact as a line."""
+    """A fact as a line; a value of several lines keeps them."""
     if not terminal:
         return f"{name}: {value}"
     from rich.text import Text
 
-    [line] = _drawn(Text.assemble((f"{name}:", "bold"), f" {value}"), None, terminal)
-    return line
+    return "\n".join(_drawn(Text.assemble((f"{name}:", "bold"), f" {value}"), None, terminal))
 
 
 def _drawn(shown: object, width: int | None, terminal: bool) -> list[str]:
@@ -72,4 +71,5 @@ def _drawn(shown: object, width: int | None, terminal: bool) -> list[str]:
         file=out, width=width, force_terminal=terminal, highlight=False, legacy_windows=False
     )
     console.print(shown, soft_wrap=width is None)
-    return [line.rstrip() for line in out.getvalue().splitlines()]
+    # No other character that ends a line: rich keeps them within one.
+    return [line.rstrip() for line in out.getvalue().removesuffix("\n").split("\n")]

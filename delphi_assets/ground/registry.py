@@ -12,7 +12,7 @@ Entry points are looked up when a name is none of the first two: nothing is read
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from delphi_assets.errors import SettingError
@@ -92,7 +92,7 @@ class Registry:
             return self._at(name, name)
         return self._of_package(name)
 
-    def _offered(self) -> Any:
+    def _offered(self) -> EntryPoints:
         return entry_points(group=self.group)
 
     def _of_package(self, name: str) -> Any:

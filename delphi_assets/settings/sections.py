@@ -517,11 +517,8 @@ class ScoreSettings(_Section):
     @field_validator("scorers")
     @classmethod
     def _scorers_exist(cls, scorers: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [name for name in scorers if not SCORERS.is_known(name)]:
-            raise ValueError(
-                f"score.scorers holds {unknown[0]!r}; expected some of {SCORERS.known()}, or "
-                f"'package.module:function'{nearest(unknown[0], SCORERS.known())}"
-            )
+        for name in scorers:
+            _check_known(SCORERS, "score.scorers", name, "holds")
         return scorers
 
     @model_validator(mode="after")

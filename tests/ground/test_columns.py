@@ -39,6 +39,14 @@ def test_a_heading_is_bold_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) 
     assert in_columns(LINES, (False, True), heading=1, terminal=True) == plain
 
 
+@pytest.mark.parametrize("value", ["two\nlines", "a\u2028b", "", "cannot be read (one\n\ntwo)"])
+def test_a_fact_may_have_any_text(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """An error of another library, told by `verify`, has several lines."""
+    monkeypatch.setenv("TERM", "dumb")
+    assert fact("name", value, terminal=True) == fact("name", value, terminal=False).rstrip()
+    assert in_columns([["a\u2028b", "c"]], (False, False)) == ["a\u2028b  c"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "start",
