@@ -362,15 +362,7 @@ summed as (
     select
         scored.first_subject as subject,
         by_document.document,
-        sum(by_document.precision) as precision,
-        sum(by_document.recall) as recall,
-        sum(by_document.specificity) as specificity,
-        sum(by_document.f1) as f1,
-        sum(by_document.accuracy) as accuracy,
-        sum(by_document.balanced_accuracy) as balanced_accuracy,
-        sum(by_document.auroc) as auroc,
-        sum(by_document.auprc) as auprc,
-        sum(by_document.correlation) as correlation
+        sum(columns(by_document.* exclude (subject, document)))
     from by_document
     inner join scored
         on by_document.subject = scored.subject
@@ -379,61 +371,31 @@ summed as (
 
 metrics as (
     from summed
-    unpivot (
-        influence for metric in (
-            precision,
-            recall,
-            specificity,
-            f1,
-            accuracy,
-            balanced_accuracy,
-            auroc,
-            auprc,
-            correlation
-        )
-    )
+    unpivot (influence for metric in (columns(* exclude (subject, document))))
 ),
 
 defined as (
     select
         subject,
-        any_value(precision) as precision,
-        any_value(recall) as recall,
-        any_value(specificity) as specificity,
-        any_value(f1) as f1,
-        any_value(accuracy) as accuracy,
-        any_value(balanced_accuracy) as balanced_accuracy,
-        any_value(auroc) as auroc,
-        any_value(auprc) as auprc,
-        any_value(correlation) as correlation
+        any_value(columns(* exclude (subject, document)))
     from by_document
     group by subject
+),
+
+defined_metrics as (
+    from defined
+    unpivot (influence for metric in (columns(* exclude (subject))))
 ),
 
 counted as (
     select
         scored.first_subject as subject,
-        defined.metric,
+        defined_metrics.metric,
         count(*) as n_explanations
-    from (
-        from defined
-        unpivot (
-            influence for metric in (
-                precision,
-                recall,
-                specificity,
-                f1,
-                accuracy,
-                balanced_accuracy,
-                auroc,
-                auprc,
-                correlation
-            )
-        )
-    ) as defined
+    from defined_metrics
     inner join scored
-        on defined.subject = scored.subject
-    group by scored.first_subject, defined.metric
+        on defined_metrics.subject = scored.subject
+    group by scored.first_subject, defined_metrics.metric
 )
 
 select
