@@ -100,7 +100,7 @@ class Registry:
         if not found:
             raise SettingError(
                 f"there is no {self.kind} {name!r}; expected one of {self.known()}, or "
-                "'package.module:function' for one of your own."
+                "'package.module:name' for one of your own."
             )
         if len({point.value for point in found}) > 1:
             packages = sorted(_package(point) for point in found)
@@ -126,7 +126,7 @@ class Registry:
             # A module of one's own may raise anything while it is imported.
             raise SettingError(
                 f"the {self.kind} {name!r} cannot be imported: {type(error).__name__}: {error}; "
-                "expected 'package.module:function', of a module that this Python finds and can "
+                "expected 'package.module:name', of a module that this Python finds and can "
                 "import."
             ) from error
 

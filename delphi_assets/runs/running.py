@@ -38,7 +38,7 @@ Runner: TypeAlias = Callable[[Path, Profile, Lake], AbstractContextManager[Opene
 
 
 def runner(name: str | None = None) -> Runner:
-    """The runner of that name, or at a place `package.module:function`; without a name the one
+    """The runner of that name, or at a place `package.module:name`; without a name the one
     that is installed, else the library's.
 
     Raises `SettingError` for a name that is not known, or whose framework is not installed.

@@ -395,7 +395,7 @@ class ExplainSettings(_Section):
     explainer: str = Field(
         "default",
         description="default, contrastive, single_token or best_of_k (an LLM), lexical (counting), "
-        "none (what is stored), or one of your own, as 'package.module:function'",
+        "none (what is stored), or one of your own, as 'package.module:name'",
     )
     explainer_model: str = Field("lexical", description="LiteLLM model string of the explainer")
     threshold: float = Field(
@@ -450,7 +450,7 @@ class ScoreSettings(_Section):
         strict=False,
         min_length=1,
         description=f"scorers to run: {', '.join(sorted(SCORERS.shipped()))}, or "
-        "package.module:function for one of your own",
+        "package.module:name for one of your own",
     )
     options: OptionTables = Field(
         {},
