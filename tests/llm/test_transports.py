@@ -133,6 +133,33 @@ def test_what_stops_a_stage(
     assert told[-1] == "closed"
 
 
+class NoTransportReply(Transport):
+    """Gives what is no `Reply`."""
+
+    @asynccontextmanager
+    async def open(self, line: Line) -> AsyncIterator[Send]:
+        async def send(request: Request) -> object:
+            return "a text"
+
+        yield cast("Send", send)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_of_this_library_stops_a_stage_wherever_it_comes_up(
+    tmp_path: Path, processes: int
+) -> None:
+    with pytest.raises(SettingError, match="NoTransportReply' gave a str; expected a Reply"):
+        complete(
+            tmp_path,
+            None,
+            ["what?"],
+            MODEL,
+            transport=f"{__name__}:{NoTransportReply.__name__}",
+            processes=processes,
+        )
+    assert stored(tmp_path) == []
+
+
 def test_a_failure_has_a_code_that_is_known() -> None:
     with pytest.raises(SettingError, match=r"code 'oops'; expected one of \['timeout'"):
         CallError("oops", "what")

@@ -1,6 +1,6 @@
 """Calls from processes of their own, for when LiteLLM keeps a whole processor busy.
 
-In: `Request`s, sent through a pipe. Out: a `Reading` or a `DiagnosedError` each, through another.
+In: `Request`s, sent through a pipe. Out: a `Reading` or an error each, through another.
 
 1. The first call starts `llm.processes` processes; each opens the transport, and says so.
 2. A request goes to the process with the fewest open calls.
@@ -51,7 +51,7 @@ class CallOutcome(NamedTuple):
     """What came of a call."""
 
     number: int
-    result: Reading | DiagnosedError
+    result: Reading | DiagnosedError | DelphiAssetsError
 
 
 class Processes:
@@ -83,7 +83,8 @@ class Processes:
     async def send(self, request: Request) -> Reading:
         """One attempt, by the process with the fewest open calls.
 
-        Raises `DiagnosedError` for a call that failed, `ConnectionError` when its process ended.
+        Raises `DiagnosedError` for a call that failed, `ConnectionError` when its process ended,
+        and a `DelphiAssetsError` that stops the stage.
         """
         return await min(self._processes, key=lambda process: process.n_open).send(request)
 
@@ -177,7 +178,7 @@ class _Process:
                 answer = self._open.get(number)
                 if answer is None or answer.done():
                     continue
-                if isinstance(result, DiagnosedError):
+                if isinstance(result, BaseException):
                     answer.set_exception(result)
                 else:
                     answer.set_result(result)
@@ -213,9 +214,12 @@ async def _work(outcomes: BinaryIO) -> None:
         outcomes.flush()
 
     async def answer(question: Call) -> None:
+        result: Reading | DiagnosedError | DelphiAssetsError
         try:
             async with asyncio.timeout(called.timeout):
-                result: Reading | DiagnosedError = await calls.send(question.request)
+                result = await calls.send(question.request)
+        except DelphiAssetsError as error:
+            result = type(error)(scrub(str(error)))
         # Whatever it is, the parent waits for it.
         except Exception as error:  # noqa: BLE001
             result = DiagnosedError(scrub(told(error)), diagnose(error))
