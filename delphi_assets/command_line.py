@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from delphi_assets.commands import (
+    add_labels,
     check,
     estimate,
     export_delphi,
@@ -17,6 +18,7 @@ from delphi_assets.commands import (
     export_table,
     import_delphi,
     init,
+    remove_labels,
     report,
     run,
     sql,
@@ -44,6 +46,8 @@ COMMANDS = {
         export_neuronpedia,
         import_delphi,
         export_delphi,
+        add_labels,
+        remove_labels,
         estimate,
         verify,
         upgrade,

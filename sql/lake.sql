@@ -11,6 +11,7 @@ set variable lake = 'lake';
 .read sql/views/embeddings.sql
 .read sql/views/examples.sql
 .read sql/views/explanations.sql
+.read sql/views/labels.sql
 .read sql/views/latents.sql
 .read sql/views/neighbours.sql
 .read sql/views/predictions.sql

@@ -565,6 +565,26 @@ COMPLETIONS = Table(
     ("request",),
 )
 
+LABELS = Table(
+    "labels",
+    "One value that a user gave a latent, such as a rating, a cluster or a note.",
+    (_run, _hookpoint, Column("source", _text, "who or what gave it, as a person or a site")),
+    (
+        _latent,
+        Column("name", _text, "what it is, as the column was called that it came from"),
+        Column(
+            "value",
+            _text,
+            "the value as text; null in the files where it was withdrawn, which is no row of the "
+            "view",
+        ),
+        Column("number", _f64, "the value as a finite number; null where it is none"),
+        Column("written_at", _when, "when the row was written, UTC; the last one wins"),
+        _generation,
+    ),
+    ("run", "hookpoint", "source", "latent", "name"),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -581,6 +601,7 @@ TABLES: dict[str, Table] = {
         EXPLANATIONS,
         PREDICTIONS,
         COMPLETIONS,
+        LABELS,
     )
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
@@ -12,7 +13,7 @@ from delphi_assets import Lake, connect
 from delphi_assets.lake import upgrade
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Unit
-from delphi_assets.lake.schema import TABLES, VOCABULARY
+from delphi_assets.lake.schema import LABELS, TABLES, VOCABULARY
 from delphi_assets.lake.storage import globbed
 from delphi_assets.llm.batch.store import BatchStore
 from delphi_assets.selection.examples import select_examples
@@ -62,7 +63,25 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     made.initialize()
     if request.param == "fresh":
         made.publish(Unit("vocabulary", {"run": "r"}), [File(rows(1, 2))], {})
+        label_twice(made)
     return made
+
+
+def label_twice(lake: Lake) -> None:
+    """Two labels, of which one is replaced and the other withdrawn."""
+    for first, second in (("first", "gone"), ("last", None)):
+        values = (("a", first), ("b", second))
+        given = [{"latent": 1, "name": name, "value": value} for name, value in values]
+        keys = {"run": "r", "hookpoint": "h", "source": "s"}
+        lake.append(LABELS, keys, pa.Table.from_pylist(given, LABELS.arrow))
+
+
+def test_a_label_is_the_last_one_and_none_when_it_was_withdrawn(tmp_path: Path) -> None:
+    made = Lake(tmp_path)
+    label_twice(made)
+    for con in (connect(made), bare(tmp_path)):
+        found = con.sql("select source, latent, name, value, generation from labels").fetchall()
+        assert found == [("s", 1, "a", "last", 2)]
 
 
 def test_bare_duckdb_gives_the_rows_of_the_library(lake: Lake) -> None:
@@ -75,7 +94,7 @@ def test_a_glob_over_a_table_gives_its_rows(lake: Lake) -> None:
     # Earlier versions left what they replaced in the table.
     upgrade.apply(lake, upgrade.planned(lake))
     con = connect(lake)
-    for name in set(TABLES) - {"completions", "explanations", "predictions"}:
+    for name in set(TABLES) - {"completions", "explanations", "predictions", "labels"}:
         count = con.table(name).count("*").fetchall()[0][0]
         files = list(Path(lake.root, name).glob("**/*.parquet"))
         if files:
