@@ -47,7 +47,7 @@ STATEMENTS = {
             1 + (hash(latent, 1) % 1000) / 50 as max_activation,
             [' t' || (hash(latent, place) % 5000) for place in range(10)] as top_tokens,
             [0.5 / (place + 1) for place in range(10)] as top_token_shares,
-            if(n_activations = 0, 'never fires', null) as reason
+            if(n_activations = 0, 'dead', null) as reason
         from (select unnest(range($n_latents)) as latent)
     """,
     EXPLANATIONS: """
@@ -56,7 +56,7 @@ STATEMENTS = {
             latent,
             'default' as selection,
             'default' as explainer,
-            'made/up' as model,
+            'made/up' as explainer_model,
             array_to_string(
                 [
                     $words[(1 + hash(latent, place) % len($words))::int]
@@ -73,7 +73,7 @@ STATEMENTS = {
             latent,
             'default' as selection,
             scorer,
-            'made/up' as model,
+            'made/up' as judge,
             'asked' as judge_hash,
             control,
             example,

@@ -364,7 +364,7 @@ def _write_hookpoint(
         "explanation_id": "drawn",
         "selection": "drawn",
         "scorer": "drawn",
-        "model": "drawn",
+        "judge": "drawn",
         "judge_hash": "drawn",
         "control": "none",
     }
@@ -392,7 +392,7 @@ def _write(lake: Lake, name: str, drawn: Drawn, n_explanations: int, size: int) 
         "truth": pa.array(truth),
         **drawn.predictions,
     }
-    same = {"selection": name, "scorer": "drawn", "model": "drawn", "judge_hash": "drawn"}
+    same = {"selection": name, "scorer": "drawn", "judge": "drawn", "judge_hash": "drawn"}
     lake.append(PREDICTIONS, PLACE, _table(PREDICTIONS, n, said, {**same, "control": "none"}))
     if drawn.examples:
         shown = {**row, "activating": pa.array(truth), **drawn.examples}

@@ -94,10 +94,10 @@ INVARIANTS: Sequence[Invariant] = (
         examples,
         "short_selections",
         "Every latent got as many windows as the selection asks for.",
-        "The column `reason` says what ran out; nothing is wrong with the other latents. Those "
-        "below `min_examples` have no windows and are not explained; the rest have fewer windows "
-        "and wider intervals. To have more: cache more tokens (`cache.n_tokens`, in another run), "
-        "lower `min_examples` or the numbers of windows, or add a source to "
+        "The columns `reason` and `lacking` say what ran out; nothing is wrong with the other "
+        "latents. Those below `min_examples` have no windows and are not explained; the rest have "
+        "fewer windows and wider intervals. To have more: cache more tokens (`cache.n_tokens`, in "
+        "another run), lower `min_examples` or the numbers of windows, or add a source to "
         "`non_activating_source` (Launchpad of `examples`, under another `name`).",
         severity=dg.AssetCheckSeverity.WARN,
     ),

@@ -76,7 +76,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
     },
     "scores": {
-        **_same("predictions", "latent", "explanation_id", "selection", "scorer", "model"),
+        **_same("predictions", "latent", "explanation_id", "selection", "scorer", "judge"),
         **_same("predictions", "judge_hash", "control", "chance"),
         "n_examples": ("predictions.example",),
         **_each(("n_failed", "failed_share"), "predictions.failure"),

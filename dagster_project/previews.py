@@ -46,7 +46,7 @@ def of_explanations(
     texts: dict[int, list[str]] = {}
     for row in rows:
         # An explainer without an LLM is its own model.
-        by = markdown.escaped(", ".join(dict.fromkeys((row["explainer"], row["model"]))))
+        by = markdown.escaped(", ".join(dict.fromkeys((row["explainer"], row["explainer_model"]))))
         text = markdown.escaped(markdown.cut(row["explanation"].replace("\n", "; ")))
         texts.setdefault(row["latent"], []).append(f"{by}: *{text.strip()}*")
     windows = _windows(con, hookpoint, selection, list(texts))

@@ -2,12 +2,14 @@
 -- Another lake: set variable lake = '<folder>'; the macros and views follow.
 set variable lake = 'lake';
 .read sql/macros/beyond_rounding.sql
+.read sql/macros/latest_predictions.sql
 .read sql/macros/normal95.sql
 .read sql/macros/student95.sql
 .read sql/macros/wilson.sql
 .read sql/views/activations.sql
 .read sql/views/completions.sql
 .read sql/views/contexts.sql
+.read sql/views/eligibility.sql
 .read sql/views/embeddings.sql
 .read sql/views/examples.sql
 .read sql/views/explanations.sql
@@ -19,6 +21,7 @@ set variable lake = 'lake';
 .read sql/views/vocabulary.sql
 .read sql/views/weights.sql
 .read sql/views/windows.sql
+.read sql/scores/computed_scores.sql
 .read sql/scores/correlations.sql
 .read sql/scores/document_influences.sql
 .read sql/scores/quantile_scores.sql

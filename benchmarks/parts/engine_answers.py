@@ -45,6 +45,7 @@ from delphi_assets.lake.database import Parameter, sql_folder, statement
 _VALUES: dict[str, Parameter] = {
     "scorer": "detection", "other_scorer": "fuzz", "n_rows": 20, "most_tokens": 3, "latent": 12,
     "str_token": " t7", "explanation_id": "none", "model": "lexical", "other_model": "m",
+    "judge": None, "explainer_model": "lexical",
     "other_run": RUNS[1], "other_selection": SELECTIONS[1], "first": 0, "last": 8,
     "n_neighbours": 5, "explainer": None, "requests": [f"{1:064x}"],
 }  # fmt: skip

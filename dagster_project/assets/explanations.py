@@ -90,7 +90,7 @@ def _left(
         **keys_of(hookpoint),
         selection=selection,
         explainer=settings.explainer,
-        model=settings.explainer_model if asks else settings.explainer,
+        explainer_model=settings.explainer_model if asks else settings.explainer,
         n_rows=1,
     ).to_pylist()
     return left[0]["n_left"] if left else 0

@@ -19,10 +19,10 @@ from delphi_assets.lake.database import connect, query
     description="A row per latent of the coder, dead ones too, with what its activations say.\n\n"
     "**In:** `activations`, `contexts`, "
     "`sparse_coder`, `neighbours`. **Out:** how often it fires, on which tokens, where in a "
-    "context, its histogram of activations, norms, nearest neighbour, and why it will not be "
-    "explained. **Cost:** one pass over the activations in SQL. **Look at:** the histogram of "
+    "context, its histogram of activations, norms, nearest neighbour, and whether it is dead. "
+    "**Cost:** one pass over the activations in SQL. **Look at:** the histogram of "
     "firing densities (a coder with many dead or always-on latents is not worth explaining), "
-    "`dead`, `to_explain`.",
+    "`dead`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
     code_version="2",

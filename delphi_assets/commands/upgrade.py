@@ -26,6 +26,9 @@ def _run(asked: argparse.Namespace) -> Facts:
         ("version_after", SCHEMA_VERSION if asked.apply else f"{SCHEMA_VERSION}, with --apply"),
         ("files_without_rows_moved", len(upgrade.without_rows)),
         ("files_that_no_manifest_names_moved", len(upgrade.not_believed)),
+        ("files_with_former_columns_written_again", len(upgrade.renamed)),
+        ("units_with_reasons_in_words_written_again", len(upgrade.reasoned)),
+        ("selections_told_eligibility", len(upgrade.unsaid)),
         *(("moved", path) for path in upgrade.not_believed),
     ]
 

@@ -61,12 +61,12 @@ class HookpointTexts:
             hookpoint=self.hookpoint,
             selection=self.chosen.selection,
             explainer=self.chosen.explainer,
-            model=self.chosen.explainer_model,
+            explainer_model=self.chosen.explainer_model,
         ).to_pylist()
         folder, ids = self.folder / "explanations", set()
         for latent, group in groupby(rows, key=lambda row: int(row["latent"])):
             held = list(group)
-            self._only_one(held, ("selection", "explainer", "model"))
+            self._only_one(held, ("selection", "explainer", "explainer_model"))
             (row,) = held
             text = UNPARSED if row["explanation"] is None else row["explanation"]
             _write_json(folder / self._name(latent), text)
@@ -83,7 +83,7 @@ class HookpointTexts:
             mine = [item for item in row if item["explanation_id"] in ids]
             if not mine:
                 continue
-            self._only_one(mine, ("model",))
+            self._only_one(mine, ("judge",))
             path = self.folder / "scores" / mine[0]["scorer"] / self._name(mine[0]["latent"])
             _write_json(path, [_item(item) for item in mine])
             written += len(mine)
@@ -99,7 +99,7 @@ class HookpointTexts:
                 hookpoint=self.hookpoint,
                 first=first,
                 last=first + _LATENTS_AT_ONCE,
-                model=self.chosen.scorer_model,
+                judge=self.chosen.scorer_model,
             ).to_pylist()
             for _, group in groupby(rows, key=lambda row: (row["latent"], row["scorer"])):
                 yield list(group)

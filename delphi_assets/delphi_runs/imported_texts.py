@@ -119,7 +119,11 @@ class _Hookpoint(NamedTuple):
 
     def _last_explanations(self) -> dict[str, dict[str, Any]]:
         """The last imported explanation of every latent, by its id."""
-        made_by = {"selection": texts.DELPHI, "explainer": texts.DELPHI, "model": self.source.model}
+        made_by = {
+            "selection": texts.DELPHI,
+            "explainer": texts.DELPHI,
+            "explainer_model": self.source.model,
+        }
         rows = self._stored("delphi/explanations", **made_by)
         return {row["explanation_id"]: row for row in rows}
 

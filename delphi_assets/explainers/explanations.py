@@ -117,7 +117,7 @@ def terms_of(
     terms = Terms(place.profile, place.lake, place.hookpoint, selection, settings, prompts)
     if settings.prompt_version == "latest" or not isinstance(explainer, AskedExplainer):
         return terms
-    made_by = {"explainer": settings.explainer, "model": settings.explainer_model}
+    made_by = {"explainer": settings.explainer, "explainer_model": settings.explainer_model}
     with database.connect(place.lake) as con:
         [row] = database.query(
             con, "explanations/prompt_version", **terms.keys, selection=selection, **made_by

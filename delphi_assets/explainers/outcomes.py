@@ -198,7 +198,7 @@ class Outcomes:
             "latent": latent,
             "selection": self._terms.selection,
             "explainer": self._terms.settings.explainer,
-            "model": self._model,
+            "explainer_model": self._model,
             "candidate": candidate.number,
             "quick_score": candidate.quick_score,
             "chosen": candidate.chosen,

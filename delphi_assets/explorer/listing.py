@@ -39,7 +39,7 @@ class Set(NamedTuple):
 
     selection: str
     explainer: str
-    model: str
+    explainer_model: str
     n_latents: int
 
 
@@ -107,7 +107,7 @@ class Listing:
         self._scores: dict[int, _Held] = defaultdict(dict)
 
     def _set_of(self, explanation: Row) -> int:
-        wanted = (explanation["selection"], explanation["explainer"], explanation["model"])
+        wanted = tuple(explanation[name] for name in Set._fields[:3])
         return next(number for number, one in enumerate(self.sets) if one[:3] == wanted)
 
     def _columns_of(self, score: Row) -> Iterator[int]:
@@ -137,7 +137,7 @@ def _is_of(score: Row, of: Set) -> bool:
     return bool(
         score["selection"] == of.selection
         and (
-            (score["explainer"], score["explainer_model"]) == (of.explainer, of.model)
+            (score["explainer"], score["explainer_model"]) == (of.explainer, of.explainer_model)
             or score["explainer"] == _NO_EXPLAINER
         )
     )

@@ -20,7 +20,7 @@ from delphi_assets.explorer.data_files import data_file
 from delphi_assets.lake.manifests import folder_of
 from delphi_assets.lake.storage import Storage
 
-FORMAT = 1
+FORMAT = 2
 """Version of the data files; the page refuses others."""
 
 _PLACE = "place.json"

@@ -84,7 +84,7 @@ def explanation(source: NeuronpediaSource, row: Row) -> Row:
         "description": text,
         "authorId": source.creator_id,
         "typeName": row["explainer"],
-        "explanationModelName": row["model"],
+        "explanationModelName": row["explainer_model"],
         "createdAt": _when(row["written_at"]),
     }
 

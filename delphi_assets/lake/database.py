@@ -131,6 +131,7 @@ def _patterns(lake: Lake, table: Table) -> list[str]:
 
 def _empty(table: Table) -> str:
     """Where a file of the table without rows is in the temporary folder of this process."""
+    table = table.as_read
     path = Path(own_folder(), empty_file(table))
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -103,6 +103,10 @@ VERSION = "manifests/lake.json"
 """Where a lake's version is noted; a lake without it is of `FIRST_VERSION`."""
 
 
+OLDEST = "oldest_files"
+"""Version that a lake is to be upgraded from, where a later one has written to it since."""
+
+
 class Files(list[str]):
     """Locations of published files of one table."""
 
@@ -131,9 +135,15 @@ class Lake(Storage):
         if self._initialized:
             return
         self._initialized = True
-        if self.version is None:
+        version = self.version
+        if version is None:
             self.create_text(VERSION, json.dumps({"schema_version": SCHEMA_VERSION}))
-        missing = [table for table in TABLES.values() if not self.exists(empty_file(table))]
+        elif version < SCHEMA_VERSION:
+            # Earlier versions would misread what is written from now on: they refuse the lake.
+            noted = {"schema_version": SCHEMA_VERSION, OLDEST: version}
+            self.write_text(VERSION, json.dumps(noted))
+        read = [table.as_read for table in TABLES.values()]
+        missing = [table for table in read if not self.exists(empty_file(table))]
         with ThreadPoolExecutor(max(1, len(missing))) as pool:
             # Together, as each waits for the disk.
             for _ in pool.map(lambda one: self._put(empty_file(one), one.empty(), one), missing):
@@ -149,7 +159,8 @@ class Lake(Storage):
         if noted is None:
             begun = any(self.exists(folder) for folder in ("manifests", *TABLES))
             return FIRST_VERSION if begun else None
-        return check_version(self.location(VERSION), noted)
+        written_with = check_version(self.location(VERSION), noted)
+        return int(noted.get(OLDEST, written_with))
 
     def manifest(self, unit: Unit) -> Manifest | None:
         """The unit's manifest, or None when it has not been published."""
@@ -491,7 +502,7 @@ def generation_of(name: str) -> int:
 def empty_file(table: Table) -> str:
     """Where the file without rows of a table is; another one for other columns."""
     keys = {key.name: "0" if pa.types.is_integer(key.type) else "_" for key in table.keys}
-    columns = hashlib.sha256(str(table.arrow).encode()).hexdigest()[:12]
+    columns = hashlib.sha256(str(table.as_read.arrow).encode()).hexdigest()[:12]
     return f"{folder_of(table.name[:-1] + EMPTY, keys)}/{columns}.parquet"
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from delphi_assets.errors import DataError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Written with every unit; one more after a change that is a migration, `docs/compatibility.md`."""
 
 FIRST_VERSION = 3
@@ -30,6 +30,8 @@ class Column(NamedTuple):
     doc: str
     added: bool = False
     """Whether there are files from before it was there, in which it is null."""
+    formerly: str | None = None
+    """Its name in files of version 4 and before, which `delphi-assets upgrade` writes again."""
 
 
 class Table(NamedTuple):
@@ -71,8 +73,14 @@ class Table(NamedTuple):
         ]
         return rows.select(self.arrow.names).cast(pa.schema(fields))
 
+    @property
+    def formerly(self) -> dict[str, str]:
+        """Names of columns by those that they had in files of earlier versions."""
+        return {column.formerly: column.name for column in self.columns if column.formerly}
+
     def completed(self, rows: pa.Table) -> pa.Table:
-        """`rows` of a file from before columns were added, with nulls in these."""
+        """`rows` of an earlier version's file, with names of today, and nulls in later columns."""
+        rows = rows.rename_columns([self.formerly.get(name, name) for name in rows.column_names])
         for column in self.columns:
             if column.added and column.name not in rows.column_names:
                 rows = rows.append_column(column.name, pa.nulls(len(rows), column.type))
@@ -81,6 +89,17 @@ class Table(NamedTuple):
     def empty(self) -> pa.Table:
         """No rows of this table."""
         return self.arrow.empty_table()
+
+    @property
+    def as_read(self) -> "Table":
+        """The table as its view reads it: behind its columns, those names that some had before."""
+        former = [
+            column._replace(name=column.formerly, formerly=None)
+            for column in self.columns
+            if column.formerly
+        ]
+        columns = [column._replace(formerly=None) for column in self.columns]
+        return self._replace(columns=(*columns, *former))
 
     def from_rows(self, rows: list[dict[str, object]]) -> pa.Table:
         """An Arrow table from Python rows whose keys are this table's columns."""
@@ -291,7 +310,11 @@ LATENTS = Table(
             _text,
             "first of neighbours.methods; null when latents were described without neighbours",
         ),
-        Column("reason", _text, "why the latent will not be explained; null when it will"),
+        Column(
+            "reason",
+            _text,
+            "dead: it never fires; else null. What a selection asks of a latent, eligibility says",
+        ),
         _written,
     ),
     ("run", "hookpoint", "latent"),
@@ -414,7 +437,40 @@ SHORTFALLS = Table(
         Column("test_missing", _i32, "test windows asked for and not there"),
         Column("non_activating", _i32, "non-activating windows drawn"),
         Column("non_activating_missing", _i32, "non-activating windows not there"),
-        Column("reason", _text, "why"),
+        Column(
+            "reason",
+            _text,
+            "dead, too_few_windows: as in eligibility; too_few_activating, too_few_silent, "
+            "too_few_of_both: it is explained, from fewer windows than asked for",
+        ),
+        Column(
+            "lacking",
+            _text,
+            "sources that gave too few non-activating windows, with how many; null where none did",
+            added=True,
+        ),
+    ),
+    ("run", "hookpoint", "selection", "latent"),
+)
+
+ELIGIBILITY = Table(
+    "eligibility",
+    "Whether a latent that a selection asks for can be explained from it.",
+    (_run, _hookpoint, _selection),
+    (
+        _latent,
+        Column(
+            "code",
+            _text,
+            "eligible; dead: it never fires; too_few_windows: it fires in fewer than min_examples",
+        ),
+        Column(
+            "n_windows",
+            _i64,
+            "activating windows that may be shown; null where there were enough, in selections of "
+            "versions that did not say",
+        ),
+        Column("min_examples", _i32, "fewest that it is explained from: selection.min_examples"),
     ),
     ("run", "hookpoint", "selection", "latent"),
 )
@@ -428,7 +484,12 @@ EXPLANATIONS = Table(
         _latent,
         _selection,
         Column("explainer", _text, "explainer that wrote it"),
-        Column("model", _text, "LiteLLM model string, or the explainer's name without an LLM"),
+        Column(
+            "explainer_model",
+            _text,
+            "LiteLLM model string, or the explainer's name without an LLM",
+            formerly="model",
+        ),
         Column("candidate", _i32, "best_of_k: which of the k, from 0; null from other explainers"),
         Column(
             "quick_score",
@@ -475,7 +536,12 @@ PREDICTIONS = Table(
         _latent,
         _selection,
         Column("scorer", _text, "name of the scorer"),
-        Column("model", _text, "the judge: a LiteLLM model string, 'lexical', or a local model"),
+        Column(
+            "judge",
+            _text,
+            "who judged: a LiteLLM model string, 'lexical', or a local model",
+            formerly="model",
+        ),
         Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
         Column(
             "control",
@@ -532,7 +598,7 @@ PREDICTIONS = Table(
         "latent",
         "selection",
         "scorer",
-        "model",
+        "judge",
         "judge_hash",
         "control",
         "example",
@@ -598,6 +664,7 @@ TABLES: dict[str, Table] = {
         EMBEDDINGS,
         EXAMPLES,
         SHORTFALLS,
+        ELIGIBILITY,
         EXPLANATIONS,
         PREDICTIONS,
         COMPLETIONS,
@@ -615,7 +682,7 @@ _judged = (
     Column("explanation_id", _text, "the explanation that was judged"),
     _selection,
     Column("scorer", _text, "scorer, as in predictions"),
-    Column("model", _text, "the judge"),
+    Column("judge", _text, "who judged, as in predictions"),
     Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
     Column("control", _text, "none, shuffled or empty, as in predictions"),
 )

@@ -44,7 +44,7 @@ class Explanation(NamedTuple):
     explanation_id: str
     selection: str
     explainer: str
-    model: str
+    explainer_model: str
     explanation: str | None
     failure: str | None
     cost: float | None
@@ -57,7 +57,7 @@ class Score(NamedTuple):
     explanation_id: str
     selection: str
     scorer: str
-    model: str
+    judge: str
     judge_hash: str
     control: str
     n_examples: int
@@ -121,6 +121,11 @@ class Latent(LatentRecord):
     def _notes(self) -> list[str]:
         statistics, selection = self.statistics, self.hookpoint.selection
         notes = _statistics_notes(statistics) if statistics else []
+        notes += [
+            f"not explained: {row['code']}, {row['n_windows']} of {row['min_examples']} windows"
+            for row in self.hookpoint.rows("eligibility", self.latent)
+            if row["selection"] == selection and row["code"] not in ("eligible", "dead")
+        ]
         notes += [_explanation_note(one, selection) for one in self.explanations]
         return notes + [_score_note(score, selection) for score in self.scores]
 
@@ -367,7 +372,7 @@ def _statistics_notes(statistics: dict[str, Any]) -> list[str]:
 
 def _explanation_note(one: Explanation, selection: str) -> str:
     said = one.explanation or f"failed: {one.failure}"
-    return f"{one.explainer} ({one.model}{_other(one.selection, selection)}): {said}"
+    return f"{one.explainer} ({one.explainer_model}{_other(one.selection, selection)}): {said}"
 
 
 def _score_note(score: Score, selection: str) -> str:
@@ -376,7 +381,7 @@ def _score_note(score: Score, selection: str) -> str:
     if (score.balanced_accuracy, score.auroc) == (None, None):
         rates = [("accuracy", score.accuracy)]
     shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates if rate is not None)
-    asked = f"{score.scorer} by {score.model}{control}{_other(score.selection, selection)}"
+    asked = f"{score.scorer} by {score.judge}{control}{_other(score.selection, selection)}"
     return f"{asked}: {shown or 'no answers'}"
 
 

@@ -1,9 +1,9 @@
 """Stage examples: the windows that represent each latent, and what stands in them.
 
 In: the tables contexts, vocabulary, weights and activations of a hookpoint, selection settings.
-Out: the tables examples and shortfalls under the selection's name (`select_examples`), or the rows
-of examples, unwritten (`choose_examples`). Both write the tables windows and embeddings where these
-are needed and not there. Per latent bucket:
+Out: the tables examples, eligibility and shortfalls under the selection's name (`select_examples`),
+or the rows of examples, unwritten (`choose_examples`). Both write the tables windows and embeddings
+where these are needed and not there. Per latent bucket:
 
 1. `window_choice`: windows that activate, train apart from test, and windows that do not.
 2. `window_contents`: tokens and activations of what was chosen.
@@ -29,7 +29,7 @@ from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.place import Place
-from delphi_assets.lake.schema import EXAMPLES, SHORTFALLS
+from delphi_assets.lake.schema import ELIGIBILITY, EXAMPLES, SHORTFALLS, Table
 from delphi_assets.lake.units import examples_unit
 from delphi_assets.latent_ranges import WhichLatents, as_text, parse_latents
 from delphi_assets.selection.non_activating import open_sources, sources_config
@@ -41,6 +41,9 @@ from delphi_assets.settings import Profile, SelectionSettings, as_made, check_se
 
 _BUCKETS_AT_ONCE = 2
 """More would not be faster on few cores, and each takes memory."""
+
+_WITH_ELIGIBILITY = 5
+"""Version of the schema since which a selection has rows of eligibility; `upgrade` adds others."""
 
 _THREADS = max(1, (os.cpu_count() or 1) // _BUCKETS_AT_ONCE)
 """Of DuckDB, beside those in which buckets are chosen."""
@@ -54,7 +57,7 @@ def select_examples(
     selection: SelectionSettings | None = None,
     latents: WhichLatents | None = None,
 ) -> StageReport:
-    """Write examples and shortfalls of a hookpoint, bucket by bucket, skipping what is there.
+    """Write a hookpoint's examples, eligibility and shortfalls by bucket, skipping what is there.
 
     `selection` is the profile's unless given; `latents`, e.g. `"0-4"`, stand in place of its own.
 
@@ -100,7 +103,8 @@ def select_examples(
 
         def publish(number: int) -> _Bucket:
             unit, made = units[number], opened.rows(number)
-            shortfalls = lake.publish(_shortfalls(unit), [File(made.shortfalls)], config)
+            shortfalls = lake.publish(_beside(unit, SHORTFALLS), [File(made.shortfalls)], config)
+            lake.publish(_beside(unit, ELIGIBILITY), [File(made.eligibility)], config)
             facts = _facts(made.examples)
             return _Bucket(lake.publish(unit, [File(made.examples)], config, facts), shortfalls)
 
@@ -138,21 +142,29 @@ def _of_latents(selection: SelectionSettings, latents: WhichLatents | None) -> S
 
 
 class _Bucket(NamedTuple):
-    """What is known of a bucket in both tables."""
+    """What is known of a bucket."""
 
     examples: Manifest
     shortfalls: Manifest
 
 
-def _shortfalls(unit: Unit) -> Unit:
-    """The unit beside one of examples."""
-    return unit._replace(table="shortfalls")
+def _beside(unit: Unit, table: Table) -> Unit:
+    """The unit of another table beside one of examples."""
+    return unit._replace(table=table.name)
 
 
 def _whole(lake: Lake, published: Manifest | None, config: Mapping[str, object]) -> _Bucket | None:
-    """A bucket, its examples as published, if it is whole in both tables."""
+    """A bucket, its examples as published, if it is whole in every table."""
     examples = lake.whole(published, config)
-    if examples is None or (found := lake.ready(_shortfalls(examples.unit), config)) is None:
+    if (
+        examples is None
+        or (found := lake.ready(_beside(examples.unit, SHORTFALLS), config)) is None
+    ):
+        return None
+    told = examples.schema_version < _WITH_ELIGIBILITY or lake.ready(
+        _beside(examples.unit, ELIGIBILITY), config
+    )
+    if not told:
         return None
     return _Bucket(examples, found)
 
@@ -162,6 +174,7 @@ class _Rows(NamedTuple):
 
     examples: pa.Table
     shortfalls: pa.Table
+    eligibility: pa.Table
 
 
 class _Opened(NamedTuple):
@@ -176,12 +189,12 @@ class _Opened(NamedTuple):
         """A bucket's examples; none where no latent of it is asked for."""
         latents = self.asked[bucket]
         if not latents:
-            return _Rows(EXAMPLES.empty(), SHORTFALLS.empty())
+            return _Rows(EXAMPLES.empty(), SHORTFALLS.empty(), ELIGIBILITY.empty())
         place, tables = self.sources.place, self.sources.place.tables
         files = activation_files(place.lake, tables, bucket)
         # Temporary tables belong to a cursor, so buckets do not see those of others.
         with tables.con.cursor() as con:
-            windows, shortfalls = choose_windows(
+            windows, *others = choose_windows(
                 replace(place, tables=tables._replace(con=con)),
                 bucket,
                 sources=self.sources,
@@ -189,9 +202,9 @@ class _Opened(NamedTuple):
                 activations=files,
             )
         if not windows.num_rows:
-            return _Rows(EXAMPLES.empty(), shortfalls)
+            return _Rows(EXAMPLES.empty(), *others)
         rows = with_contents(windows, place.length, self.corpus, place.lake, files)
-        return _Rows(EXAMPLES.conform(self.sources.with_neighbour_activations(rows)), shortfalls)
+        return _Rows(EXAMPLES.conform(self.sources.with_neighbour_activations(rows)), *others)
 
 
 def _open(

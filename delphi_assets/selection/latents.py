@@ -6,8 +6,8 @@ its neighbours by the first of neighbours.methods. Out: the table latents.
 1. Lay the corpus out by position, and read which neighbour is the nearest.
 2. Bucket by bucket, ask `sql/latents/latents.sql` for the statistics, so memory is that of one
    bucket and of the corpus.
-3. Write the rows. Asking again with another example_ctx_len or min_examples, or when neighbours
-   have been found since, writes new rows, which win over the old.
+3. Write the rows. Asking again with another example_ctx_len, or when neighbours have been found
+   since, writes new rows, which win over the old.
 """
 
 import logging
@@ -32,6 +32,9 @@ from delphi_assets.settings import Profile
 
 log = logging.getLogger(__name__)
 
+_ONCE = ("selection.min_examples",)
+"""Settings that earlier versions noted, and that made no difference but to `reason`."""
+
 N_BINS = 20
 """Of `activation_histogram`."""
 
@@ -50,13 +53,19 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     neighbours = lake.manifest(neighbours_unit(place.run, hookpoint, method))
     config = {
         "selection.example_ctx_len": profile.selection.example_ctx_len,
-        "selection.min_examples": profile.selection.min_examples,
         "neighbours.method": method,
         "neighbours": neighbours and [file.sha256 for file in neighbours.files],
     }
     weights = check_settings(place)
     manifest = lake.manifest(unit)
-    if manifest and manifest.made_with(config) and not any(map(lake.damage, manifest.files)):
+    earlier = {
+        name: manifest.config[name] for name in _ONCE if manifest and name in manifest.config
+    }
+    if (
+        manifest
+        and manifest.made_with(config | earlier)
+        and not any(map(lake.damage, manifest.files))
+    ):
         lake.supersede_others(manifest)
         seconds = time.perf_counter() - start
         return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
@@ -68,7 +77,6 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     facts = {
         "latents": rows.num_rows,
         "dead": dead,
-        "to_explain": rows["reason"].null_count,
         "with_neighbour": rows.num_rows - rows["nearest_neighbour"].null_count,
     }
     manifest = lake.publish(unit, [File(rows)], config, facts, versioned=True)
@@ -101,7 +109,6 @@ def _statistics(place: Place, tables: HookpointTables, neighbours: Manifest | No
             last=bucket.last,
             cache_ctx_len=cache.cache_ctx_len,
             example_ctx_len=selection.example_ctx_len,
-            min_examples=selection.min_examples,
             n_bins=N_BINS,
             neighbour_method=None if neighbours is None else str(neighbours.keys["method"]),
             written_at=written_at,

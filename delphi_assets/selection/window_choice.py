@@ -1,8 +1,8 @@
 """Choosing the windows that represent the latents of one bucket.
 
 In: a bucket's activations, the latents asked for, selection settings. Out: the chosen windows by
-latent and position, without what stands in them, and the shortfalls. Each step is a statement of
-`sql/examples/`:
+latent and position, without what stands in them, eligibility and shortfalls. Each step is a
+statement of `sql/examples/`:
 
 1. `ranked_aligned` or `ranked_centred`: windows that may be shown, never overlapping, the strongest
    first. Aligned ones come from the table windows (see `windows`), which is written if need be.
@@ -11,7 +11,8 @@ latent and position, without what stands in them, and the shortfalls. Each step 
    construction. With `selection.split_documents` by `test_apart`, which keeps to what stands in
    other documents than the train windows (`apart`) while there is enough of it.
 4. `non_activating`: silent windows from their sources (see there), drawn for each latent anew.
-5. `rows` and `shortfalls`: what was chosen, and what was asked for but does not exist.
+5. `rows`, `eligibility` and `shortfalls`: what was chosen, which latents cannot be explained, and
+   what was asked for but does not exist.
 
 A draw depends on (seed, run, hookpoint, latent, window) only, so buckets, threads and file order do
 not matter.
@@ -31,10 +32,11 @@ from delphi_assets.settings import SelectionSettings
 
 
 class WindowChoice(NamedTuple):
-    """Rows of the tables examples, but for what stands in a window, and shortfalls."""
+    """Rows of the tables examples, but for what stands in a window, shortfalls and eligibility."""
 
     windows: pa.Table
     shortfalls: pa.Table
+    eligibility: pa.Table
 
 
 def choose_windows(
@@ -62,11 +64,19 @@ def choose_windows(
         execute(tables.con, "examples/2_windows/loud_aligned")
     _draw_activating(place)
     sources.draw(tables.con, latents)
+    eligibility = query(
+        tables.con,
+        "examples/6_rows/eligibility",
+        latents=latents,
+        min_examples=selection.min_examples,
+        max_examples=selection.max_examples,
+        activations=activations,
+    )
+    tables.con.register("eligibility", eligibility)
     shortfalls = query(
         tables.con,
         "examples/6_rows/shortfalls",
         latents=latents,
-        min_examples=selection.min_examples,
         max_examples=selection.max_examples,
         n_examples_train=selection.n_examples_train,
         n_examples_test=selection.n_examples_test,
@@ -81,7 +91,7 @@ def choose_windows(
         max_examples=selection.max_examples,
         draw_of=place.draw_of,
     )
-    return WindowChoice(rows, shortfalls)
+    return WindowChoice(rows, shortfalls, eligibility)
 
 
 def _rank_centred(place: SourcePlace, latents: list[int], activations: list[str]) -> None:

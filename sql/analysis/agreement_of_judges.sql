@@ -11,7 +11,7 @@ with answers as (
         latent,
         selection,
         scorer,
-        {'judge': model, 'judge_hash': judge_hash} as judge,
+        {'judge': judge, 'judge_hash': judge_hash} as judge,
         example,
         variant,
         truth,
@@ -59,7 +59,7 @@ chances as (
 
 select
     scorer,
-    judge.judge as judge,
+    judge.judge,
     judge.judge_hash as judge_hash,
     other_judge.judge as other_judge,
     other_judge.judge_hash as other_judge_hash,

@@ -14,7 +14,7 @@ with judged as (
         explanation_id,
         latent,
         selection,
-        {'scorer': scorer, 'judge': model, 'judge_hash': judge_hash} as scorer,
+        {'scorer': scorer, 'judge': judge, 'judge_hash': judge_hash} as scorer,
         case
             when count(balanced_accuracy) over of_scorer > 0 then 'balanced_accuracy'
             when count(correlation) over of_scorer > 0 then 'correlation'
@@ -91,7 +91,7 @@ errors as (
 
 select
     scorer.scorer as scorer,
-    scorer.judge as judge,
+    scorer.judge,
     scorer.judge_hash as judge_hash,
     metric,
     other_scorer.scorer as other_scorer,

@@ -13,7 +13,7 @@
 with of_latents as (
     select
         scorer,
-        model as judge,
+        judge,
         judge_hash,
         latent,
         least(9, floor(10 * probability)) as bin,

@@ -1,10 +1,10 @@
 -- Which texts did the best of k choose from?
 -- Parameters: $run, $hookpoint, $latent.
--- Columns: selection, explainer model, prompt, candidate, its quick score, whether it was chosen,
+-- Columns: selection, explainer_model, prompt_hash, candidate, its quick score, whether it was chosen,
 --   its text or failure.
 select
     selection,
-    model,
+    explainer_model,
     prompt_hash,
     candidate,
     quick_score,
@@ -13,4 +13,4 @@ select
     failure
 from explanations
 where run = $run and hookpoint = $hookpoint and latent = $latent and candidate is not null
-order by selection, model, prompt_hash, candidate, explanation_id;
+order by selection, explainer_model, prompt_hash, candidate, explanation_id;

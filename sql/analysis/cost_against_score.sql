@@ -12,11 +12,13 @@
 with judged as (
     select
         scores.selection,
-        scores.model as judge,
+        scores.judge,
         scores.judge_hash,
         scores.latent,
-        avg(scores.balanced_accuracy) filter (explanations.model = $model) as score,
-        avg(scores.balanced_accuracy) filter (explanations.model = $other_model) as other_score
+        avg(scores.balanced_accuracy) filter (explanations.explainer_model = $model) as score,
+        avg(scores.balanced_accuracy) filter (
+            explanations.explainer_model = $other_model
+        ) as other_score
     from scores
     inner join explanations
         on scores.run = explanations.run
@@ -27,7 +29,7 @@ with judged as (
         and scores.hookpoint = $hookpoint
         and scores.scorer = $scorer
         and scores.control = 'none'
-        and explanations.model in ($model, $other_model)
+        and explanations.explainer_model in ($model, $other_model)
     group by all
     having score is not null and other_score is not null
 ),
@@ -36,7 +38,7 @@ requests as (
     select
         selection,
         latent,
-        model,
+        explainer_model,
         request
     from explanations
     where run = $run and hookpoint = $hookpoint and request is not null
@@ -44,7 +46,7 @@ requests as (
     select
         selection,
         latent,
-        model,
+        explainer_model,
         quick_request as request
     from explanations
     where run = $run and hookpoint = $hookpoint and quick_request is not null
@@ -54,10 +56,10 @@ costs as (
     select
         requests.selection,
         requests.latent,
-        sum(completions.cost) filter (requests.model = $model) as cost,
-        sum(completions.cost) filter (requests.model = $other_model) as other_cost,
+        sum(completions.cost) filter (requests.explainer_model = $model) as cost,
+        sum(completions.cost) filter (requests.explainer_model = $other_model) as other_cost,
         count(*) filter (
-            requests.model in ($model, $other_model)
+            requests.explainer_model in ($model, $other_model)
             and completions.error is null
             and completions.cost is null
         ) as n_unpriced

@@ -12,7 +12,7 @@ with judged as (
         scores.latent,
         scores.selection,
         scores.scorer,
-        scores.model as judge,
+        scores.judge,
         scores.judge_hash,
         scores.balanced_accuracy,
         scores.balanced_accuracy_low,
@@ -20,7 +20,7 @@ with judged as (
         scores.auroc,
         explanations.explanation_id,
         explanations.explainer,
-        explanations.model as explainer_model,
+        explanations.explainer_model,
         explanations.explanation
     from scores
     inner join explanations

@@ -6,7 +6,7 @@ with outcomes as (
     select
         'explanation' as stage,
         explainer as method,
-        model,
+        explainer_model as model,
         failure
     from explanations
     where run = $run and hookpoint = $hookpoint
@@ -14,7 +14,7 @@ with outcomes as (
     select
         'prediction' as stage,
         scorer as method,
-        model,
+        judge as model,
         failure
     from predictions
     where run = $run and hookpoint = $hookpoint

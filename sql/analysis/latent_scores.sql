@@ -12,7 +12,7 @@ with judged as (
     select
         scores.*,
         coalesce(explanations.explainer, 'none') as explainer,
-        coalesce(explanations.model, 'none') as explainer_model,
+        coalesce(explanations.explainer_model, 'none') as explainer_model,
         explanations.explanation,
         case
             when count(balanced_accuracy) over of_scorer > 0 then 'balanced_accuracy'
@@ -61,7 +61,7 @@ shuffled as (
         explainer_model,
         selection,
         scorer,
-        model,
+        judge,
         judge_hash,
         min_by({'score': score, 'low': low, 'high': high}, explanation_id) as floor
     from valued
@@ -74,7 +74,7 @@ lexical as (
         latent,
         selection,
         scorer,
-        model,
+        judge,
         judge_hash,
         min_by(score, explanation_id) as score
     from valued
@@ -89,7 +89,7 @@ counted as (
         scorer,
         score
     from lexical
-    where model = 'lexical'
+    where judge = 'lexical'
     qualify row_number() over (partition by latent, selection, scorer order by judge_hash) = 1
 )
 
@@ -99,7 +99,7 @@ select
     own.explainer,
     own.explainer_model,
     own.scorer,
-    own.model as judge,
+    own.judge,
     own.metric,
     own.score as own,
     own.low as own_low,
@@ -126,13 +126,13 @@ left join shuffled
     and own.explainer_model = shuffled.explainer_model
     and own.selection = shuffled.selection
     and own.scorer = shuffled.scorer
-    and own.model = shuffled.model
+    and own.judge = shuffled.judge
     and own.judge_hash = shuffled.judge_hash
 left join valued as empty
     on own.latent = empty.latent
     and own.selection = empty.selection
     and own.scorer = empty.scorer
-    and own.model = empty.model
+    and own.judge = empty.judge
     and own.judge_hash = empty.judge_hash
     and empty.control = 'empty'
 left join counted
@@ -143,7 +143,7 @@ left join lexical
     on own.latent = lexical.latent
     and own.selection = lexical.selection
     and own.scorer = lexical.scorer
-    and own.model = lexical.model
+    and own.judge = lexical.judge
     and own.judge_hash = lexical.judge_hash
 where own.control = 'none'
 order by
@@ -152,6 +152,6 @@ order by
     own.explainer,
     own.explainer_model,
     own.scorer,
-    own.model,
+    own.judge,
     own.judge_hash,
     own.explanation_id;

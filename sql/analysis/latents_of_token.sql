@@ -16,7 +16,7 @@ with firing as (
 texts as (
     select
         latent,
-        list(explanation order by explainer, model, explanation_id) as explanations
+        list(explanation order by explainer, explainer_model, explanation_id) as explanations
     from explanations
     where
         run = $run

@@ -7,10 +7,10 @@ with scored as (
     select
         scores.latent,
         scores.selection,
-        scores.model as judge,
+        scores.judge,
         scores.judge_hash,
         explanations.explainer,
-        explanations.model as explainer_model,
+        explanations.explainer_model,
         explanations.explanation_id,
         explanations.explanation,
         scores.balanced_accuracy

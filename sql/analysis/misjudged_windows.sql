@@ -4,7 +4,7 @@
 --   rank bin, the window as text with <<tokens on which the latent fires>>. Surest mistakes first.
 select
     predictions.scorer,
-    predictions.model as judge,
+    predictions.judge,
     predictions.example,
     predictions.variant,
     predictions.truth,
@@ -35,7 +35,7 @@ where
 order by
     abs(predictions.probability - 0.5) desc nulls last,
     predictions.scorer,
-    predictions.model,
+    predictions.judge,
     predictions.judge_hash,
     predictions.example,
     predictions.variant;

@@ -3,14 +3,14 @@
 -- Columns: two latents, of which one is among the ten nearest of the other, by which method and how
 --   similar (the larger where they differ by direction), how alike their explanations are (words in
 --   both / words in either, whatever their case: Jaccard), and both texts, by the same explainer
---   and model on the same selection, the last written of several. The most alike come first, of
+--   and explainer_model on the same selection, the last written of several. The most alike come first, of
 --   these the most similar: split or duplicated features, or an explainer that says too little.
 with texts as (
     select
         latent,
         selection,
         explainer,
-        model,
+        explainer_model,
         explanation,
         list_distinct(regexp_extract_all(lower(explanation), '[\p{L}\p{N}]+')) as words
     from explanations
@@ -20,7 +20,7 @@ with texts as (
         and explanation is not null
         and coalesce(chosen, true)
     qualify lag(written_at) over (
-        partition by latent, selection, explainer, model
+        partition by latent, selection, explainer, explainer_model
         order by coalesce(generation, 0) desc, written_at desc, explanation_id
     ) is null
 ),
@@ -42,7 +42,7 @@ described as materialized (
         pairs.*,
         texts.selection,
         texts.explainer,
-        texts.model,
+        texts.explainer_model,
         texts.explanation,
         texts.words
     from pairs
@@ -61,7 +61,7 @@ compared as (
         on described.neighbour = texts.latent
         and described.selection = texts.selection
         and described.explainer = texts.explainer
-        and described.model = texts.model
+        and described.explainer_model = texts.explainer_model
 )
 
 select
@@ -72,7 +72,7 @@ select
     n_both / nullif(n_either, 0) as words_alike,
     selection,
     explainer,
-    model as explainer_model,
+    explainer_model,
     explanation,
     neighbour_explanation
 from compared
@@ -84,5 +84,5 @@ order by
     method,
     selection,
     explainer,
-    model
+    explainer_model
 limit $n_rows;

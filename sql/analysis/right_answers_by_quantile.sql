@@ -10,9 +10,9 @@
 with of_latents as (
     select
         coalesce(explanations.explainer, 'none') as explainer,
-        coalesce(explanations.model, 'none') as explainer_model,
+        coalesce(explanations.explainer_model, 'none') as explainer_model,
         predictions.scorer,
-        predictions.model as judge,
+        predictions.judge,
         predictions.judge_hash,
         predictions.truth,
         predictions.quantile,

@@ -1,7 +1,7 @@
 -- What changed between two runs with the same coder?
 -- Parameters: $run, $other_run, $hookpoint (the same in both), $scorer (one that says yes or no, such
 --   as detection), $n_rows (most rows shown).
--- Columns: latent, explainer, model, selection and judge; the score of its explanation in each run
+-- Columns: latent, explainer, explainer_model, selection and judge; the score of its explanation in each run
 --   (balanced accuracy), what the other run gained, both texts and whether they differ, and how
 --   often the latent fires in each. A row for what either run has: the side without it is null. Of
 --   several explanations or ways to ask (judge_hash) the last written counts. The largest changes
@@ -11,7 +11,7 @@ with texts as (
         run,
         latent,
         explainer,
-        model as explainer_model,
+        explainer_model,
         selection,
         explanation_id,
         explanation
@@ -22,7 +22,7 @@ with texts as (
         and explanation is not null
         and coalesce(chosen, true)
     qualify lag(written_at) over (
-        partition by run, latent, explainer, model, selection
+        partition by run, latent, explainer, explainer_model, selection
         order by coalesce(generation, 0) desc, written_at desc, explanation_id
     ) is null
 ),
@@ -33,7 +33,7 @@ asked_last as (
         explanation_id,
         latent,
         selection,
-        model,
+        judge,
         max_by(judge_hash, (coalesce(generation, 0), written_at, judge_hash)) as judge_hash
     from predictions
     where
@@ -48,11 +48,11 @@ judged as (
     select
         scores.run,
         scores.explanation_id,
-        scores.model as judge,
+        scores.judge,
         scores.balanced_accuracy as score
     from scores
     inner join asked_last
-        using (run, explanation_id, latent, selection, model, judge_hash)
+        using (run, explanation_id, latent, selection, judge, judge_hash)
     where scores.hookpoint = $hookpoint and scores.scorer = $scorer and scores.control = 'none'
 ),
 

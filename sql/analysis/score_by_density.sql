@@ -6,8 +6,8 @@
 with binned as (
     select
         explanations.explainer,
-        explanations.model as explainer_model,
-        scores.model as judge,
+        explanations.explainer_model,
+        scores.judge,
         scores.judge_hash,
         floor(2 * log10(latents.token_density)) / 2 as log10_density,
         scores.balanced_accuracy,

@@ -11,7 +11,7 @@ with judged as (
         latent,
         selection,
         scorer,
-        model as judge,
+        judge,
         judge_hash,
         case
             when count(balanced_accuracy) over of_scorer > 0 then balanced_accuracy
@@ -76,7 +76,7 @@ select
     ranked.judge,
     ranked.other_judge,
     explanations.explainer,
-    explanations.model as explainer_model,
+    explanations.explainer_model,
     explanations.explanation,
     ranked.selection,
     ranked.explanation_id

@@ -1,9 +1,9 @@
 -- Which explanations do several latents share? A scorer cannot tell such latents apart.
 -- Parameters: $run, $hookpoint, $n_rows (most rows shown).
--- Columns: explainer, model, the explanation, number of latents that have it, and which.
+-- Columns: explainer, explainer_model, the explanation, number of latents that have it, and which.
 select
     explainer,
-    model,
+    explainer_model,
     explanation,
     count(distinct latent) as n_latents,
     list_sort(list(distinct latent)) as latents
@@ -13,7 +13,7 @@ where
     and hookpoint = $hookpoint
     and explanation is not null
     and coalesce(chosen, true)
-group by explainer, model, explanation
+group by explainer, explainer_model, explanation
 having count(distinct latent) > 1
-order by n_latents desc, explainer, model, explanation
+order by n_latents desc, explainer, explainer_model, explanation
 limit $n_rows;

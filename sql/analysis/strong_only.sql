@@ -9,7 +9,7 @@ with ends as (
         latent,
         explanation_id,
         selection,
-        model as judge,
+        judge,
         judge_hash,
         min_by(accuracy, quantile) as strongest,
         min_by(n_examples - n_failed, quantile) as n_strongest,
@@ -36,7 +36,7 @@ select
     ends.strongest - ends.weakest as drop_to_weakest,
     ends.judge,
     explanations.explainer,
-    explanations.model as explainer_model,
+    explanations.explainer_model,
     explanations.explanation,
     ends.selection,
     ends.explanation_id

@@ -7,9 +7,9 @@ select
     scores.balanced_accuracy,
     scores.auroc,
     scores.f1,
-    scores.model as judge,
+    scores.judge,
     explanations.explainer,
-    explanations.model as explainer_model,
+    explanations.explainer_model,
     explanations.explanation,
     latents.top_tokens[1] as top_token,
     latents.top_token_shares[1] as top_token_share,
@@ -40,6 +40,6 @@ order by
     scores.latent,
     scores.explanation_id,
     scores.selection,
-    scores.model,
+    scores.judge,
     scores.judge_hash
 limit $n_rows;

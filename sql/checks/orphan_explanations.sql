@@ -1,12 +1,12 @@
 -- Which explanations are of a latent that has no row in latents?
 -- Parameters: $run, $hookpoint, $n_rows (most rows shown).
--- Columns: explanation_id, latent, selection, explainer, model.
+-- Columns: explanation_id, latent, selection, explainer, explainer_model.
 select
     explanations.explanation_id,
     explanations.latent,
     explanations.selection,
     explanations.explainer,
-    explanations.model
+    explanations.explainer_model
 from explanations
 anti join latents
     on explanations.run = latents.run

@@ -1,7 +1,7 @@
 -- Which predictions judge an explanation or a window that is not there?
 -- Parameters: $run, $hookpoint, $n_rows (most rows shown).
 -- Columns: what is missing (explanation or example), explanation_id, latent, selection, scorer,
---   model, control, and the number of such predictions.
+--   judge, control, and the number of such predictions.
 -- What is judged without an explanation has the explanation_id 'none', and none to look for.
 -- An imported prediction (judge_hash 'delphi', where real ones have a hash) has no window to look
 --   for: Delphi does not store where in the corpus its judged windows lie.
@@ -49,7 +49,7 @@ select
     latent,
     selection,
     scorer,
-    model,
+    judge,
     control,
     count(*) as n_predictions
 from orphans

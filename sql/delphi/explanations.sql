@@ -1,8 +1,8 @@
 -- Which explanations of a run are there to be written as Delphi's files?
--- Parameters: $run, $hookpoint; $selection, $explainer, $model (null: every one).
+-- Parameters: $run, $hookpoint; $selection, $explainer, $explainer_model (null: every one).
 -- Needs: the view explanations.
--- Columns: latent, explanation_id, selection, explainer, model, explanation, failure, in order of
---   latent, selection, explainer and model: of those equal in these the one written last. Of
+-- Columns: latent, explanation_id, selection, explainer, explainer_model, explanation, failure, in order of
+--   latent, selection, explainer and explainer_model: of those equal in these the one written last. Of
 --   failures only 'unparseable', which Delphi has a text for; of candidates only the chosen ones.
 -- `lag(...) is null` keeps the first row, see sql/views/explanations.sql.
 select
@@ -10,7 +10,7 @@ select
     explanation_id,
     selection,
     explainer,
-    model,
+    explainer_model,
     explanation,
     failure
 from explanations
@@ -21,9 +21,9 @@ where
     and coalesce(chosen, true)
     and ($selection::varchar is null or selection = $selection::varchar)
     and ($explainer::varchar is null or explainer = $explainer::varchar)
-    and ($model::varchar is null or model = $model::varchar)
+    and ($explainer_model::varchar is null or explainer_model = $explainer_model::varchar)
 qualify lag(written_at) over (
-    partition by latent, selection, explainer, model
+    partition by latent, selection, explainer, explainer_model
     order by coalesce(generation, 0) desc, written_at desc, explanation_id
 ) is null
-order by latent, selection, explainer, model;
+order by latent, selection, explainer, explainer_model;

@@ -1,7 +1,7 @@
 -- What did scorers answer on the windows of some latents?
--- Parameters: $run, $hookpoint, $first, $last (latents, half open); $model (the judge; null: every
+-- Parameters: $run, $hookpoint, $first, $last (latents, half open); $judge (null: every
 --   one). Needs: the views predictions and examples.
--- Columns: latent, scorer, explanation_id, model, truth, prediction, probability, quantile,
+-- Columns: latent, scorer, explanation_id, judge, truth, prediction, probability, quantile,
 --   str_tokens and activations of the window (null where the lake does not hold it, as for imported
 --   predictions, whose judge_hash is 'delphi'), in order of latent, scorer, explanation, judge and
 --   example: of several ways to ask one judge (judge_hash) the one that answered last.
@@ -14,9 +14,9 @@ with asked_last as (
         and latent >= $first
         and latent < $last
         and control = 'none'
-        and ($model::varchar is null or model = $model::varchar)
+        and ($judge::varchar is null or judge = $judge::varchar)
     qualify judge_hash = first_value(judge_hash) over (
-        partition by latent, scorer, explanation_id, model
+        partition by latent, scorer, explanation_id, judge
         order by coalesce(generation, 0) desc, written_at desc, judge_hash
     )
 )
@@ -25,7 +25,7 @@ select
     asked_last.latent,
     asked_last.scorer,
     asked_last.explanation_id,
-    asked_last.model,
+    asked_last.judge,
     asked_last.truth,
     asked_last.prediction,
     asked_last.probability,
@@ -44,6 +44,6 @@ order by
     asked_last.latent,
     asked_last.scorer,
     asked_last.explanation_id,
-    asked_last.model,
+    asked_last.judge,
     asked_last.example,
     asked_last.variant;

@@ -1,5 +1,5 @@
 -- Which version of the shipped prompts have a selection's explanations by an explainer and model?
--- Parameters: $run, $hookpoint, $selection, $explainer, $model. Needs: the view explanations.
+-- Parameters: $run, $hookpoint, $selection, $explainer, $explainer_model. Needs: the view explanations.
 -- Columns: prompt_version (the newest; 1 for rows that name none; null without rows); one row.
 select max(coalesce(prompt_version, 1)) as prompt_version
 from explanations
@@ -8,4 +8,4 @@ where
     and hookpoint = $hookpoint
     and selection = $selection
     and explainer = $explainer
-    and model = $model;
+    and explainer_model = $explainer_model;

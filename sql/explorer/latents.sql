@@ -1,9 +1,10 @@
 -- What is known of some latents, and how far did they get?
 -- Parameters: $run, $hookpoint, $first, $last (latents first <= latent < last).
--- Needs: the views latents, examples, explanations and scores.
--- Columns: those of latents, and strongest_activation (the largest in magnitude); latents that have no row there (an import without activations) have
---   nulls; n_explanations that did not fail, n_failed explanations, and state: dead, scored,
---   explained, failed (nothing but failures), rare (a reason not to explain it) or waiting.
+-- Needs: the views latents, examples, eligibility, explanations and scores.
+-- Columns: those of latents, and strongest_activation (the largest in magnitude); latents that have
+--   no row there (an import without activations) have nulls; n_explanations that did not fail,
+--   n_failed explanations, and state: dead, scored, explained, failed (nothing but failures), rare
+--   (no selection can explain it) or waiting; reason says why it is dead or rare.
 with explained as (
     select
         latent,
@@ -31,6 +32,24 @@ scored as (
         and n_examples > n_failed
 ),
 
+ineligible as (
+    select
+        latent,
+        min_by(
+            format(
+                'selection {} has {} windows of it, and needs {}',
+                selection,
+                n_windows,
+                min_examples
+            ),
+            (min_examples, selection)
+        ) as reason
+    from eligibility
+    where run = $run and hookpoint = $hookpoint and latent >= $first and latent < $last
+    group by latent
+    having bool_and(code <> 'eligible')
+),
+
 known as (
     select latent
     from latents
@@ -53,7 +72,7 @@ described as (
 
 select
     known.latent,
-    described.* exclude (run, hookpoint, latent, written_at),
+    described.* exclude (run, hookpoint, latent, reason, written_at),
     if(
         -described.min_activation > described.max_activation,
         described.min_activation,
@@ -66,9 +85,13 @@ select
         when explained.n_explanations > 0 and scored.latent is not null then 'scored'
         when explained.n_explanations > 0 then 'explained'
         when explained.n_failed > 0 then 'failed'
-        when described.reason is not null then 'rare'
+        when ineligible.latent is not null then 'rare'
         else 'waiting'
-    end as state
+    end as state,
+    case
+        when described.n_activations = 0 then 'it never fires'
+        else ineligible.reason
+    end as reason
 from known
 left join described
     on known.latent = described.latent
@@ -76,4 +99,6 @@ left join explained
     on known.latent = explained.latent
 left join scored
     on known.latent = scored.latent
+left join ineligible
+    on known.latent = ineligible.latent
 order by known.latent;

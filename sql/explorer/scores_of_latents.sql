@@ -18,7 +18,7 @@ inner join scores
     and latent_scores.explanation_id = scores.explanation_id
     and latent_scores.selection = scores.selection
     and latent_scores.scorer = scores.scorer
-    and latent_scores.judge = scores.model
+    and latent_scores.judge = scores.judge
     and latent_scores.judge_hash = scores.judge_hash
     and scores.control = 'none'
 where latent_scores.latent >= $first and latent_scores.latent < $last

@@ -1,24 +1,24 @@
 -- Which sets of explanations does a hookpoint have: by whom, from which selection?
 -- Parameters: $run, $hookpoint. Needs: the views explanations and scores.
--- Columns: selection, explainer, model, n_latents (with an explanation that did not fail); the
+-- Columns: selection, explainer, explainer_model, n_latents (with an explanation that did not fail); the
 --   largest first. A selection in which latents were judged without explanation only is a set of
 --   explainer none.
 with explained as (
     select
         selection,
         explainer,
-        model,
+        explainer_model,
         count(distinct latent) filter (explanation is not null) as n_latents
     from explanations
     where run = $run and hookpoint = $hookpoint and coalesce(chosen, true)
-    group by selection, explainer, model
+    group by selection, explainer, explainer_model
 ),
 
 bare as (
     select distinct
         scores.selection,
         'none' as explainer,
-        'none' as model,
+        'none' as explainer_model,
         0 as n_latents
     from scores
     anti join explained
@@ -26,7 +26,7 @@ bare as (
     where scores.run = $run and scores.hookpoint = $hookpoint
 )
 
-select selection, explainer, model, n_latents from explained
+select selection, explainer, explainer_model, n_latents from explained
 union all
-select selection, explainer, model, n_latents from bare
-order by n_latents desc, selection, explainer, model;
+select selection, explainer, explainer_model, n_latents from bare
+order by n_latents desc, selection, explainer, explainer_model;

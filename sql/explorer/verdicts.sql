@@ -9,7 +9,7 @@ select
     explanation_id,
     selection,
     scorer,
-    model as judge,
+    judge,
     judge_hash,
     list(example order by example, variant) as examples,
     list(variant order by example, variant) as variants,
@@ -26,5 +26,5 @@ where
     and latent >= $first
     and latent < $last
     and control = 'none'
-group by latent, explanation_id, selection, scorer, model, judge_hash
+group by latent, explanation_id, selection, scorer, judge, judge_hash
 order by latent, scorer, judge, judge_hash, selection, explanation_id;

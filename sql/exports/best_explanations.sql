@@ -4,11 +4,11 @@
 --   null: the first by its name); of_selection, of_explainer, of_model (only explanations of these;
 --   null: of all).
 -- Needs: the views explanations and scores.
--- Columns: latent, explanation_id, selection, explainer, model, explanation, written_at, score (null
+-- Columns: latent, explanation_id, selection, explainer, explainer_model, explanation, written_at, score (null
 --   where it was not judged by that scorer), n_explanations to choose from. A row a latent that has
 --   an explanation.
 -- The best is the one with the highest score; those without a score come last, and of equal ones the
---   first by selection, explainer, model and explanation_id wins.
+--   first by selection, explainer, explainer_model and explanation_id wins.
 create or replace macro best_explanations(
     of_run,
     of_hookpoint,
@@ -46,9 +46,9 @@ with judged as (
         and latent < to_latent
         and scorer = by_scorer
         and control = 'none'
-    qualify lag(model) over (
+    qualify lag(judge) over (
         partition by explanation_id, latent, selection
-        order by coalesce(model = of_judge::varchar, false) desc, model, judge_hash
+        order by coalesce(judge = of_judge::varchar, false) desc, judge, judge_hash
     ) is null
 )
 
@@ -57,7 +57,7 @@ select
     explanations.explanation_id,
     explanations.selection,
     explanations.explainer,
-    explanations.model,
+    explanations.explainer_model,
     explanations.explanation,
     explanations.written_at,
     judged.score,
@@ -76,13 +76,13 @@ where
     and coalesce(explanations.chosen, true)
     and (of_selection::varchar is null or explanations.selection = of_selection::varchar)
     and (of_explainer::varchar is null or explanations.explainer = of_explainer::varchar)
-    and (of_model::varchar is null or explanations.model = of_model::varchar)
+    and (of_model::varchar is null or explanations.explainer_model = of_model::varchar)
 qualify lag(explanations.explanation_id) over (
     partition by explanations.latent
     order by
         judged.score desc nulls last,
         explanations.selection,
         explanations.explainer,
-        explanations.model,
+        explanations.explainer_model,
         explanations.explanation_id
 ) is null;

@@ -12,7 +12,7 @@ select
     best.explanation_id,
     best.selection,
     best.explainer,
-    best.model as explainer_model,
+    best.explainer_model,
     best.explanation,
     best.score,
     coalesce(best.n_explanations, 0) as n_explanations

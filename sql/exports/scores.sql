@@ -33,7 +33,7 @@ judged as (
         explanation_id,
         selection,
         scorer,
-        model as judge,
+        judge,
         judge_hash,
         control,
         n_examples,
@@ -67,7 +67,7 @@ own as (
         judged.*,
         best.explanation_id as best_id,
         best.explainer,
-        best.model as explainer_model
+        best.explainer_model
     from judged
     inner join best
         on judged.latent = best.latent
@@ -92,7 +92,7 @@ shuffled as (
         judged.judge,
         judged.judge_hash,
         explanations.explainer,
-        explanations.model as explainer_model,
+        explanations.explainer_model,
         min_by(judged.score, judged.explanation_id) as score
     from judged
     inner join explanations

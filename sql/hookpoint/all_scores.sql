@@ -5,4 +5,4 @@
 select * exclude (run, hookpoint, selection)
 from scores
 where run = $run and hookpoint = $hookpoint and selection = $selection
-order by latent, control, scorer, model, explanation_id, judge_hash;
+order by latent, control, scorer, judge, explanation_id, judge_hash;

@@ -6,7 +6,7 @@ select
     explanation_id,
     selection,
     explainer,
-    model,
+    explainer_model,
     explanation,
     failure,
     cost,

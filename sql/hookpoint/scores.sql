@@ -6,7 +6,7 @@ select
     explanation_id,
     selection,
     scorer,
-    model,
+    judge,
     judge_hash,
     control,
     n_examples,
@@ -19,4 +19,4 @@ select
     auroc
 from scores
 where run = $run and hookpoint = $hookpoint and latent = $latent
-order by control, scorer, model, selection, explanation_id, judge_hash;
+order by control, scorer, judge, selection, explanation_id, judge_hash;

@@ -11,4 +11,4 @@ where
     and latent >= $first
     and latent < $last
     and ($latents::int[] is null or latent in (select unnest($latents::int[])))
-order by latent, explanation_id, selection, scorer, model, judge_hash, control;
+order by latent, explanation_id, selection, scorer, judge, judge_hash, control;

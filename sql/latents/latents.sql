@@ -1,7 +1,7 @@
 -- What do the activations and weights of a bucket say about each of its latents?
 -- Parameters: $activations (files of one bucket), $vocabulary, $weights (files),
 --   $first, $last (the bucket's latents, half open), $cache_ctx_len, $example_ctx_len,
---   $min_examples, $n_contexts, $n_tokens, $n_eligible (see sql/corpus/size.sql),
+--   $n_contexts, $n_tokens, $n_eligible (see sql/corpus/size.sql),
 --   $n_bins (of the histogram), $neighbour_method (null without neighbours), $written_at.
 -- Needs: the temporary table positions (sql/corpus/positions.sql) and the table
 --   nearest_neighbours (sql/latents/nearest.sql).
@@ -178,12 +178,7 @@ select
     nearest.neighbour as nearest_neighbour,
     nearest.similarity as neighbour_similarity,
     $neighbour_method as neighbour_method,
-    case
-        when counted.latent is null
-            then 'never fires'
-        when counted.n_windows < $min_examples
-            then format('fires in {} windows, min_examples is {}', n_windows, $min_examples)
-    end as reason,
+    case when counted.latent is null then 'dead' end as reason,
     $written_at::timestamptz as written_at
 from range($first, $last) as all_latents (latent)
 cross join corpus

@@ -2,14 +2,14 @@
 -- Parameters: $run, $hookpoint, $selection, $method (of the neighbours), $n_alternatives.
 -- Needs: the views explanations and neighbours.
 -- Columns: explanation_id, alternatives (ids of the explanations of the nearest latents that have
---   one by the same explainer, model and prompt, the nearest first; of several of one latent the
+--   one by the same explainer, explainer_model and prompt, the nearest first; of several of one latent the
 --   last), in order of explanation_id; no row without an alternative.
 with judged as (
     select
         explanation_id,
         latent,
         explainer,
-        model,
+        explainer_model,
         prompt_hash,
         (coalesce(generation, 0), written_at, explanation_id) as written
     from explanations
@@ -32,7 +32,7 @@ near as (
     inner join judged as other
         on neighbours.neighbour = other.latent
         and own.explainer = other.explainer
-        and own.model = other.model
+        and own.explainer_model = other.explainer_model
         and own.prompt_hash is not distinct from other.prompt_hash
     where
         neighbours.run = $run

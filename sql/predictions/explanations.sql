@@ -1,12 +1,12 @@
 -- Which explanations of a hookpoint and selection can be judged?
 -- Parameters: $run, $hookpoint, $selection, $explainer (null: every explainer).
 -- Needs: the view explanations.
--- Columns: latent, explanation_id, explainer, model, prompt_hash, explanation, in order of latent.
+-- Columns: latent, explanation_id, explainer, explainer_model, prompt_hash, explanation, in order of latent.
 select
     latent,
     explanation_id,
     explainer,
-    model,
+    explainer_model,
     prompt_hash,
     explanation
 from explanations

@@ -1,13 +1,13 @@
 -- Which predictions about some latents are answered, or failed for good?
 -- Parameters: $run, $hookpoint, $selection, $latents (a list), $open (failures to try again).
 -- Needs: the view predictions.
--- Columns: explanation_id, latent, scorer, model (the judge), judge_hash, control, example, variant,
+-- Columns: explanation_id, latent, scorer, judge, judge_hash, control, example, variant,
 --   failed_request (the question that failed; null for an answer), in that order.
 select
     explanation_id,
     latent,
     scorer,
-    model,
+    judge,
     judge_hash,
     control,
     example,
@@ -24,7 +24,7 @@ order by
     explanation_id,
     latent,
     scorer,
-    model,
+    judge,
     judge_hash,
     control,
     example,

@@ -1,7 +1,8 @@
 -- How well do simulated activations follow the real ones? How strongly a latent fires is simulated, not
 --   with which sign, so real ones count by their magnitude.
--- Parameters: by_quantile (whether each rank bin counts for itself; otherwise quantile is null).
--- Needs: set variable lake = '<folder or URL>', the macros, and the view examples.
+-- Parameters: of_files (of the table predictions, the one without rows first), by_quantile (whether
+--   each rank bin counts for itself; otherwise quantile is null).
+-- Needs: the macros, and the view examples.
 -- Columns: what a row of `scores` is about, quantile (rank bin of the windows, null for silent
 --   ones), Pearson's correlation over all tokens of these windows laid end to end, with its 95%
 --   interval, constant_simulation (the judge expected the same on every token) and effective_windows
@@ -21,19 +22,22 @@
 --   certain, so the variance is at least that of tokens shuffled within their windows.
 -- Without a window, its sums are taken off those of all, which are of deviations from the mean; what
 --   is left has another mean, hence `x * y / n`.
-create or replace macro correlations(by_quantile) as table
-with simulations as (
-    select *
+create or replace macro correlations(of_files, by_quantile) as table
+with simulated as (
+    -- In files of version 4 and before, judge is called model.
+    select * exclude (model) replace (coalesce(judge, model) as judge)
     from read_parquet(
-        coalesce(
-            getvariable('files').predictions,
-            [getvariable('lake') || '/prediction[s_]/*/*/*.parquet']
-        ),
+        of_files,
         hive_partitioning = true,
         union_by_name = true,
         hive_types = {'run': varchar, 'hookpoint': varchar}
     )
     where simulated is not null and failure is null
+),
+
+simulations as (
+    select *
+    from simulated
     qualify row_number() over (
         partition by
             run,
@@ -42,7 +46,7 @@ with simulations as (
             latent,
             selection,
             scorer,
-            model,
+            judge,
             judge_hash,
             control,
             example,
@@ -62,7 +66,7 @@ windows as (
         simulations.explanation_id,
         simulations.selection,
         simulations.scorer,
-        simulations.model,
+        simulations.judge,
         simulations.judge_hash,
         simulations.control,
         case when by_quantile then simulations.quantile end as quantile,
@@ -202,7 +206,7 @@ select
     explanation_id,
     selection,
     scorer,
-    model,
+    judge,
     judge_hash,
     control,
     quantile,

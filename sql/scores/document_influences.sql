@@ -62,7 +62,7 @@ asked as materialized (
         latent,
         selection,
         scorer,
-        model,
+        judge,
         judge_hash,
         control,
         example,
@@ -84,7 +84,7 @@ subjects as materialized (
             latent,
             selection,
             scorer,
-            model,
+            judge,
             judge_hash,
             control
         from asked
@@ -102,7 +102,7 @@ answered as materialized (
         places.document
     from asked
     inner join subjects
-        using (explanation_id, latent, selection, scorer, model, judge_hash, control)
+        using (explanation_id, latent, selection, scorer, judge, judge_hash, control)
     left join places
         on asked.selection = places.selection
         and asked.latent = places.latent
@@ -331,20 +331,20 @@ scored as materialized (
     select
         subjects.subject,
         coalesce(explanations.explainer, 'none') as explainer,
-        coalesce(explanations.model, 'none') as explainer_model,
+        coalesce(explanations.explainer_model, 'none') as explainer_model,
         subjects.selection,
         subjects.scorer,
-        subjects.model as judge,
+        subjects.judge,
         subjects.judge_hash,
         subjects.control,
         subjects.latent,
         first_value(subjects.subject) over (
             partition by
                 explanations.explainer,
-                explanations.model,
+                explanations.explainer_model,
                 subjects.selection,
                 subjects.scorer,
-                subjects.model,
+                subjects.judge,
                 subjects.judge_hash,
                 subjects.control,
                 subjects.latent

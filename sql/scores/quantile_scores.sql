@@ -11,7 +11,7 @@ with counted as (
         explanation_id,
         selection,
         scorer,
-        model,
+        judge,
         judge_hash,
         control,
         quantile,
@@ -39,7 +39,7 @@ select
     rates.explanation_id,
     rates.selection,
     rates.scorer,
-    rates.model,
+    rates.judge,
     rates.judge_hash,
     rates.control,
     rates.quantile,
@@ -57,14 +57,21 @@ select
     simulated.constant_simulation,
     simulated.effective_windows
 from rates
-left join correlations(true) as simulated
+left join
+    correlations(
+        coalesce(
+            getvariable('files').predictions,
+            [getvariable('lake') || '/prediction[s_]/*/*/*.parquet']
+        ),
+        true
+    ) as simulated
     on rates.run = simulated.run
     and rates.hookpoint = simulated.hookpoint
     and rates.latent = simulated.latent
     and rates.explanation_id = simulated.explanation_id
     and rates.selection = simulated.selection
     and rates.scorer = simulated.scorer
-    and rates.model = simulated.model
+    and rates.judge = simulated.judge
     and rates.judge_hash = simulated.judge_hash
     and rates.control = simulated.control
     and rates.quantile is not distinct from simulated.quantile;

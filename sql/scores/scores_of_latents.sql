@@ -10,9 +10,9 @@ create or replace macro scores_of_latents(of_run, of_hookpoint) as table
 with judged as (
     select
         coalesce(explanations.explainer, 'none') as explainer,
-        coalesce(explanations.model, 'none') as explainer_model,
-        scores.model as judge,
-        scores.* exclude (run, hookpoint, model)
+        coalesce(explanations.explainer_model, 'none') as explainer_model,
+        scores.judge,
+        scores.* exclude (run, hookpoint, judge)
     from scores
     left join explanations
         on scores.run = explanations.run

@@ -6,7 +6,7 @@
 --   the truth is always true.
 select
     scorer,
-    model as judge,
+    judge,
     least(floor(10 * probability), 9) / 10 as probability_from,
     count(*) as n_answers,
     avg(probability) as mean_probability,
@@ -19,5 +19,5 @@ where
     and control = 'none'
     and probability is not null
     and chance is null
-group by scorer, model, least(floor(10 * probability), 9) / 10
-order by scorer, model, probability_from;
+group by scorer, judge, least(floor(10 * probability), 9) / 10
+order by scorer, judge, probability_from;

@@ -4,7 +4,7 @@
 --   latent fires, explanations with an F1 there (their own latent's), and the quartiles of it.
 select
     scores.scorer,
-    scores.model as judge,
+    scores.judge,
     floor(2 * log10(latents.token_density)) / 2 as log10_density,
     count(*) as n_scores,
     quantile_cont(scores.f1, 0.25) as lower_quartile,
@@ -22,5 +22,5 @@ where
     and scores.control = 'none'
     and scores.f1 is not null
     and latents.token_density > 0
-group by scores.scorer, scores.model, floor(2 * log10(latents.token_density)) / 2
-order by scores.scorer, scores.model, log10_density;
+group by scores.scorer, scores.judge, floor(2 * log10(latents.token_density)) / 2
+order by scores.scorer, scores.judge, log10_density;

@@ -6,7 +6,7 @@ with failed as (
     select
         'explanation' as stage,
         explainer as method,
-        model,
+        explainer_model as model,
         failure,
         latent
     from explanations
@@ -15,7 +15,7 @@ with failed as (
     select
         'prediction' as stage,
         scorer as method,
-        model,
+        judge as model,
         failure,
         latent
     from predictions

@@ -1,6 +1,6 @@
 -- Which explanations were written last?
 -- Parameters: $run, $hookpoint, $selection, $n_latents (most latents).
--- Columns: latent, explainer, model, explanation; the explanations of the latents that were explained
+-- Columns: latent, explainer, explainer_model, explanation; the explanations of the latents that were explained
 --   last, in order of latent.
 with latest as (
     select latent
@@ -19,7 +19,7 @@ with latest as (
 select
     explanations.latent,
     explanations.explainer,
-    explanations.model,
+    explanations.explainer_model,
     explanations.explanation
 from explanations
 inner join latest
@@ -33,5 +33,5 @@ where
 order by
     explanations.latent,
     explanations.explainer,
-    explanations.model,
+    explanations.explainer_model,
     explanations.explanation_id;

@@ -8,7 +8,7 @@
 with judged as (
     select
         scorer,
-        model as judge,
+        judge,
         control,
         balanced_accuracy,
         correlation,

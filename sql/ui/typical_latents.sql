@@ -1,7 +1,7 @@
 -- Which latents stand for a hookpoint: rare ones, frequent ones, and those between?
 -- Parameters: $run, $hookpoint, $n_latents (about how many).
 -- Columns: latent, token_density, max_activation, top tokens with their shares; of the latents that
---   can be explained those at evenly spread ranks of density, the rarest first.
+--   fire those at evenly spread ranks of density, the rarest first.
 with ranked as (
     select
         latent,

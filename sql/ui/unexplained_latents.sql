@@ -1,5 +1,5 @@
--- Which latents that can be explained have no explanation by an explainer and model, in order?
--- Parameters: $run, $hookpoint, $selection, $explainer, $model, $n_rows (most rows shown).
+-- Which latents that can be explained have no explanation by an explainer and its model, in order?
+-- Parameters: $run, $hookpoint, $selection, $explainer, $explainer_model, $n_rows (most rows shown).
 -- Columns: latent, whether it was tried (and failed), and how many such latents there are in all.
 -- `latents = "next 1000"` of a launch takes the first of those not tried, and tells explanations by
 --   prompt and settings too (`explainers.outcomes`).
@@ -13,7 +13,7 @@ with tried as (
         and hookpoint = $hookpoint
         and selection = $selection
         and explainer = $explainer
-        and model = $model
+        and explainer_model = $explainer_model
     group by latent
 )
 
@@ -24,10 +24,17 @@ select
 from latents
 left join tried
     on latents.latent = tried.latent
+left join eligibility
+    on eligibility.run = $run
+    and eligibility.hookpoint = $hookpoint
+    and eligibility.selection = $selection
+    and latents.latent = eligibility.latent
+    and eligibility.code <> 'eligible'
 where
     latents.run = $run
     and latents.hookpoint = $hookpoint
     and latents.reason is null
+    and eligibility.code is null
     and not coalesce(tried.explained, false)
 order by latents.latent
 limit $n_rows;

@@ -2,16 +2,22 @@
 -- Needs: set variable lake = '<folder or URL>'.
 -- Columns: see the table reference in README.md.
 create or replace view explanations as
-select *
-from read_parquet(
-    coalesce(
-        getvariable('files').explanations,
-        [getvariable('lake') || '/explanation[s_]/*/*/*.parquet']
-    ),
-    hive_partitioning = true,
-    union_by_name = true,
-    hive_types = {'run': varchar, 'hookpoint': varchar}
+with stored as (
+    -- In files of version 4 and before, explainer_model is called model.
+    select * exclude (model) replace (coalesce(explainer_model, model) as explainer_model)
+    from read_parquet(
+        coalesce(
+            getvariable('files').explanations,
+            [getvariable('lake') || '/explanation[s_]/*/*/*.parquet']
+        ),
+        hive_partitioning = true,
+        union_by_name = true,
+        hive_types = {'run': varchar, 'hookpoint': varchar}
+    )
 )
+
+select *
+from stored
 qualify row_number() over (
     partition by run, hookpoint, explanation_id
     order by

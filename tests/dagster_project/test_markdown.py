@@ -117,7 +117,7 @@ def lake_of_latents(folder: Path) -> Lake:
         latent(one, {HOSTILE[0]: 0.9}, token_density=density, max_activation=2.0, n_activations=9)
         for one, density in densities.items()
     ]
-    publish(lake, "latents", [*rows, latent(2, {}, token_density=0.0, reason="never fires")])
+    publish(lake, "latents", [*rows, latent(2, {}, token_density=0.0, reason="dead")])
     shown = window(0, 0, "train", 0, [0.0, 2.0, 0.1], str_tokens=["a", HOSTILE[1], "c"])
     publish(lake, "examples", [shown], selection="default")
     add(lake, "explanations", [explanation("e", 0, HOSTILE[3])])

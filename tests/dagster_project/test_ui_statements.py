@@ -58,7 +58,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
         latent(one, {" def": 0.9}, token_density=density, n_activations=9, max_activation=1.0 + one)
         for one, density in enumerate(DENSITIES)
     ]
-    publish(lake, "latents", [*live, latent(4, {}, token_density=0.0, reason="never fires")])
+    publish(lake, "latents", [*live, latent(4, {}, token_density=0.0, reason="dead")])
     windows = [window(0, i, "train", 3 * i, [0.0, float(i), 0.0]) for i in (1, 3, 2)]
     windows += [window(0, 8, "test", 30, [9.0]), window(1, 1, "train", 40, [1.0])]
     publish(lake, "examples", windows, selection="default")
@@ -198,7 +198,7 @@ def test_unexplained_latents(
     con: duckdb.DuckDBPyConnection, explainer: str, model: str, expected: list[tuple[int, bool]]
 ) -> None:
     """Of those that can be explained; a failure is no explanation."""
-    by = {**SELECTED, "explainer": explainer, "model": model}
+    by = {**SELECTED, "explainer": explainer, "explainer_model": model}
     found = rows(con, "unexplained_latents", **by, n_rows=9)
     assert [(row["latent"], row["tried"]) for row in found] == expected
     (first,) = rows(con, "unexplained_latents", **by, n_rows=1)

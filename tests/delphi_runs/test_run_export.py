@@ -103,7 +103,7 @@ def test_without_room_nothing_is_left(tmp_path: Path, size: int) -> None:
         "latent": 1,
         "selection": "default",
         "explainer": "mine",
-        "model": "none",
+        "explainer_model": "none",
         "explanation": "word " * 4_000,
     }
     keys = {"run": "random", "hookpoint": HOOKPOINT}

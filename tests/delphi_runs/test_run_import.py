@@ -84,7 +84,7 @@ def test_explanations_and_scores(tmp_path: Path) -> None:
     assert report.facts["explanations"] == 2
     assert report.facts["failed_explanations"] == 1
     con = connect(lake)
-    columns = "latent, explainer, model, explanation, failure"
+    columns = "latent, explainer, explainer_model, explanation, failure"
     assert con.sql(f"select {columns} from explanations order by latent").fetchall() == [
         (1, "delphi", "some/llm", "words about “lakes”", None),
         (2, "delphi", "some/llm", None, "unparseable"),

@@ -78,7 +78,7 @@ def test_settings_and_columns_that_are_named_exist() -> None:
         if isinstance(section := field.annotation, type) and issubclass(section, BaseModel)
     }
     columns = {
-        table.name: {column.name for column in (*table.keys, *table.columns)}
+        table.name: {*(column.name for column in (*table.keys, *table.columns)), *table.formerly}
         for table in (*TABLES.values(), *VIEWS.values())
     }
     there = {
@@ -195,8 +195,8 @@ def test_failures_that_are_explained_are_those_there_are() -> None:
 def test_reasons_that_are_quoted_are_in_the_statements() -> None:
     page = text_of(ROOT / "docs" / "troubleshooting.md")
     statements = "\n".join(path.read_text(encoding="utf-8") for path in sql_folder().rglob("*.sql"))
-    rows = re.findall(r"^\|.*`\w+\.reason`: (.*)\|$", page, re.MULTILINE)
-    reasons = [reason for row in rows for reason in re.findall(r"`([a-z ]+)`", row)]
+    rows = re.findall(r"^\|.*`(?:\w+\.reason|eligibility)`(.*)\|$", page, re.MULTILINE)
+    reasons = [reason for row in rows for reason in re.findall(r"`([a-z_]+)`", row)]
     assert len(reasons) >= 3
     for reason in reasons:
         assert reason in statements, reason

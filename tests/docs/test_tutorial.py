@@ -141,7 +141,7 @@ def test_an_llm_is_asked_about_a_few_latents(asked: Path, monkeypatch: pytest.Mo
         exec(compile(block, "docs/tutorial.md", "exec"), {})
     con = connect("my-lake")
     ((n_asked,),) = con.sql(
-        "select count(*) from latents where latent < 20 and reason is null"
+        "select count(*) from eligibility where latent < 20 and code = 'eligible'"
     ).fetchall()
     assert n_asked > 2
     texts = con.sql("select count(explanation) from explanations where explainer = 'default'")

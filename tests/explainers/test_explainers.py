@@ -178,7 +178,9 @@ def test_a_function_is_enough(tmp_path: Path) -> None:
     assert run(lake, profile(), settings=settings).facts["explained"] == 6
     assert run(lake, profile(), settings=settings).new_rows == 0
     assert [row["explanation"] for row in rows(lake)] == [f"the token  word{i}" for i in range(6)]
-    assert {(row["explainer"], row["model"]) for row in rows(lake)} == {("loudest_token",) * 2}
+    assert {(row["explainer"], row["explainer_model"]) for row in rows(lake)} == {
+        ("loudest_token",) * 2
+    }
     registry.register("loudest_token", loudest_token, version="2")
     assert run(lake, profile(), settings=settings).new_rows == 6
     by_place = ExplainSettings(explainer=f"{__name__}:loudest_token")

@@ -68,7 +68,7 @@ def test_lexical_explanations_are_written_once(tmp_path: Path) -> None:
     assert (third.new_rows, third.rows) == (2, 6)
     for row in rows(lake):
         assert f'" word{row["latent"]}"' in str(row["explanation"])
-        assert (row["model"], row["request"], row["failure"]) == ("lexical", None, None)
+        assert (row["explainer_model"], row["request"], row["failure"]) == ("lexical", None, None)
 
 
 def test_latents_that_cannot_be_explained_are_counted(tmp_path: Path) -> None:

@@ -115,7 +115,9 @@ def test_states_and_numbers_of_the_list(site: Path) -> None:
 def test_sets_and_their_columns(site: Path) -> None:
     """A set per explainer and model, its texts on one line, its scores with floors."""
     overview = read_data(site, "overview")
-    assert [(one["explainer"], one["model"], one["n_latents"]) for one in overview["sets"]] == [
+    assert [
+        (one["explainer"], one["explainer_model"], one["n_latents"]) for one in overview["sets"]
+    ] == [
         ("lexical", "lexical", 3),
         ("default", "org/gpt", 1),
     ]

@@ -294,7 +294,7 @@ def test_the_best_explanation_is_the_maximum(tmp_path: Path) -> None:
             rows = [
                 row for of in source.ranges(size) for row in source.explanations(of).to_pylist()
             ]
-        assert {row["latent"]: row["model"] for row in rows} == expected
+        assert {row["latent"]: row["explainer_model"] for row in rows} == expected
 
 
 @pytest.fixture(scope="module", params=[".parquet", ".csv"])

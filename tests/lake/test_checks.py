@@ -98,9 +98,9 @@ CASES = {
     ),
     "short_selections": Broken(
         lambda tables: tables["shortfalls"].append(
-            {"latent": 5, "train_missing": 1, "pool": 2, "reason": "few windows"}
+            {"latent": 5, "train_missing": 1, "pool": 2, "reason": "too_few_windows"}
         ),
-        {"latent": 5, "train_missing": 1, "pool": 2, "reason": "few windows"},
+        {"latent": 5, "train_missing": 1, "pool": 2, "reason": "too_few_windows"},
     ),
     "orphan_explanations": Broken(
         lambda tables: tables["explanations"].append(explanation("x", 8, "def")),

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from delphi_assets.command_line import main
 from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import VERSION, File, Lake, Unit
+from delphi_assets.lake.reason_codes import eligibility_of, shortfalls_with_codes
 from delphi_assets.lake.schema import SCHEMA_VERSION, TABLES
 from delphi_assets.lake.upgrade import apply, planned
 from delphi_assets.lake.verification import problems
@@ -44,7 +46,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     before = sorted(folder.rglob("*"))
     assert main(["upgrade", str(folder / "lake")]) == 0
     said = capsys.readouterr().out
-    assert "version: 3\nversion_after: 4, with --apply\nfiles_without_rows_moved: 13\n" in said
+    assert "version: 3\nversion_after: 5, with --apply\nfiles_without_rows_moved: 13\n" in said
     assert "moved: vocabulary/run=kept/other.parquet" in said
     assert said.count("moved: latents/run=kept/") == 2, "what was described before neighbours"
     assert sorted(folder.rglob("*")) == before
@@ -52,7 +54,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
 
 def test_an_upgraded_lake_goes_on_and_pays_nothing_again(folder: Path) -> None:
     lake = folder / "lake"
-    before = {**rows(lake), "vocabulary": 320}
+    before = {**rows(lake), "vocabulary": 320, "eligibility": 24}
     assert main(["upgrade", str(lake), "--apply"]) == 0
     assert Lake(lake).version == SCHEMA_VERSION
     assert not [path for path in data(lake) if "run=_" in path.parts]
@@ -69,19 +71,107 @@ def upgraded(lake: Lake) -> None:
     apply(lake, planned(lake))
 
 
-def test_killed_at_any_step_an_upgrade_is_finished_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def content(lake: Path) -> dict[str, list[object]]:
+    """Every row of the tables that an upgrade writes again, but for reasons."""
+    kept = {"reason", "lacking", "generation"}
+    with connect(lake) as con:
+        tables = {
+            name: con.table(name).to_arrow_table().to_pylist()
+            for name in ("predictions", "explanations", "latents", "shortfalls")
+        }
+    return {
+        name: sorted((str({key: row[key] for key in row.keys() - kept}) for row in rows), key=str)
+        for name, rows in tables.items()
+    }
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_columns_have_their_names_of_today_and_every_row_is_as_it_was(
+    tmp_path: Path, version: int
 ) -> None:
-    for step in itertools.count(step=5):
-        lake = Lake(kept_lake.unpack(3, tmp_path / str(step)) / "lake")
+    lake = kept_lake.unpack(version, tmp_path) / "lake"
+    former = {
+        path
+        for name in ("predictions", "explanations")
+        for path in lake.glob(f"{name}/**/*.parquet")
+    }
+    assert all("model" in pq.read_schema(path).names for path in former)
+    before = content(lake)
+    upgraded(Lake(lake))
+    for name, column in (("predictions", "judge"), ("explanations", "explainer_model")):
+        for path in lake.glob(f"{name}/**/*.parquet"):
+            assert column in pq.read_schema(path).names
+            assert "model" not in pq.read_schema(path).names
+    assert content(lake) == before
+    there = {path.name for path in (lake / "superseded").rglob("*.parquet")}
+    assert {path.name for path in former} <= there, "nothing is deleted"
+    assert list(problems(Lake(lake))) == []
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_reasons_in_words_become_codes_by_selection(tmp_path: Path, version: int) -> None:
+    lake = kept_lake.unpack(version, tmp_path) / "lake"
+    upgraded(Lake(lake))
+    with connect(lake) as con:
+        wrong = "(reason is not distinct from 'dead') <> (n_activations = 0)"
+        assert con.table("latents").filter(wrong).fetchall() == []
+        said = con.table("eligibility").aggregate("code, count(*)").order("code").fetchall()
+        assert said == [("dead", 19), ("eligible", 5)]
+        short = con.table("shortfalls").aggregate("reason, count(lacking)").order("reason")
+        assert short.fetchall() == [("dead", 0), ("too_few_silent", 4)]
+        explained = con.sql(
+            "from explanations semi join eligibility using (run, hookpoint, latent)"
+        )
+        assert explained.count("*").fetchall() == [(5,)]
+
+
+def test_a_selection_says_of_each_latent_what_it_lacks(tmp_path: Path) -> None:
+    """By hand, of a lake of version 4: the words had the numbers in them."""
+    lake = Lake(kept_lake.unpack(4, tmp_path) / "lake")
+    (examples,) = (
+        held
+        for held in lake.manifests("examples", run="kept", hookpoint="layers.0")
+        if held.name == "bucket-00000"
+    )
+    changed = replace(examples, config={**examples.config, "min_examples": 200})
+    short = lake.manifest(examples.unit._replace(table="shortfalls"))
+    assert short is not None
+    found = eligibility_of(lake, changed, short).to_pylist()
+    assert {row["code"] for row in found if row["n_windows"] == 128} == {"too_few_windows"}
+    again = shortfalls_with_codes(lake, replace(short, config=changed.config)).to_pylist()
+    assert {row["reason"] for row in again if row["pool"] == 128} == {"too_few_windows"}
+
+
+def test_what_this_version_writes_keeps_earlier_ones_away(tmp_path: Path) -> None:
+    """They would read its rows without their judges; the lake is still to be upgraded from 4."""
+    lake = Lake(kept_lake.unpack(4, tmp_path) / "lake")
+    lake.initialize()
+    assert json.loads(Path(lake.location(VERSION)).read_text())["schema_version"] == SCHEMA_VERSION
+    again = Lake(lake.root)
+    assert again.version == planned(again).version == 4
+    upgraded(again)
+    assert json.loads(Path(lake.location(VERSION)).read_text()) == {
+        "schema_version": SCHEMA_VERSION
+    }
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_killed_at_any_step_an_upgrade_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    for step in itertools.count(step=13):
+        lake = Lake(kept_lake.unpack(version, tmp_path / str(step)) / "lake")
         files = sorted(path.name for path in data(Path(lake.root)))
+        before = rows(Path(lake.root))
         killed = killed_at(step, monkeypatch, partial(upgraded, lake))
-        assert lake.version == (3 if killed else SCHEMA_VERSION)
+        assert lake.version == (version if killed else SCHEMA_VERSION)
         again = Lake(lake.root)
         apply(again, planned(again))
-        assert planned(again) == (SCHEMA_VERSION, [], [])
+        assert planned(again) == (SCHEMA_VERSION, *[[]] * 5)
         there = data(Path(lake.root)) + list(Path(lake.root, "superseded").rglob("*.parquet"))
-        assert sorted(path.name for path in there) == files
+        assert set(files) <= {path.name for path in there}
+        assert {**rows(Path(lake.root)), "eligibility": 0} == before
+        assert not list(Path(lake.root, "manifests/predictions").rglob("*.json"))
         if not killed:
             break
 

@@ -328,7 +328,7 @@ def test_rows_of_a_stage_that_do_not_fit_are_failures(tmp_path: Path) -> None:
     explained[2] |= {"completion_tokens": 2**70}
     judged: list[dict[str, object]] = [
         {column.name: None for column in PREDICTIONS.columns}
-        | dict.fromkeys(("explanation_id", "selection", "scorer", "model"), "x")
+        | dict.fromkeys(("explanation_id", "selection", "scorer", "judge"), "x")
         | dict.fromkeys(("judge_hash", "control", "variant"), "x")
         | {"latent": 1, "example": number, "prediction": True, "written_at": now}
         for number in range(3)

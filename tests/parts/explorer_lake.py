@@ -50,12 +50,15 @@ LATENTS = [
         n_activations=4,
         token_density=0.0004,
         max_activation=float("inf"),
-        reason="fires in 4 windows, min_examples is 60",
     ),
-    latent(DEAD, {}, n_activations=0, token_density=0.0, reason="never fires"),
+    latent(DEAD, {}, n_activations=0, token_density=0.0, reason="dead"),
     latent(WAITING, {" wait": 1.0}, n_activations=50, token_density=0.005, max_activation=2.0),
     latent(EXPLAINED, {" said": 1.0}, n_activations=60, token_density=0.006, max_activation=1.0),
     latent(FAR, {" far": 1.0}, n_activations=70, token_density=0.007, max_activation=4.0),
+]
+ELIGIBILITY: list[Row] = [
+    {"latent": RARE, "code": "too_few_windows", "n_windows": 4, "min_examples": 60},
+    {"latent": SCORED, "code": "eligible", "n_windows": 90, "min_examples": 60},
 ]
 EXPLANATIONS = [
     explanation("e0", SCORED, f"counted {PLANTED}\nsecond line"),
@@ -123,6 +126,7 @@ def write_lake(folder: Path, **place: str) -> Lake:
     lake = Lake(folder)
     lake.initialize()
     publish(lake, "latents", LATENTS, **place)
+    publish(lake, "eligibility", ELIGIBILITY, selection="default", **place)
     publish(lake, "explanations", EXPLANATIONS, **place)
     publish(lake, "predictions", PREDICTIONS, **place)
     publish(lake, "examples", _windows(), selection="default", **place)

@@ -94,7 +94,7 @@ def answer(asked: Asked) -> Reply:
         pairs = [[token, len(token) % 11] for token in tokens]
         return Reply(json.dumps({"activations": pairs}))
     if not prompt.startswith("Description"):
-        refused = len(prompt) % 5 == 2
+        refused = len(prompt) % 5 == 3
         text = "I can't help with that." if refused else f"Texts such as number {len(prompt)}."
         return Reply(text if refused else f"[EXPLANATION]: {text}")
     windows = re.findall(r"Excerpt \d+: (.*?)(?=\n\nExcerpt|\Z)", prompt, re.DOTALL)

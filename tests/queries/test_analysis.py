@@ -56,7 +56,7 @@ LATENTS = [
         n_tokens_80=9,
         max_activation=1.0,
     ),
-    latent(3, {}, n_activations=0, token_density=0.0, n_tokens_80=0, reason="never fires"),
+    latent(3, {}, n_activations=0, token_density=0.0, n_tokens_80=0, reason="dead"),
 ]
 EXPLANATIONS = [
     explanation("e0", 0, "fires on def"),
@@ -568,7 +568,12 @@ def test_candidates_that_lost_count_nowhere(tmp_path: Path) -> None:
         found = rows(con, "latents_of_token", "explanations", **PLACE, str_token=" a", n_rows=9)
         assert found == [(None,)]
         exported = query(
-            con, "delphi/explanations", **PLACE, selection=None, explainer=None, model=None
+            con,
+            "delphi/explanations",
+            **PLACE,
+            selection=None,
+            explainer=None,
+            explainer_model=None,
         )
         assert exported["explanation"].to_pylist() == ["best"]
 
@@ -673,7 +678,7 @@ def test_firing_densities(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_score_distribution(con: duckdb.DuckDBPyConnection) -> None:
     """Each score in the bin that begins at or below it."""
-    columns = ("model", "control", "balanced_accuracy", "n_scores")
+    columns = ("judge", "control", "balanced_accuracy", "n_scores")
     assert rows(con, "score_distribution", *columns, **PLACE) == [
         ("gpt", "none", 0.75, 1), ("gpt", "none", 1.0, 1),
         ("lexical", "none", 0.5, 1), ("lexical", "none", 1.0, 1),

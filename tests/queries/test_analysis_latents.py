@@ -167,12 +167,25 @@ def test_never_explained(tmp_path: Path) -> None:
     rows = [
         latent(0, {"a": 1.0}, n_activations=5, n_windows=4),
         latent(1, {"b": 1.0}, n_activations=9, n_windows=3),
-        latent(2, {"c": 1.0}, n_activations=9, n_windows=2, reason="fires in 2 windows"),
-        latent(3, {}, n_activations=0, n_windows=0, reason="never fires"),
+        latent(2, {"c": 1.0}, n_activations=9, n_windows=2),
+        latent(3, {}, n_activations=0, n_windows=0, reason="dead"),
         latent(4, {}, n_activations=70, n_windows=60),
-        latent(5, {"d": 1.0}, n_activations=4, n_windows=3, reason="fires in 3 windows"),
+        latent(5, {"d": 1.0}, n_activations=4, n_windows=3),
     ]
     publish(lake, "latents", rows)
+    told = {
+        0: "too_few_windows",
+        1: "eligible",
+        2: "too_few_windows",
+        3: "dead",
+        5: "too_few_windows",
+    }
+    for selection, codes in {
+        "default": told,
+        "other": {0: "eligible", 2: "too_few_windows"},
+    }.items():
+        rows = [{"latent": i, "code": code, "min_examples": 4} for i, code in codes.items()]
+        publish(lake, "eligibility", rows, selection=selection)
     add(
         lake,
         "explanations",
@@ -186,10 +199,10 @@ def test_never_explained(tmp_path: Path) -> None:
     names = ("latent", "why", "n_latents", "reason", "n_activations", "top_token")
     assert columns_of(found(lake, "never_explained", n_rows=9), *names) == [
         (1, "not asked", 1, None, 9, "b"),
-        (2, "too rare", 2, "fires in 2 windows", 9, "c"),
+        (2, "too rare", 2, "too_few_windows", 9, "c"),
         (0, "failed", 1, "late", 5, "a"),
-        (5, "too rare", 2, "fires in 3 windows", 4, "d"),
-        (3, "never fires", 1, "never fires", 0, None),
+        (5, "too rare", 2, "too_few_windows", 4, "d"),
+        (3, "never fires", 1, "dead", 0, None),
     ]
 
 

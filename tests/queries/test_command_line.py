@@ -44,7 +44,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake = Lake(root)
     rows = [
         latent(0, TOKENS, n_activations=7, token_density=0.25),
-        latent(1, {}, n_activations=0, reason="never fires"),
+        latent(1, {}, n_activations=0, reason="dead"),
     ]
     publish(lake, "latents", rows)
     add(lake, "explanations", [explanation("e0", 0, "line one\nline two")])

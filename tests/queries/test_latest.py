@@ -69,7 +69,7 @@ class Latest(NamedTuple):
     expected: list[tuple[object, ...]]
 
 
-ANY: dict[str, Parameter] = {"selection": None, "explainer": None, "model": None}
+ANY: dict[str, Parameter] = {"selection": None, "explainer": None, "explainer_model": None}
 SELECTED = {"selection": "default"}
 LATEST = (
     Latest(
@@ -99,7 +99,7 @@ LATEST = (
     ),
     Latest(
         "delphi/predictions",
-        {"first": 0, "last": 9, "model": None},
+        {"first": 0, "last": 9, "judge": None},
         ("truth", "prediction"),
         [(True, True), (False, False)],
     ),

@@ -108,7 +108,7 @@ def test_controls_judges_and_scorers_are_kept_apart() -> None:
         for kind, recall in recalls.items()
         for row in answers("e", 0, [(True, i < 4 * recall) for i in range(4)], *kind)
     ]
-    found = {(row["scorer"], row["model"], row["control"]): row["recall"] for row in view(rows)}
+    found = {(row["scorer"], row["judge"], row["control"]): row["recall"] for row in view(rows)}
     assert found == recalls
 
 

@@ -103,7 +103,7 @@ def test_the_embedded_model_simulates(tmp_path: Path, one_thread: None) -> None:
     assert score(profile(), lake, HOOKPOINT, latent, settings, SELECTION).new_rows == 9
     assert score(profile(), lake, HOOKPOINT, latent, settings, SELECTION).new_rows == 0
     con = connect(lake)
-    rows = con.sql("select simulated, value, model, failure from predictions").fetchall()
+    rows = con.sql("select simulated, value, judge, failure from predictions").fetchall()
     assert {row[1:] for row in rows} == {(None, "embedded:gemma-3-270m", None)}
     assert all(len(row[0]) == WINDOW and all(map(math.isfinite, row[0])) for row in rows)
     scores = dict(con.sql("select control, correlation from scores").fetchall())

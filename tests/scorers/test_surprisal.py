@@ -107,7 +107,7 @@ def test_the_embedded_model_expects_what_is_explained(tmp_path: Path) -> None:
     assert score(profile(), lake, HOOKPOINT, latent, settings, SELECTION).new_rows == 18
     assert score(profile(), lake, HOOKPOINT, latent, settings, SELECTION).new_rows == 0
     con = connect(lake)
-    rows = con.sql("select value, failure, model from predictions").fetchall()
+    rows = con.sql("select value, failure, judge from predictions").fetchall()
     assert {row[1:] for row in rows} == {(None, "embedded:gemma-3-270m")}
     assert all(math.isfinite(row[0]) for row in rows)
     scores = dict(con.sql("select control, auroc from scores").fetchall())

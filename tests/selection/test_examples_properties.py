@@ -365,7 +365,14 @@ def check_selection(
             assert tuple(row[name] for name in names) == counts
             assert tuple(row[f"{name}_missing"] for name in names) == missing
             assert row["pool"] == n_pool
-            assert row["reason"]
+            activating, silent = any(missing[:2]), missing[2] > 0
+            if n_pool < selection.min_examples:
+                assert row["reason"] == ("too_few_windows" if cache.fired[latent] else "dead")
+            elif activating:
+                assert row["reason"] == ("too_few_of_both" if silent else "too_few_activating")
+            else:
+                assert row["reason"] == "too_few_silent"
+            assert (row["lacking"] is not None) == silent
 
 
 SAMPLERS = tuple(product(TRAIN, TEST, (False, True)))

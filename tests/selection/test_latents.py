@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from delphi_assets import connect
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import LATENTS
+from delphi_assets.selection.examples import select_examples
 from delphi_assets.selection.latents import N_BINS, describe_latents
 from delphi_assets.selection.neighbours import find_neighbours
 from delphi_assets.settings import NeighbourSettings
@@ -141,7 +142,7 @@ def test_by_hand(tmp_path: Path) -> None:
     )
     zero = ("n_activations", "n_contexts", "n_windows", "token_density", "context_density")
     dead: Row = {**dict.fromkeys(undefined.split()), **dict.fromkeys(zero, 0)}
-    dead |= {"top_tokens": [], "top_token_shares": [], "n_tokens_80": 0, "reason": "never fires"}
+    dead |= {"top_tokens": [], "top_token_shares": [], "n_tokens_80": 0, "reason": "dead"}
     same(rows[0], dead)
     # On token 1 only, and on every one: 2, 1 and 1 times a context.
     single: Row = {
@@ -179,7 +180,7 @@ def test_by_hand(tmp_path: Path) -> None:
         "first_token_share": 0,
         "position_bias": (3 - 13 / 7) / 4,
         "position_entropy": 0,
-        "reason": "fires in 1 windows, min_examples is 2",
+        "reason": None,
     }
     same(rows[2], once)
     twice: Row = {
@@ -261,11 +262,10 @@ def _expected(tokens: list[int], fired: dict[int, float], filter_bos: bool) -> R
     values = np.array(list(fired.values()))
     row |= _of_values(values) | _of_tokens(tokens, fired) | _of_places(eligible, fired)
     if not fired:
-        return {**row, "burstiness": None, "reason": "never fires"}
+        return {**row, "burstiness": None, "reason": "dead"}
     counts = [contexts[context] for context in range(n_contexts)]
-    reason = f"fires in {n_windows} windows, min_examples is {MIN_EXAMPLES}"
     row["burstiness"] = np.var(counts) / np.mean(counts)
-    row["reason"] = reason if n_windows < MIN_EXAMPLES else None
+    row["reason"] = None
     return row
 
 
@@ -341,15 +341,35 @@ def test_buckets_change_nothing(tmp_path: Path, n_buckets: int) -> None:
 
 def test_new_settings_win_and_old_ones_return(tmp_path: Path) -> None:
     data = random_lake(tmp_path, example_ctx_len=8, min_examples=1)
-    reasons = []
-    for min_examples in (1, 10_000, 10_000, 1):
-        selection = data.profile.selection.model_copy(update={"min_examples": min_examples})
+    windows, written = [], []
+    for example_ctx_len in (8, 16, 16, 8):
+        selection = data.profile.selection.model_copy(update={"example_ctx_len": example_ctx_len})
         profile = data.profile.model_copy(update={"selection": selection})
-        report = describe_latents(profile, data.lake, HOOKPOINT)
-        reasons.append(sum(row["reason"] is not None for row in rows_of(data).values()))
-    assert reasons == [1, 12, 12, 1]
-    assert report.new_rows == 12
+        written.append(describe_latents(profile, data.lake, HOOKPOINT).new_rows)
+        windows.append(sum(int(str(row["n_windows"])) for row in rows_of(data).values()))
+    assert windows[0] == windows[3] > windows[1] == windows[2]
+    assert written == [12, 12, 0, 12]
     assert len(rows_of(data)) == 12
+
+
+def test_what_a_selection_asks_for_is_no_reason_of_the_latent(tmp_path: Path) -> None:
+    """The last profile had the say: explained latents read as those that will not be explained."""
+    data = random_lake(tmp_path, example_ctx_len=8, min_examples=1)
+    for name, min_examples in (("some", 1), ("many", 10_000)):
+        changed = {"min_examples": min_examples, "max_examples": 10_000, "name": name}
+        selection = data.profile.selection.model_copy(update=changed)
+        profile = data.profile.model_copy(update={"selection": selection})
+        describe_latents(profile, data.lake, HOOKPOINT)
+        select_examples(profile, data.lake, HOOKPOINT)
+    assert {str(row["reason"]) for row in rows_of(data).values()} == {"dead", "None"}
+    with connect(data.lake) as con:
+        told = con.table("eligibility").aggregate("selection, code, count(*)")
+        assert sorted(told.fetchall()) == [
+            ("many", "dead", 1),
+            ("many", "too_few_windows", 11),
+            ("some", "dead", 1),
+            ("some", "eligible", 11),
+        ]
 
 
 def test_neighbours_found_later_are_taken_up(tmp_path: Path) -> None:

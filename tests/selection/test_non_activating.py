@@ -150,7 +150,7 @@ def test_windows_of_neighbours_by_hand(tmp_path: Path) -> None:
     assert all(row["activations"] == [0] * 8 for row in silent(rows[1]))
     assert all(row["neighbour_activations"] is None for row in rows[1] if row["activating"])
     assert shortfalls(fresh)[1]["non_activating_missing"] == 1
-    assert shortfalls(fresh)[1]["reason"].endswith("too few silent windows (decoder: 3 of 4)")
+    assert shortfalls(fresh)[1]["lacking"] == "decoder: 3 of 4"
 
 
 def rewritten(data: RandomLake, folder: Path, fired: dict[int, dict[int, float]]) -> RandomLake:
@@ -366,11 +366,11 @@ def test_properties(
         missing = {
             quota.source: quota.n - len(silent(rows, quota.source)) for quota in quotas(wanted)
         }
-        row = short.get(latent, {"non_activating_missing": 0, "reason": ""})
+        row = short.get(latent, {"non_activating_missing": 0, "lacking": None})
         assert row["non_activating_missing"] == sum(missing.values())
         assert min(missing.values()) >= 0
         for source, n_missing in missing.items():
-            assert (f"{source}: " in row["reason"]) == (n_missing > 0)
+            assert (f"{source}: " in (row["lacking"] or "")) == (n_missing > 0)
         beside = free_windows(data, latent, rows) - free_windows(data, latent, rows, gap=1)
         assert not beside & {row["position"] // WINDOW for row in silent(rows, "semantic")}
         last = list(shared)[-1]

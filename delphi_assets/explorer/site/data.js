@@ -2,7 +2,7 @@
 "use strict";
 
 explorer.data = (() => {
-  const FORMAT = 1;
+  const FORMAT = 2;
   const KEPT = 40;
   const held = new Map();
   const arrived = new Map();

@@ -74,7 +74,7 @@ explorer.explanations = (() => {
       !missing(one.latency) && `${number(one.latency)} s`,
       !missing(one.written_at) && one.written_at.slice(0, 10),
     ];
-    const model = one.model === one.explainer ? "" : ` by ${one.model}`;
+    const model = one.explainer_model === one.explainer ? "" : ` by ${one.explainer_model}`;
     return [h("b", {}, one.explainer), [model, ...facts.filter(Boolean)].join(" · ")];
   };
 

@@ -75,7 +75,9 @@ explorer.overview = (() => {
 
   const setName = (set) => {
     if (set.explainer === NO_EXPLAINER) return `without explanation, selection ${set.selection}`;
-    const by = set.model === set.explainer ? set.explainer : `${set.explainer}, ${set.model}`;
+    const by = set.explainer_model === set.explainer
+      ? set.explainer
+      : `${set.explainer}, ${set.explainer_model}`;
     return `${by}, selection ${set.selection} (${count(set.n_latents)})`;
   };
 
@@ -92,7 +94,7 @@ explorer.overview = (() => {
   };
 
   const belongs = (set) => (row) => {
-    const own = row.explainer === set.explainer && row.explainer_model === set.model;
+    const own = row.explainer === set.explainer && row.explainer_model === set.explainer_model;
     return row.selection === set.selection && (own || row.explainer === NO_EXPLAINER);
   };
 

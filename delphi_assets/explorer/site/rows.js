@@ -24,7 +24,7 @@ explorer.rows = (() => {
     });
   };
 
-  const setId = (set) => [set.selection, set.explainer, set.model].join("~");
+  const setId = (set) => [set.selection, set.explainer, set.explainer_model].join("~");
 
   const setOf = (overview, query) => {
     const found = overview.sets.findIndex((set) => setId(set) === query.get("set"));

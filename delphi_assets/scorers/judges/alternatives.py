@@ -83,7 +83,7 @@ class Alternatives:
 
 
 def _family_of(explained: Explained) -> _Family:
-    return explained.explainer, explained.model, explained.prompt_hash
+    return explained.explainer, explained.explainer_model, explained.prompt_hash
 
 
 def _method(scoring: Scoring) -> str:

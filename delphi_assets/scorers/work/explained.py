@@ -16,7 +16,7 @@ class Explained(NamedTuple):
     latent: int
     explanation_id: str
     explainer: str
-    model: str
+    explainer_model: str
     prompt_hash: str | None
     explanation: str
 

@@ -69,7 +69,7 @@ class Scoring(SelectionPlace):
         if self.settings.prompt_version == "latest":
             return {}
         return {
-            (row["scorer"], row["model"]): int(str(row["prompt_version"]))
+            (row["scorer"], row["judge"]): int(str(row["prompt_version"]))
             for row in self.query("predictions/prompt_versions")
         }
 

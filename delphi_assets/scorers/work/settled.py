@@ -30,7 +30,7 @@ class TaskKey(NamedTuple):
     explanation_id: str
     latent: int
     scorer: str
-    model: str
+    judge: str
     judge_hash: str
     control: str
 

@@ -63,7 +63,7 @@ def assign_others(explained: Iterable[Explained], seed: str) -> dict[str, Explai
     """
     rings: dict[tuple[str, str, str | None], list[Explained]] = {}
     for one in explained:
-        rings.setdefault((one.explainer, one.model, one.prompt_hash), []).append(one)
+        rings.setdefault((one.explainer, one.explainer_model, one.prompt_hash), []).append(one)
     others = {}
     for ring in rings.values():
         ring.sort(key=lambda one: (order_of(seed, "ring", one.latent), one.explanation_id))

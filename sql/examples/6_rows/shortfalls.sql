@@ -1,7 +1,7 @@
 -- Which latents got fewer examples than asked for, and why?
--- Parameters: $latents (those asked for), $min_examples, $max_examples, $n_examples_train,
---   $n_examples_test, $sources and $quotas (of non-activating windows, in order).
--- Needs: the temporary tables ranked, train, test and non_activating.
+-- Parameters: $latents (those asked for), $max_examples, $n_examples_train, $n_examples_test,
+--   $sources and $quotas (of non-activating windows, in order).
+-- Needs: the temporary tables eligibility, train, test and non_activating.
 -- Columns: those of the table shortfalls.
 with asked as (select unnest($latents) as latent),
 
@@ -41,15 +41,18 @@ all_silent as (
 drawn as (
     select
         asked.latent,
-        (select count(*) from ranked where latent = asked.latent) as n_candidates,
+        eligibility.code,
+        least(eligibility.n_windows, $max_examples) as pool,
         (select count(*) from train where latent = asked.latent) as train,
         (select count(*) from test where latent = asked.latent) as test
     from asked
+    inner join eligibility
+        on asked.latent = eligibility.latent
 )
 
 select
     latent,
-    least(n_candidates, $max_examples) as pool,
+    pool,
     train,
     $n_examples_train - train as train_missing,
     test,
@@ -57,20 +60,13 @@ select
     non_activating,
     non_activating_missing,
     case
-        when n_candidates = 0
-            then 'no window in which it fires'
-        when least(n_candidates, $max_examples) < $min_examples
-            then format(
-                '{} windows, min_examples is {}',
-                least(n_candidates, $max_examples),
-                $min_examples
-            )
+        when code <> 'eligible' then code
         when train_missing + test_missing > 0 and non_activating_missing > 0
-            then format('too few activating and too few silent windows ({})', lacking)
-        when train_missing + test_missing > 0
-            then 'too few activating windows'
-        else format('too few silent windows ({})', lacking)
-    end as reason
+            then 'too_few_of_both'
+        when train_missing + test_missing > 0 then 'too_few_activating'
+        else 'too_few_silent'
+    end as reason,
+    lacking
 from drawn
 inner join all_silent using (latent)
 where train_missing + test_missing + non_activating_missing > 0
