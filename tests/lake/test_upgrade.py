@@ -171,7 +171,6 @@ def test_killed_at_any_step_an_upgrade_is_finished_by_the_next(
         there = data(Path(lake.root)) + list(Path(lake.root, "superseded").rglob("*.parquet"))
         assert set(files) <= {path.name for path in there}
         assert {**rows(Path(lake.root)), "eligibility": 0} == before
-        assert not list(Path(lake.root, "manifests/predictions").rglob("*.json"))
         if not killed:
             break
 
