@@ -14,6 +14,7 @@ import pyarrow as pa
 from dagster_project import markdown
 from dagster_project.assets.examples import examples
 from dagster_project.assets.explanations import explanations
+from dagster_project.assets.labels import labels
 from dagster_project.assets.latents import latents
 from dagster_project.assets.predictions import predictions
 from dagster_project.profile import PROFILE, keys_of, open_lake
@@ -27,7 +28,7 @@ MOST_FAILURES = 0.1
 class Invariant(NamedTuple):
     """What must hold for an asset, and the statement that finds where it does not."""
 
-    asset: dg.AssetsDefinition
+    asset: dg.AssetsDefinition | dg.AssetSpec
     statement: str
     description: str
     advice: str
@@ -121,6 +122,14 @@ INVARIANTS: Sequence[Invariant] = (
         severity=dg.AssetCheckSeverity.WARN,
     ),
     Invariant(
+        labels,
+        "orphan_labels",
+        "Every label is of a latent in `latents`.",
+        "They were added before `latents` was described here, or it was written again with fewer. "
+        "Materialize `latents`; or withdraw them (`delphi-assets remove-labels LAKE --source "
+        "NAME`) and add them where they belong.",
+    ),
+    Invariant(
         predictions,
         "orphan_predictions",
         "Every prediction judges an explanation and a window that are there.",
@@ -174,7 +183,7 @@ def message(invariant: Invariant, found: pa.Table, hookpoints: Sequence[str]) ->
 
 def _check(invariant: Invariant) -> dg.AssetChecksDefinition:
     @dg.asset_check(
-        asset=invariant.asset,
+        asset=invariant.asset.key,
         name=invariant.statement,
         description=invariant.description,
         blocking=invariant.blocking,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from delphi_assets.lake.database import connect, query
     from delphi_assets.lake.lake import Lake
     from delphi_assets.latent_ranges import Latents, parse_latents
+    from delphi_assets.reading.added_labels import add_labels, remove_labels
     from delphi_assets.reading.records import Example, LatentRecord
     from delphi_assets.reading.rendering import window_html
     from delphi_assets.runs.hookpoint import Hookpoint, Latent
@@ -82,6 +83,7 @@ __all__ = [
     "SettingError",
     "StageReport",
     "StorageError",
+    "add_labels",
     "build_contexts",
     "capture",
     "choose_examples",
@@ -98,6 +100,7 @@ __all__ = [
     "query",
     "register_explainer",
     "register_scorer",
+    "remove_labels",
     "score",
     "select_examples",
     "window_html",
@@ -127,6 +130,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "lake.database": ("connect", "query"),
     "lake.lake": ("Lake",),
     "latent_ranges": ("Latents", "parse_latents"),
+    "reading.added_labels": ("add_labels", "remove_labels"),
     "reading.records": ("Example", "LatentRecord"),
     "reading.rendering": ("window_html",),
     "scorers.predictions": ("score",),

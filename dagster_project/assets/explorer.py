@@ -3,6 +3,7 @@
 import dagster as dg
 
 from dagster_project.assets.examples import examples
+from dagster_project.assets.labels import labels
 from dagster_project.assets.neighbours import neighbours
 from dagster_project.assets.scores import scores
 from dagster_project.metadata import OWNERS, materialized
@@ -14,15 +15,15 @@ from dagster_project.profile import PROFILE, open_lake
     group_name="scoring",
     description="A site to look at the latents of a hookpoint: overview, list, a page a latent.\n\n"
     "**In:** everything the lake says of them: `latents`, `neighbours`, `examples`, "
-    "`explanations`, `predictions`, `scores`. **Out:** files in the lake's folder `explorer`; open "
-    "its `index.html` from disk, or serve the folder. It is not a table: it shows the lake as it "
-    "was when it was written, so launch it again after more was explained or scored. **Cost:** "
-    "some seconds for a thousand latents. **Look at:** `path`.",
+    "`explanations`, `predictions`, `scores`, `labels`. **Out:** files in the lake's folder "
+    "`explorer`; open its `index.html` from disk, or serve the folder. It is not a table: it shows "
+    "the lake as it was when it was written, so launch it again after more was explained, scored "
+    "or labelled. **Cost:** some seconds for a thousand latents. **Look at:** `path`.",
     kinds={"duckdb", "javascript"},
     owners=OWNERS,
     code_version="1",
     partitions_def=HOOKPOINTS,
-    deps=[neighbours, examples, scores],
+    deps=[neighbours, examples, scores, labels],
     metadata={"dagster/uri": open_lake().location("explorer/index.html")},
 )
 def explorer(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:

@@ -17,6 +17,7 @@ from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.lake.database import Parameter, connect, execute, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.queries.parameters import completed
+from delphi_assets.reading.label_columns import LabelColumns
 
 METRICS = ("balanced_accuracy", "auroc", "auprc", "f1", "accuracy", "correlation")
 """Scores that can decide which explanation is the best: the higher the better."""
@@ -89,6 +90,7 @@ class ExportedHookpoint:
             ScorerMetric(**row)
             for row in query(self.con, "exports/scorers", **self._place).to_pylist()
         ]
+        self._labels = LabelColumns(self.con, self.run, self.hookpoint)
         self._check_scorer()
         execute(self.con, "exports/best_explanations")
 
@@ -125,6 +127,10 @@ class ExportedHookpoint:
             scorers=[scorer.scorer for scorer in self.scorers],
             metrics=[scorer.metric for scorer in self.scorers],
         )
+
+    def with_labels(self, rows: pa.Table, of: LatentBatch) -> pa.Table:
+        """Rows of latents of a range with what users said of them, as `source.name`."""
+        return self._labels.beside(rows, of.first, of.last)
 
     def features(self, of: LatentBatch) -> pa.Table:
         """Statistics and neighbours of latents: `sql/exports/features.sql`."""

@@ -9,6 +9,8 @@ explanation (`sql/exports/latents.sql`), then for each scorer, `s` by the metric
     s_chance                        in place of these, what a guess gives, where m is accuracy
     s_judge, s_examples, s_failed   who judged, answers asked for, and of these failed
 
+and `source.name` for each label that users gave (`reading.label_columns`).
+
 In CSV, lists are JSON, and no text is a formula to a spreadsheet (`queries.formats.harmless`).
 """
 
@@ -75,6 +77,7 @@ def _write(
             scores = source.scores(of)
             for scorer in source.scorers:
                 latents = _beside(latents, scores, scorer)
+            latents = source.with_labels(latents, of)
             if path.suffix == ".csv":
                 latents = _as_csv(latents)
             writer = writer or open_writer(path, latents.schema)

@@ -33,7 +33,7 @@ _WHOLE = r"^\s*\d{1,10}(\.0*)?\s*$"
 _ROWS_ARE = "rows count from 1, without the line of names"
 
 
-class LabelColumn(NamedTuple):
+class GivenColumn(NamedTuple):
     """A column of labels: a text for each row, null where there is none."""
 
     name: str
@@ -48,7 +48,7 @@ class LabelFile(NamedTuple):
     runs: pa.ChunkedArray | None
     """The run of each row; None without such a column."""
     hookpoints: pa.ChunkedArray | None
-    columns: list[LabelColumn]
+    columns: list[GivenColumn]
 
 
 def read_labels(path: Path) -> LabelFile:
@@ -80,7 +80,7 @@ def read_labels(path: Path) -> LabelFile:
         raise DataError(
             f"{path} has the columns {shown(table.column_names)}; expected one of labels beside."
         )
-    columns = [LabelColumn(name, values) for name, values in texts.items()]
+    columns = [GivenColumn(name, values) for name, values in texts.items()]
     return LabelFile(latents, runs, hookpoints, columns)
 
 

@@ -31,6 +31,8 @@ from delphi_assets.latent_ranges import (
     as_text,
     latent_index,
 )
+from delphi_assets.reading.added_labels import add_labels
+from delphi_assets.reading.label_columns import LabelColumns
 from delphi_assets.reading.records import LatentRecord, Selection, records_in
 from delphi_assets.settings import Profile, SelectionSettings, override, profile_of_run
 
@@ -70,12 +72,22 @@ class Score(NamedTuple):
     auroc: float | None
 
 
+class Label(NamedTuple):
+    """What a user said of a latent; see the table labels."""
+
+    source: str
+    name: str
+    value: str
+    number: float | None
+    written_at: datetime
+
+
 @dataclass(frozen=True, repr=False)
 class Latent(LatentRecord):
     """A latent with its examples, and what the lake knows of it.
 
-    `statistics`, `explanations` and `scores` ask the lake each time. For those of many latents at
-    once, use SQL (`delphi_assets.connect`).
+    `statistics`, `explanations`, `scores` and `labels` ask the lake each time. For those of many
+    latents at once, use SQL (`delphi_assets.connect`).
     """
 
     hookpoint: "Hookpoint" = field(compare=False)
@@ -95,6 +107,11 @@ class Latent(LatentRecord):
     def scores(self) -> list[Score]:
         """How well explanations predict it: its own, and under `control` other latents'."""
         return [Score(**row) for row in self.hookpoint.rows("scores", self.latent)]
+
+    @property
+    def labels(self) -> list[Label]:
+        """What users said of it (`add_labels`), by source and name."""
+        return [Label(**row) for row in self.hookpoint.rows("labels", self.latent)]
 
     def score(
         self,
@@ -127,7 +144,8 @@ class Latent(LatentRecord):
             if row["selection"] == selection and row["code"] not in ("eligible", "dead")
         ]
         notes += [_explanation_note(one, selection) for one in self.explanations]
-        return notes + [_score_note(score, selection) for score in self.scores]
+        notes += [_score_note(score, selection) for score in self.scores]
+        return notes + [f"{one.source}, {one.name}: {one.value}" for one in self.labels]
 
 
 class Hookpoint:
@@ -275,6 +293,24 @@ class Hookpoint:
 
         place = {"run": self.run, "hookpoint": self.name, "selection": self.selection}
         return pl.DataFrame(query(self._con, "hookpoint/all_scores", **place))
+
+    def add_labels(self, file: str | os.PathLike[str], source: str) -> StageReport:
+        """Add labels of its latents, .csv, .tsv or .parquet; as the call `add_labels`."""
+        report = add_labels(self.lake, file, source, self.run, self.name)
+        self._look_again()
+        return report
+
+    def labels(self) -> "pl.DataFrame":
+        """The labels of its latents, a row a latent, as a Polars frame.
+
+        Columns are `latent`, and `source.name` of each label: numbers where all of them are, else
+        texts. Join it with `scores()` on `latent`.
+        """
+        import polars as pl
+
+        # Others add labels while a notebook is open.
+        self._look_again()
+        return pl.DataFrame(LabelColumns(self._con, self.run, self.name).table())
 
     def rows(self, statement: str, latent: int) -> list[dict[str, Any]]:
         """Rows of `sql/hookpoint/<statement>.sql` for a latent."""

@@ -33,7 +33,7 @@ import dagster_project.definitions
 print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))
 """
 HEAVY = ("torch", "transformers", "litellm", "datasets", "sparsify", "gguf", "matplotlib")
-ORDER = [*STAGES, "explorer"]
+ORDER = [*STAGES, "labels", "explorer"]
 GROUPS = ("subject", "selection", "explaining", "scoring")
 """In the order of the data's way."""
 JOBS = {

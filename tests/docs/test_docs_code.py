@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
 from benchmarks.__main__ import benchmarks
@@ -20,6 +21,7 @@ from tests.parts.documents import PAGES, ROOT, blocks, commands, make_demo_lake
 pytestmark = pytest.mark.slow
 
 ASKING = ROOT / "docs" / "asking.md"
+LABELS = ROOT / "docs" / "labels.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 """Has a lake and a test of its own."""
 
@@ -45,6 +47,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             block for block in blocks(ROOT / "docs" / "python.md", "python") if "da.score(" in block
         ]
         exec(compile(explains, "docs/python.md", "exec"), {})
+        (file,) = blocks(LABELS, "csv")
+        Path("ratings.csv").write_text(file, encoding="utf-8")
+        (added,) = [words[1:] for words in commands(LABELS) if words[1] == "add-labels"]
+        assert command_line.main(added) == 0
     return folder
 
 
@@ -61,6 +67,18 @@ def test_python_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(SCORERS, "_registered", {})
     for block in blocks(page, "python"):
         exec(compile(block, shown(page), "exec"), {})
+
+
+def test_a_file_for_other_tools_is_read_without_us(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (block,) = [block for block in blocks(LABELS, "python") if "results.duckdb" in block]
+    Path("results.duckdb").unlink(missing_ok=True)
+    exec(compile(block, shown(LABELS), "exec"), {})
+    with duckdb.connect("results.duckdb", read_only=True) as con:
+        joined = "select count(*) from scores join labels using (run, hookpoint, latent)"
+        assert con.sql(joined).fetchall() > [(0,)]
 
 
 def test_sql_answers(folder: Path) -> None:

@@ -18,12 +18,14 @@ import pytest
 from delphi_assets.command_line import main
 from delphi_assets.errors import DataError, NotReadyError, SettingError, StorageError
 from delphi_assets.exports import neuronpedia_rows
+from delphi_assets.exports import table as table_module
 from delphi_assets.exports.hookpoint import Best, ExportedHookpoint
 from delphi_assets.exports.neuronpedia import export_bulk
 from delphi_assets.exports.neuronpedia_names import named
 from delphi_assets.exports.table import _as_csv, _csv, export_table
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
+from delphi_assets.reading.added_labels import add_labels
 from tests.parts.hand_built import (
     HOOKPOINT,
     RUN,
@@ -353,6 +355,25 @@ def test_the_lake_itself_is_read_without_us(lake: Lake) -> None:
         assert pandas["run"].unique().tolist() == [RUN]
         scores = con.sql("select latent, scorer, recall from scores order by all")
         assert scores.pl().rows() == [tuple(row) for row in scores.df().itertuples(index=False)]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_labels_are_columns_of_the_table(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As numbers where all are, whatever range they are in; texts of CSV are no formulas."""
+    lake = Lake(tmp_path / "lake")
+    publish(lake, "latents", [latent(number, {}) for number in range(9)])
+    (tmp_path / "labels.csv").write_text("latent,rating,note\n0,4,=1+1\n8,2.5,late\n")
+    add_labels(lake, tmp_path / "labels.csv", "alice")
+    monkeypatch.setattr(table_module, "_LATENTS_AT_ONCE", 4)
+    with source_of(lake) as source:
+        export_table(source, tmp_path / f"table{suffix}")
+    read = pl.read_parquet if suffix == ".parquet" else pl.read_csv
+    held = read(tmp_path / f"table{suffix}")
+    assert held["alice.rating"].to_list() == [4.0, *[None] * 7, 2.5]
+    first = "=1+1" if suffix == ".parquet" else "'=1+1"
+    assert held["alice.note"].to_list() == [first, *[None] * 7, "late"]
 
 
 def test_table_is_flat_and_whole(table: Path) -> None:

@@ -39,6 +39,7 @@ def sound() -> dict[str, list[Row]]:
             window(5, 4, "test", 33, [0.0, 0.0, 0.0]),
         ],
         "shortfalls": [],
+        "labels": [{"latent": 5, "name": "rating", "value": "4"}],
         "explanations": [explanation(f"e{i}", 5, "def") for i in range(3)]
         + [explanation("f", 5, None, failure="timeout")],
         "predictions": answers(
@@ -54,6 +55,7 @@ def violations(tmp_path: Path, tables: dict[str, list[Row]], statement: str) -> 
         "activations": {"bucket": 0},
         "examples": {"selection": "default"},
         "shortfalls": {"selection": "default"},
+        "labels": {"source": "alice"},
     }
     for table, rows in tables.items():
         if table in ("explanations", "predictions"):
@@ -122,6 +124,10 @@ CASES = {
     "orphan_examples": Broken(
         lambda tables: tables["examples"].append(window(8, 0, "train", 9, [1.0, 0.0, 0.0])),
         {"latent": 8, "selection": "default", "n_examples": 1},
+    ),
+    "orphan_labels": Broken(
+        lambda tables: tables["labels"].append({"latent": 8, "name": "rating", "value": "4"}),
+        {"source": "alice", "latent": 8, "name": "rating", "value": "4"},
     ),
     "failed_predictions": Broken(
         lambda tables: tables["predictions"].extend(answers("e1", 5, [(True, "refused")])),

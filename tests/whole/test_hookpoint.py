@@ -303,6 +303,27 @@ print(sorted({HEAVY} & set(sys.modules)))
     assert run.stdout.endswith("\n[]\n")
 
 
+def test_labels_of_ones_own(tmp_path: Path) -> None:
+    """Of one latent as objects and on its sheet, of all as a frame that joins with scores."""
+    lake = make_lake(tmp_path)
+    hookpoint = make_weights(lake, Hookpoint(lake))
+    lexical = ExplainSettings(explainer="lexical")
+    explain(profile(), lake, HOOKPOINT, ALL, lexical, "default")
+    score(profile(), lake, HOOKPOINT, ALL, ScoreSettings(scorers=("detection",)), "default")
+    assert (hookpoint[3].labels, hookpoint.labels().rows()) == ([], [])
+    (tmp_path / "labels.csv").write_text("latent,rating,note\n3,4,a word\n5,,none\n")
+    assert hookpoint.add_labels(tmp_path / "labels.csv", "alice").facts["added"] == 3
+    note, rating = hookpoint[3].labels
+    assert (rating.source, rating.name, rating.value, rating.number) == ("alice", "rating", "4", 4)
+    assert (note.value, note.number) == ("a word", None)
+    assert "alice, rating: 4\n" in hookpoint[3].text(colour=False)
+    frame = hookpoint.labels()
+    assert frame.columns == ["latent", "alice.note", "alice.rating"]
+    assert frame.rows() == [(3, "a word", 4.0), (5, "none", None)]
+    own = hookpoint.scores().filter(control="none").join(frame, on="latent")
+    assert own.select("latent", "alice.rating").rows() == [(3, 4.0), (5, None)]
+
+
 def test_stages_are_called_on_a_hookpoint(tmp_path: Path) -> None:
     """With the settings that the lake has of the run, and defaults for the rest."""
     lake = make_lake(tmp_path)

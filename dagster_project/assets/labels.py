@@ -1,0 +1,21 @@
+"""Asset `labels`: what people say of latents. It comes from outside, so Dagster only shows it."""
+
+import dagster as dg
+
+from dagster_project.metadata import OWNERS, of_table
+from dagster_project.partitions import HOOKPOINTS
+from delphi_assets.lake import schema
+
+labels = dg.AssetSpec(
+    "labels",
+    group_name="explaining",
+    description="Ratings, clusters, notes and other labels of one's own.\n\n"
+    "**In:** files of yours: `delphi-assets add-labels LAKE FILE --source NAME` adds them "
+    "(docs/labels.md). **Out:** a row a latent, source and name, the last value of which counts; "
+    "columns of the `explorer`. **Cost:** seconds; nothing of it is launched here. **Look at:** "
+    "`orphan_labels`, the check that their latents are there.",
+    kinds={"parquet"},
+    owners=OWNERS,
+    partitions_def=HOOKPOINTS,
+    metadata=of_table(schema.LABELS),
+)
