@@ -6,7 +6,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -243,8 +242,7 @@ def test_a_refused_key_stops_and_keeps_what_arrived(tmp_path: Path) -> None:
             run(lake, given)
         assert len(server.asked) == 3
         # The answers are kept, whether or not the stop left time to make them rows of explanations.
-        answers = "select count(*) from completions where error is null"
-        assert connect(lake).sql(answers).fetchall() == [(2,)]
+        assert n_answers(lake) == 2
         report = run(lake, given)
         assert len(server.asked) == 3 + 4
     assert report.facts["explained"] == len(rows(lake)) == 6
@@ -257,6 +255,14 @@ def test_json_answers(tmp_path: Path) -> None:
         schema = server.asked[0].body["response_format"]["json_schema"]["schema"]
     assert schema["required"] == ["explanation"]
     assert report.facts["explained"] == 1
+
+
+def n_answers(lake: Lake) -> int:
+    """Answers that are stored."""
+    with connect(lake) as con:
+        found = con.sql("select count(*) from completions where error is null").fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 KILLED = """
@@ -286,18 +292,25 @@ import asyncio, signal, sys
 async def cell():
     exec(sys.argv.pop(1), {})
 
+def interrupted(*_):
+    print("interrupted", file=sys.stderr, flush=True)
+    raise KeyboardInterrupt
+
 # As in a notebook: a loop runs already, and SIGINT raises KeyboardInterrupt in the main thread.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGINT, interrupted)
 asyncio.new_event_loop().run_until_complete(cell())
 """
 
 
 def test_an_interrupted_run_sends_no_more_and_stores_what_was_in_flight(tmp_path: Path) -> None:
-    lake = make_lake(tmp_path, n_latents=20)
+    lake, interrupted = make_lake(tmp_path, n_latents=20), threading.Event()
 
     def answer(asked: Asked) -> Reply:
+        # From the fifth on, answers only come once the process has been interrupted.
+        if asked.number >= 4:
+            interrupted.wait(300)
         reply = good(asked)
-        reply.delay = 0.05 if asked.number < 4 else 2.0
+        reply.delay = 0.5 if asked.number >= 4 else 0.05
         return reply
 
     with FaultServer(answer) as server:
@@ -306,13 +319,14 @@ def test_an_interrupted_run_sends_no_more_and_stores_what_was_in_flight(tmp_path
             arguments, cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True
         )
         server.wait_for(lambda: len(server.asked) == 4 + 3)
-        time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=30)
+        assert process.stderr is not None
+        while "interrupted" not in (line := process.stderr.readline()):
+            assert line, "the process ended"
+        interrupted.set()
+        _, error = process.communicate(timeout=300)
         assert "KeyboardInterrupt" in error
-        assert len(server.asked) == 4 + 3
-        answers = "select count(*) from completions where error is null"
-        assert connect(lake).sql(answers).fetchall() == [(4 + 3,)]
+        assert len(server.asked) == n_answers(lake) == 4 + 3
         report = run(lake, profile(api_base=server.url))
         assert len(server.asked) == 20
         assert report.facts["explained"] == 20
@@ -334,7 +348,7 @@ def test_a_killed_run_repays_at_most_what_was_in_flight(tmp_path: Path) -> None:
         arguments = [sys.executable, "-c", textwrap.dedent(KILLED), server.url, lake.root]
         process = subprocess.Popen(arguments, cwd=Path(__file__).parents[2], env=os.environ)
         server.wait_for(lambda: len(server.asked) == 10 + in_flight)
-        time.sleep(0.3)
+        server.wait_for(lambda: n_answers(lake) == 10)
         process.send_signal(signal.SIGKILL)
         process.wait()
         killed.set()
