@@ -1,5 +1,10 @@
-"""What Tab completes, in a real bash."""
+"""What Tab completes, in real shells: bash, and zsh and tcsh where they are installed."""
 
+import os
+import pty
+import select
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -64,3 +69,38 @@ def test_every_shell_has_a_script(shell: str, capsys: pytest.CaptureFixture[str]
     assert ended.value.code == 0
     out = capsys.readouterr().out
     assert all(name in out for name in COMMANDS)
+
+
+SHOWN: dict[str, tuple[list[str], str]] = {
+    "zsh": (["zsh", "-f"], "fpath=($PWD $fpath); autoload -U compinit; compinit -u -d dump\n"),
+    "tcsh": (["tcsh", "-f"], "source _delphi-assets; set autolist\n"),
+}
+"""How a shell starts that reads nothing of its user's, and takes the script `_delphi-assets`."""
+
+
+@pytest.mark.parametrize("shell", SHOWN)
+def test_tab_completes_in_other_shells(
+    shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, start = SHOWN[shell]
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    with pytest.raises(SystemExit):
+        main(["--print-completion", shell])
+    (tmp_path / "_delphi-assets").write_text(capsys.readouterr().out, encoding="utf-8")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(tmp_path)
+        os.environ["TERM"] = "xterm"
+        os.execvp(command[0], command)
+    try:
+        os.write(terminal, f"{start}delphi-assets run --until pred\t".encode())
+        seen = ""
+        while "predictions" not in seen:
+            ready, _, _ = select.select([terminal], [], [], 60)
+            assert ready, seen
+            seen += os.read(terminal, 65_536).decode()
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)

@@ -1,8 +1,10 @@
 """How `delphi-assets` ends: its version and its exit statuses, each met once in a real process."""
 
+import fcntl
 import signal
 import subprocess
 import sys
+import termios
 import time
 from importlib import metadata
 from pathlib import Path
@@ -59,6 +61,17 @@ def test_statuses_of_what_ends_by_itself(tmp_path: Path) -> None:
     assert status_of(tmp_path) == 2
 
 
+def unread(pipe: int) -> int:
+    """Bytes in a pipe that nobody has read."""
+    left = fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))
+    return int.from_bytes(left, sys.byteorder)
+
+
+def sleeps(pid: int) -> bool:
+    """Whether a process waits for something."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 @pytest.mark.parametrize(
     ("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)]
 )
@@ -70,7 +83,8 @@ def test_statuses_of_what_is_stopped(tmp_path: Path, sent: signal.Signals, statu
         one.stdin.write(b"select 1; " * 20_000)
         one.stdin.flush()
         # A signal between two reads would be seen only after the next one.
-        time.sleep(1)
+        while unread(one.stdin.fileno()) or not sleeps(one.pid):
+            time.sleep(0.1)
         one.send_signal(sent)
         assert one.wait(60) == status
 

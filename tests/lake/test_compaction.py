@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -265,7 +264,7 @@ def test_kill_9_while_others_read(tmp_path: Path) -> None:
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        for kill_after in (0.3, 0.7, 1.6):
+        for n_lines, kill_after in ((4, 0.0), (9, 0.01), (12, 0.03)):
             command = [sys.executable, "-c", WRITING, str(tmp_path), str(written)]
             with subprocess.Popen(
                 command,
@@ -274,10 +273,11 @@ def test_kill_9_while_others_read(tmp_path: Path) -> None:
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             ) as process:
                 assert process.stdout is not None
-                written = int(process.stdout.readline()) + 1
-                threading.Timer(kill_after, os.kill, [process.pid, signal.SIGKILL]).start()
-                for line in process.stdout:
+                for number, line in enumerate(process.stdout):
                     written = int(line) + 1
+                    if number == n_lines:
+                        time.sleep(kill_after)
+                        process.kill()
             # The last append may have been done and not told.
             written = len(answers(lake))
     finally:

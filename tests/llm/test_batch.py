@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from delphi_assets.errors import (
 from delphi_assets.llm.asking import loop
 from delphi_assets.llm.asking.client import Client
 from delphi_assets.llm.batch import queue
-from delphi_assets.llm.batch.store import BatchStore
+from delphi_assets.llm.batch.store import BatchStore, Pending
 from delphi_assets.llm.calls import attempts, failures
+from delphi_assets.llm.calls.litellm_calls import import_litellm
 from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.parts.batch_server import BatchServer
 from tests.parts.fault_server import Asked, FaultServer, Reply
@@ -265,6 +267,7 @@ def test_a_stopped_stage_leaves_its_batch_to_the_next(tmp_path: Path) -> None:
 
     with BatchServer(echo) as server:
         server.hanging = True
+        import_litellm()
         start = time.perf_counter()
         loop.run(give_up(server.url))
         assert time.perf_counter() - start < 20, "nobody waits a day"
@@ -345,6 +348,7 @@ def test_a_stage_that_is_stopped_does_not_wait_for_its_budget(tmp_path: Path) ->
 
     with BatchServer(echo) as server:
         server.hanging = True
+        import_litellm()
         start = time.perf_counter()
         loop.run(give_up(server.url))
         assert time.perf_counter() - start < 20, "the time-out of a request is 30 s"
@@ -360,20 +364,31 @@ def test_a_batch_on_its_way_counts_for_the_budget(tmp_path: Path) -> None:
         assert sum(server.answered.values()) == len(stored(tmp_path)) == 5
 
 
-def test_two_processes_do_not_submit_one_batch_twice(tmp_path: Path) -> None:
-    """The first is slow to submit; the second finds its questions and waits for its answers."""
-    slow = threading.Event()
+def test_two_processes_do_not_submit_one_batch_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first submits until the second has found its questions, and waits for its answers."""
+    slow, found_taken, submitting = threading.Event(), threading.Event(), BatchStore.submitting
 
     def refuse(method: str, path: str) -> int:
         if (method, path) == ("POST", "/v1/batches") and not slow.is_set():
             slow.set()
-            time.sleep(2.0)
+            assert found_taken.wait(300)
         return 200
+
+    @contextmanager
+    def watched(store: BatchStore, pending: Pending) -> Iterator[bool]:
+        with submitting(store, pending) as mine:
+            if not mine:
+                found_taken.set()
+            yield mine
+
+    monkeypatch.setattr(BatchStore, "submitting", watched)
 
     with BatchServer(echo, refuse=refuse) as server:
         command = [sys.executable, "-c", ASKING, str(tmp_path), server.url]
         with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}) as first:
-            assert slow.wait(60)
+            assert slow.wait(300)
             found = complete(tmp_path, server.url, PROMPTS[:4], **BATCH)
             assert first.wait() == 0
         assert set(server.answered.values()) == {1}

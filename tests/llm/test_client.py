@@ -105,14 +105,17 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 
 def test_retry_after_is_honoured(tmp_path: Path) -> None:
+    asked_at = []
+
     def answer(asked: Asked) -> Reply:
+        asked_at.append(time.perf_counter())
         return Reply() if asked.times_before else Reply(status=429, headers={"Retry-After": "1"})
 
     with FaultServer(answer) as server:
-        start = time.perf_counter()
         [completion] = complete(tmp_path, server.url, ["x"])
     assert completion.answer == "ok"
-    assert time.perf_counter() - start >= 1.0
+    first, second = asked_at
+    assert second - first >= 0.99
 
 
 def test_only_missing_requests_are_sent_again(tmp_path: Path) -> None:
@@ -301,6 +304,7 @@ def test_a_stop_does_not_wait_for_pauses(tmp_path: Path, monkeypatch: pytest.Mon
     def answer(asked: Asked) -> Reply:
         return Reply(status=401, delay=0.5) if asked.prompt == "key" else Reply(status=503)
 
+    import_litellm()
     with FaultServer(answer) as server:
         start = time.perf_counter()
         with pytest.raises(SettingError):

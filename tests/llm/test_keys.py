@@ -180,12 +180,12 @@ def test_the_stages_refuse_a_launch_without_a_key_at_once(tmp_path: Path) -> Non
         ExplainSettings(explainer_model="openai/x"),
         ScoreSettings(scorer_model="openai/x", scorers=("embedding", "detection")),
     )
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(SettingError, match=f"explainer_model = '{WITHOUT_KEY}"):
         explain(profile(), lake, HOOKPOINT, ALL, explainer, SELECTION)
     with pytest.raises(SettingError, match=f"scorer_model = '{WITHOUT_KEY}"):
         score(profile(), lake, HOOKPOINT, ALL, judge, SELECTION, "lexical")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5, "no model was loaded"
     assert not list(Path(lake.root, "predictions").glob("run=tiny/**/*.parquet"))
     assert not stored(tmp_path), "no call was made, and none is stored"
 

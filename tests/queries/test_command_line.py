@@ -486,7 +486,7 @@ def test_threads_that_read_are_not_waited_for_with_the_lock_of_python(attacked: 
         file = attacked / "lake" / "many" / f"{number}.parquet"
         duckdb.sql(f"copy ({rows}) to '{file}'")
     command = [sys.executable, "-c", MANY_TRIES, str(attacked / "lake")]
-    assert subprocess.run(command, timeout=100, check=False).returncode == 0
+    assert subprocess.run(command, timeout=500, check=False).returncode == 0
 
 
 def test_a_pivot_and_a_secret_of_the_session_are_welcome(
@@ -595,6 +595,19 @@ class Terminal:
         before, _, self.seen = self.seen.partition(text)
         return before
 
+    def shows(self, text: str, seconds: float) -> bool:
+        """Whether `text` comes within so many seconds."""
+        try:
+            self.until(text, seconds)
+        except AssertionError:
+            return False
+        return True
+
+    def worked(self) -> float:
+        """Seconds that its threads have computed."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def status(self) -> int:
         """The exit status, once it has ended."""
         try:
@@ -665,19 +678,20 @@ def test_tab_completes_names(terminal: Terminal) -> None:
 def test_ctrl_c_cancels_and_the_shell_goes_on(terminal: Terminal) -> None:
     terminal.type("select sum(a.range * b.range % 7) from range(10000000) a, range(1000000) b;\n")
     terminal.until(";")
-    time.sleep(1)
-    begun = time.monotonic()
+    begun = terminal.worked()
+    while terminal.worked() < begun + 1:
+        time.sleep(0.1)
     terminal.type("\x03")
     assert "cancelled" in terminal.until("lake> ")
-    assert time.monotonic() - begun < 10
+    assert terminal.worked() < begun + 60, "the query takes days"
     terminal.type("select half\n")
     terminal.until("  ... ")
     # Python's readline misses a signal between its prompt and its first look at the keyboard.
-    time.sleep(0.5)
     terminal.type("\x03")
-    terminal.until("lake> ")
+    while not terminal.shows("lake> ", 1):
+        terminal.type("\x03")
     terminal.type("select 6 * 7 as answer;\n")
-    assert "    42\r\n" in terminal.until("lake> ")
+    terminal.until("    42\r\n")
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,16 @@ WAITING = 300.0
 """Seconds within which everything has to happen."""
 
 
-def answer(asked: Asked) -> Reply:
-    """Some answers that come at once, then some that take a while."""
-    return Reply("[EXPLANATION]: They all mark one.", delay=0.02 if asked.number < 8 else 2.0)
+class Held:
+    """Some answers that come at once; the others come a while after a signal was sent."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.number >= 8:
+            self.stopped.wait(WAITING)
+        return Reply("[EXPLANATION]: They all mark one.", delay=0.02 if asked.number < 8 else 2.0)
 
 
 def family(parent: int) -> list[int]:
@@ -54,6 +61,7 @@ def family(parent: int) -> list[int]:
 def terminate(
     process: subprocess.Popen[str],
     server: FaultServer,
+    answer: Held,
     everything: bool,
     sent: signal.Signals = signal.SIGTERM,
 ) -> str:
@@ -73,6 +81,7 @@ def terminate(
             with suppress(ProcessLookupError):
                 os.kill(one, sent)
         time.sleep(0.2)
+    answer.stopped.set()
     _, told = process.communicate(timeout=WAITING)
     while left := [one for one in there if Path(f"/proc/{one}").exists()]:
         assert time.monotonic() < end, f"{left} still there"
@@ -93,10 +102,11 @@ complete(Path(root), url, prompts, processes=int(processes), timeout=60.0, max_c
 @pytest.mark.parametrize("everything", [False, True])
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_call_of_the_library(tmp_path: Path, processes: int, everything: bool) -> None:
+    answer = Held()
     with FaultServer(answer) as server:
         arguments = [sys.executable, "-c", ASKING, str(tmp_path), server.url, str(processes)]
         with subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-            terminate(process, server, everything)
+            terminate(process, server, answer, everything)
         assert process.returncode != 0
         assert len(server.asked) < 100, "nothing more is sent"
         assert len(stored(tmp_path)) == len(server.asked)
@@ -162,6 +172,7 @@ WAYS: dict[str, Sequence[str]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_of_dagster(project: Path, way: str, everything: bool) -> None:
     model = f"openai/{way}-{everything}"
+    answer = Held()
     with FaultServer(answer) as server:
         with subprocess.Popen(
             [str(Path(sys.executable).with_name(WAYS[way][0])), *WAYS[way][1:]],
@@ -171,7 +182,7 @@ def test_a_run_of_dagster(project: Path, way: str, everything: bool) -> None:
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            terminate(process, server, everything)
+            terminate(process, server, answer, everything)
         n_asked = len(server.asked)
         assert n_asked < N_LATENTS, "nothing more is sent"
     with connect(project / "lake") as con:
@@ -190,6 +201,7 @@ def test_a_run_of_dagster(project: Path, way: str, everything: bool) -> None:
 def test_the_command_that_runs_a_profile(project: Path, runner: str, sent: signal.Signals) -> None:
     """It ends with the status of Ctrl-C, and what was asked is stored."""
     model = f"openai/{runner}-{sent.name}"
+    answer = Held()
     with FaultServer(answer) as server:
         profile = asking(project, server, model)
         command = [sys.executable, "-c", COMMAND, "run", profile, "--runner", runner]
@@ -201,7 +213,7 @@ def test_the_command_that_runs_a_profile(project: Path, runner: str, sent: signa
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
-            told = terminate(process, server, everything=False, sent=sent)
+            told = terminate(process, server, answer, everything=False, sent=sent)
         assert process.returncode == INTERRUPTED, told
         assert "Traceback" not in told
         n_asked = len(server.asked)

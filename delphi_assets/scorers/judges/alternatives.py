@@ -38,7 +38,7 @@ class Alternatives:
             return ()
         if not self._others:
             raise NotReadyError(
-                f"no explanation of {self._scoring.place} has one of a neighbour beside it, by the "
+                f"no explanation of {self._scoring.where} has one of a neighbour beside it, by the "
                 "same explainer, model and prompt; explain more latents first (explain.latents)."
             )
         return self._found(explained)

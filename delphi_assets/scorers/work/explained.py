@@ -42,12 +42,12 @@ def stored_explanations(scoring: Scoring, explainer: str) -> list[Explained]:
     if not reasons:
         check_fires(scoring.hookpoint, scoring.lake.manifests("activations", **scoring.keys))
         raise NotReadyError(
-            f"there is no explanation{by} of {scoring.place}; materialize the asset "
+            f"there is no explanation{by} of {scoring.where}; materialize the asset "
             "'explanations' first."
         )
     counts = [int(str(row["n_failed"])) for row in reasons]
     raise NotReadyError(
-        f"all {sum(counts)} explanations{by} of {scoring.place} failed, {counts[0]} of them for "
+        f"all {sum(counts)} explanations{by} of {scoring.where} failed, {counts[0]} of them for "
         f"the reason {reasons[0]['failure']!r}; expected at least one with a text. Remove the "
         "cause (the table completions holds the answers) and materialize the asset 'explanations' "
         "again."

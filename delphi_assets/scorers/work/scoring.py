@@ -29,7 +29,7 @@ class Scoring(SelectionPlace):
         return f"{self.seed}|{latent}"
 
     @property
-    def place(self) -> str:
+    def where(self) -> str:
         """Where the rows are, for a message."""
         return (
             f"{self.hookpoint!r} in run {self.run!r} for the selection {self.selection!r} in "
