@@ -12,6 +12,8 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 from benchmarks.parts.record import Measured, Number, in_unit, of
@@ -27,12 +29,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(given: argparse.Namespace) -> Measured:
     """Read mutants of every kind."""
-    os.environ["TQDM_DISABLE"] = "1"
+    with _quiet():
+        return _fuzzed(given)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither bars nor warnings of what is read."""
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        return _fuzzed(given)
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
+            yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
 
 
 def _fuzzed(given: argparse.Namespace) -> Measured:

@@ -12,24 +12,19 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.parts import two_sides
 from benchmarks.parts.record import Measured, in_unit
 
 N_TOKENS, CTX_LEN, NUM_LATENTS, N_BUCKETS = 40_000, 64, 60, 4
 HOOKPOINT = "layers.0"
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Which side, and the folder that both share."""
-    parser.add_argument("command", choices=["make", "read"])
-    parser.add_argument("folder", type=Path)
+arguments = two_sides.arguments
 
 
 def measure(given: argparse.Namespace) -> Measured | None:
     """Make the folder or read it."""
-    if given.command == "read":
-        return read(given.folder)
-    make(given.folder)
-    return None
+    return two_sides.one_side(given, make, read)
 
 
 def make(folder: Path) -> None:

@@ -94,8 +94,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(given: argparse.Namespace) -> Measured:
     """Each part that is asked for."""
-    # A server of one's own needs no key, but LiteLLM alone asks for one.
-    os.environ.setdefault("OPENAI_API_KEY", "none")
     parts = {"throughput": throughput, "memory": memory, "resume": resume}
     numbers: Numbers = {}
     with tempfile.TemporaryDirectory() as folder:

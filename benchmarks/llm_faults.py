@@ -24,9 +24,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def measure(given: argparse.Namespace) -> Measured:
     """Ask, and count what came of it."""
-    attempts.FIRST_PAUSE = given.first_pause
-    with tempfile.TemporaryDirectory() as folder:
-        found = run(Path(folder), given.questions, given.max_concurrent)
+    before, attempts.FIRST_PAUSE = attempts.FIRST_PAUSE, given.first_pause
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            found = run(Path(folder), given.questions, given.max_concurrent)
+    finally:
+        attempts.FIRST_PAUSE = before
     counts = {name: value for name, value in found._asdict().items() if isinstance(value, int)}
     wrong = {
         "answers paid twice": found.paid_twice,

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from benchmarks.parts import two_sides
 from benchmarks.parts.record import Measured, in_unit
 
 TOKENS, WIDTH, LATENTS, D_OUT, K = 300, 64, 512, 48, 8
@@ -62,18 +63,12 @@ def variants() -> Iterator[Variant]:
             yield Variant(architecture, {"rescale_acts_by_decoder_norm": True})
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """Which side, and the folder that both share."""
-    parser.add_argument("command", choices=["make", "read"])
-    parser.add_argument("folder", type=Path)
+arguments = two_sides.arguments
 
 
 def measure(given: argparse.Namespace) -> Measured | None:
     """Make the folder or read it."""
-    if given.command == "read":
-        return read(given.folder)
-    make(given.folder)
-    return None
+    return two_sides.one_side(given, make, read)
 
 
 def make(folder: Path) -> None:

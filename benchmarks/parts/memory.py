@@ -14,7 +14,7 @@ def peak() -> float:
 
 
 def resident(pid: int | str = "self") -> float:
-    """What is resident of a process now; nothing is of one that has ended."""
+    """What is resident of a process now; nothing is of a zombie."""
     return _status(pid, "VmRSS:")
 
 

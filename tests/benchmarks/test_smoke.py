@@ -1,7 +1,10 @@
 """Every benchmark runs: tiny inputs, and numbers with units come out."""
 
 import json
+import logging
 import math
+import os
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +22,7 @@ from delphi_assets import connect
 from delphi_assets.delphi_runs.run_export import export_run
 from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.lake.lake import Lake
+from delphi_assets.llm.calls import attempts
 from tests.parts.random_lake import HOOKPOINT, RUN, random_lake
 
 pytestmark = pytest.mark.slow
@@ -127,7 +131,7 @@ def test_it_measures(name: str, made: Made, capsys: pytest.CaptureFixture[str]) 
     package = ELSEWHERE.get(name)
     if package and find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
-    kept = [*RESULTS.rglob("*.json")]
+    kept, before = [*RESULTS.rglob("*.json")], process_wide()
     assert runner.main([name, *OPTIONS[name](made)]) == 0
     numbers = _numbers(capsys)
     assert numbers
@@ -136,6 +140,13 @@ def test_it_measures(name: str, made: Made, capsys: pytest.CaptureFixture[str]) 
         assert number["unit"]
         assert all(math.isfinite(value) for value in values)
     assert [*RESULTS.rglob("*.json")] == kept
+    assert process_wide() == before, "what comes after in this process finds it as it was"
+
+
+def process_wide() -> tuple[object, ...]:
+    """What a benchmark may change while it runs."""
+    told = {name: os.environ.get(name) for name in ("OPENAI_API_KEY", "TQDM_DISABLE")}
+    return told, logging.root.manager.disable, attempts.FIRST_PAUSE, sys.stderr
 
 
 def test_neighbours_by_weights_are_measured(capsys: pytest.CaptureFixture[str]) -> None:

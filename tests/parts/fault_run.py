@@ -114,9 +114,14 @@ class _Server:
     def __init__(self) -> None:
         self.well = False
         self.paid: Counter[str] = Counter()
+        self.held_from: int | None = None
+        """Number of the request from which on answers wait until `released`."""
+        self.released = threading.Event()
         self._lock = threading.Lock()
 
     def __call__(self, asked: Asked) -> Reply:
+        if self.held_from is not None and asked.number >= self.held_from:
+            self.released.wait(300)
         turns = asked.body["messages"]
         kind = KINDS[str(turns[0]["content"]).partition(":")[0]]
         again = asked.times_before > 0 or len(turns) > 1 or "cannot be used" in asked.prompt
@@ -135,7 +140,7 @@ def run(root: Path, questions: int, max_concurrent: int) -> FaultRun:
         try:
             _ask(root, server.url, requests, max_concurrent, budget_calls=questions // 2)
         except BudgetError:
-            stopped_at, ended = _stopped(root, server, questions, max_concurrent)
+            stopped_at, ended = _stopped(root, server, answering, questions, max_concurrent)
         seconds, n_requests = time.perf_counter() - start, len(server.asked)
         rows = stored(root)
         named = {row["request"] for row in rows}
@@ -170,11 +175,16 @@ class _Stopped(NamedTuple):
     ended: dict[str, int]
 
 
-def _stopped(root: Path, server: FaultServer, questions: int, max_concurrent: int) -> _Stopped:
-    """Two processes at the same questions; the one that asks gets SIGTERM, the other goes on."""
+def _stopped(
+    root: Path, server: FaultServer, answering: _Server, questions: int, max_concurrent: int
+) -> _Stopped:
+    """Two processes at the same questions; the one that asks gets SIGTERM, the other goes on.
+
+    Answers are held until the signal is sent: it is at work then, however slow this one is.
+    """
     given = [str(root), server.url, str(questions), str(max_concurrent), str(attempts.FIRST_PAUSE)]
     command = [sys.executable, "-c", f"from {__name__} import main; main()", *given]
-    enough = len(server.asked) + questions // 4
+    answering.held_from = enough = len(server.asked) + questions // 4
     with _asker(command) as asks, _asker(command) as waits:
         try:
             for process in (asks, waits):
@@ -186,6 +196,7 @@ def _stopped(root: Path, server: FaultServer, questions: int, max_concurrent: in
                 assert asks.poll() is None, "it has to ask until it is stopped"
                 time.sleep(0.01)
             asks.send_signal(signal.SIGTERM)
+            answering.released.set()
             assert asks.wait() != 0
             _expect(waits, "asks")
             told, _ = waits.communicate()
