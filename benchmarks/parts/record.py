@@ -83,6 +83,7 @@ class Record:
     date: str
     """When it began, in UTC."""
     commit: str
+    """Empty where there is no checkout."""
     changed: bool
     """Whether the code differed from the commit's."""
     machine: Machine
@@ -167,11 +168,14 @@ def read(results: Path = RESULTS) -> Iterator[Record]:
 
 
 def _machine(load: float) -> Machine:
-    models = re.findall(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    told = Path("/proc/cpuinfo")
+    models = re.findall(r"model name\s*: (.+)", told.read_text("utf-8") if told.exists() else "")
+    # Linux alone has it.
+    affinity = getattr(os, "sched_getaffinity", None)
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Machine(
         processor=models[0] if models else platform.machine(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=len(affinity(0)) if affinity is not None else os.cpu_count() or 1,
         memory_gib=round(pages / 2**30, 1),
         load=round(load, 1),
     )
@@ -179,7 +183,10 @@ def _machine(load: float) -> Machine:
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(ROOT), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _shown(value: object) -> object:

@@ -1,5 +1,6 @@
 """Records of benchmarks, and what the documentation says of them."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,18 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 )
 def test_no_place_is_kept(given: object, kept: object) -> None:
     assert measured(lake=given).options == {"lake": kept}
+
+
+def test_there_may_be_neither_a_checkout_nor_linux(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make graph` needs no more than a Python."""
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    made = measured()
+    assert (made.commit, made.changed) == ("", False)
+    assert made.machine.cores > 0
 
 
 def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
