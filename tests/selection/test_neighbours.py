@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from delphi_assets.ground.registries import NEIGHBOUR_METHODS
 from delphi_assets.lake.database import connect
 from delphi_assets.lake.lake import Lake
 from delphi_assets.selection.neighbours import co_occurrence, find_neighbours, weight_similarity
+from delphi_assets.selection.neighbours.fitting import fitting
 from delphi_assets.selection.neighbours.method import NeighbourMethod, NeighbourPlace, Pairs
 from delphi_assets.settings import (
     NeighbourSettings,
@@ -327,6 +328,15 @@ def test_neighbours_by_a_method_of_ones_own(
     with pytest.raises(DataError, match=problem):
         find_neighbours(data.profile, data.lake, HOOKPOINT, "own", wanting(1))
     assert rows_of(data.lake, "own") == []
+
+
+@pytest.mark.parametrize("block", [([1], [2]), 5, None])
+def test_what_is_no_block_is_refused(block: object) -> None:
+    blocks = cast("Iterator[Pairs]", iter([block]))
+    with pytest.raises(
+        DataError, match=r"'own' gave a \w+ that is no three arrays; expected three"
+    ):
+        list(fitting(blocks, "own", 12))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,13 @@ def fitting(found: Iterator[Pairs], method: str, width: int) -> Iterator[Pairs]:
     """The same pairs, of `width` latents; raises `DataError` for such as the table cannot hold."""
     last = -1
     for given in found:
-        pairs = Pairs(*map(np.asarray, given))
-        if problem := _problem(pairs, last, width):
+        try:
+            pairs = Pairs(*map(np.asarray, given))
+        except TypeError:
+            problem: str | None = f"a {type(given).__name__} that is no three arrays"
+        else:
+            problem = _problem(pairs, last, width)
+        if problem:
             raise DataError(
                 f"the neighbour method {method!r} gave {problem}; expected three arrays [pairs]: "
                 f"latents and other latents from 0 to {width - 1} and finite similarities, each "
