@@ -21,6 +21,7 @@ from delphi_assets.llm.asking import loop
 from delphi_assets.llm.asking.client import Client
 from delphi_assets.llm.calls import attempts, failures
 from delphi_assets.llm.calls.litellm_calls import import_litellm, messages
+from delphi_assets.llm.calls.outages import Stop
 from delphi_assets.llm.calls.requests import Message
 from delphi_assets.settings import LLMSettings
 from tests.parts.asking import MODEL, ask, complete, made, stored
@@ -134,7 +135,15 @@ def test_only_missing_requests_are_sent_again(tmp_path: Path) -> None:
 
 
 def test_identical_requests_share_a_call_and_concurrency_is_bounded(tmp_path: Path) -> None:
-    with FaultServer(lambda asked: Reply(asked.prompt, delay=0.3)) as server:
+    third = threading.Event()
+
+    def answer(asked: Asked) -> Reply:
+        if asked.number == 2:
+            third.set()
+        third.wait(300)
+        return Reply(asked.prompt, delay=0.3)
+
+    with FaultServer(answer) as server:
         completions = complete(
             tmp_path, server.url, ["a", "b", "c", "d", "e"] * 4, max_concurrent=3
         )
@@ -280,17 +289,30 @@ def test_a_stopped_client_still_writes_what_arrives(tmp_path: Path) -> None:
     assert {row["answer"] for row in stored(tmp_path)} == {"quick", "slow"}
 
 
-def test_a_fatal_error_waits_for_the_calls_in_flight_and_sends_no_more(tmp_path: Path) -> None:
+def test_a_fatal_error_waits_for_the_calls_in_flight_and_sends_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Six calls are open when one is refused: the answers to the other five are stored."""
+    all_open, stopped, give = threading.Event(), threading.Event(), Stop.give
+
+    def told(stop: Stop, error: DelphiAssetsError) -> None:
+        give(stop, error)
+        stopped.set()
 
     def answer(asked: Asked) -> Reply:
+        if asked.prompt == "warm":
+            return Reply()
+        if asked.number == 5:
+            all_open.set()
         refused = asked.prompt == "3"
-        return Reply(status=402, delay=0.5) if refused else Reply(asked.prompt, delay=1.0)
+        (all_open if refused else stopped).wait(300)
+        return Reply(status=402) if refused else Reply(asked.prompt)
 
     prompts = [str(number) for number in range(20)]
     with FaultServer(answer) as server:
         complete(tmp_path / "warm", server.url, ["warm"])
         server.asked.clear()
+        monkeypatch.setattr(Stop, "give", told)
         with pytest.raises(SettingError, match="OPENAI_API_KEY"):
             complete(tmp_path, server.url, prompts, max_concurrent=6)
         assert len(server.asked) == 6
