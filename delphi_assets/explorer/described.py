@@ -1,4 +1,4 @@
-"""What the lake says of a range of latents: statistics, explanations and scores, read once."""
+"""What the lake says of a range of latents, read once: statistics, explanations, scores, labels."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -23,6 +23,8 @@ class LatentRows(NamedTuple):
     """Of `sql/explorer/explanations.sql`, by latent."""
     scores: dict[int, list[Row]]
     """Of `sql/explorer/scores_of_latents.sql`, by latent."""
+    labels: dict[int, list[Row]]
+    """Of `sql/explorer/labels.sql`, by latent."""
 
 
 def describe(
@@ -35,6 +37,7 @@ def describe(
         [row for row in known if row["latent"] in latents],
         by_latent(query(con, "explorer/explanations", **keys).to_pylist()),
         by_latent(query(con, "explorer/scores_of_latents", **part._asdict()).to_pylist()),
+        by_latent(query(con, "explorer/labels", **keys).to_pylist()),
     )
 
 

@@ -37,6 +37,7 @@ def overview_of(
         "states": [[state, listing.states[state]] for state in STATES],
         "sets": [one._asdict() for one in listing.sets],
         "columns": [one._asdict() for one in listing.columns],
+        "labels": [one._asdict() for one in listing.labels],
         "scorers": query(con, "explorer/scorers").to_pylist(),
         "distributions": query(con, "explorer/distributions").to_pylist(),
         "densities": [[row["log10_density"], row["n_latents"]] for row in densities],

@@ -3,7 +3,8 @@
 In: the rows of a range of latents. Out: number and content of each file, in order:
 
     strings, texts     the windows' tokens, see `windows`
-    latents            per latent statistics, explanations, scores, verdicts, windows, neighbours
+    latents            per latent statistics, explanations, scores, verdicts, windows, neighbours,
+                       labels
 
 Scores and verdicts name their explanation by its place in the latent's list of explanations. What
 is null is left out.
@@ -68,7 +69,13 @@ def _described(row: Row, described: LatentRows, verdicts: list[Row]) -> dict[str
         "explanations": list(map(_explanation, explanations)),
         "scores": [_named(score, places) for score in scores],
         "verdicts": [_verdict(verdict, places) for verdict in verdicts],
+        "labels": list(map(_label, described.labels.get(row["latent"], []))),
     }
+
+
+def _label(row: Row) -> dict[str, str]:
+    """A label as texts: of a number, its digits as they were given."""
+    return {name: lines(row[name]) for name in ("source", "name", "value")}
 
 
 def _explanation(row: Row) -> dict[str, Any]:

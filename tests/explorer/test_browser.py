@@ -1,6 +1,8 @@
 """The latent explorer in a real browser, from disk and from a web server."""
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from delphi_assets.explorer import write_explorer
 from tests.parts import explained_lake
 from tests.parts.chromium import Watched, open_chromium, served, watched
 from tests.parts.explorer_lake import (
+    DEAD,
     EXPLAINED,
     EXPLANATIONS,
     FAILED,
@@ -148,6 +151,48 @@ def test_looking_around(browser: Browser, base: str) -> None:
         drawn(page, page.get_by_role("link", name="List").click)
         assert numbers(page) == [SCORED]
         calm(seen, base)
+
+
+def test_labels_sort_filter_and_are_found(browser: Browser, base: str) -> None:
+    """Numbers have an order and a filter, texts are searched; the page of a latent has all."""
+    with watched(browser) as seen:
+        page = seen.page
+        go(page, base, f"{PLACE}/latents")
+        drawn(page, page.get_by_role("button", name="alice.rating").click)
+        assert numbers(page)[:2] == [FAR, SCORED]
+        assert page.locator(f"#row-{FAR} td").last.inner_text() == "123457"
+        page.locator("#filters summary").click()
+        most = page.get_by_label("alice.rating, at most")
+        most.fill("5")
+        drawn(page, lambda: most.press("Enter"))
+        assert numbers(page) == [SCORED]
+        drawn(page, page.reload)
+        assert numbers(page) == [SCORED]
+        go(page, base, f"{PLACE}/latents?q=quiet")
+        assert numbers(page) == [DEAD]
+        go(page, base, f"{PLACE}/latent/{SCORED}")
+        shown = page.locator("section[aria-labelledby=labels] dd").all_text_contents()
+        assert shown == [f"seen {PLANTED}\nsecond line", "4.50"]
+        calm(seen, base)
+
+
+def test_data_of_an_earlier_version_have_no_labels(
+    browser: Browser, site: Path, tmp_path: Path
+) -> None:
+    """The page reads them all the same."""
+    old = tmp_path / "site"
+    shutil.copytree(site, old)
+    for path in old.glob("data/*/*/*/**/*.js"):
+        text = path.read_text(encoding="utf-8")
+        key, _, value = text.removeprefix("explorerData(").removesuffix(");\n").partition(",")
+        held = json.loads(value)
+        for one in [held, *held.get("latents", [])]:
+            one.pop("labels", None) if isinstance(one, dict) else None
+        path.write_text(f"explorerData({key}, {json.dumps(held)});\n", encoding="utf-8")
+    with watched(browser) as seen:
+        for address in (PLACE, f"{PLACE}/latents?q=far", f"{PLACE}/latent/{SCORED}"):
+            go(seen.page, old.as_uri() + "/", address)
+        calm(seen, old.as_uri() + "/")
 
 
 def test_an_address_says_it_all(browser: Browser, base: str) -> None:

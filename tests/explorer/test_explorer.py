@@ -15,7 +15,7 @@ import pytest
 from delphi_assets.command_line import main
 from delphi_assets.errors import NotReadyError, SettingError, StorageError
 from delphi_assets.explainers.explanations import explain
-from delphi_assets.explorer import write_explorer
+from delphi_assets.explorer import listing, write_explorer
 from delphi_assets.explorer.data_files import data_file
 from delphi_assets.explorer.listing import STATES
 from delphi_assets.explorer.ranges import Range, ranges
@@ -133,6 +133,39 @@ def test_sets_and_their_columns(site: Path) -> None:
     assert texts["texts"] == [f"counted {PLANTED}; second line", "the verb said", "far away"]
     assert read_data(site, "texts/1/0")["failed"] == [1]
     assert read_data(site, "tokens/0")["tokens"][0] == [visible(token) for token in ODD[:5]]
+
+
+def test_labels_are_columns_of_the_list(site: Path) -> None:
+    """Beside the numbers, whole ones with all digits; texts on one line beside the tokens."""
+    held = read_data(site, "overview")["labels"]
+    assert [(one["source"], one["name"], one["n_latents"], one["are_numbers"]) for one in held] == [
+        ("alice", "__proto__", 1, False), ("alice", "note", 2, False), ("alice", "rating", 2, True),
+    ]  # fmt: skip
+    assert read_data(site, "numbers/0")["labels"] == [{"at": [0, 6], "values": [4.5, 123_457]}]
+    assert read_data(site, "tokens/0")["labels"] == [
+        {"at": [1], "values": ["[U+202E]right"]},
+        {"at": [0, 3], "values": [f"seen {PLANTED}; second line", "quiet"]},
+    ]
+
+
+def test_a_page_holds_all_labels(site: Path) -> None:
+    _, scored = page_of(site, SCORED)
+    assert scored["labels"] == [
+        {"source": "alice", "name": "note", "value": f"seen {PLANTED}\nsecond line"},
+        {"source": "alice", "name": "rating", "value": "4.50"},
+    ]
+    assert page_of(site, WAITING)[1]["labels"] == []
+
+
+def test_the_list_shows_the_labels_that_most_latents_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page shows every one."""
+    monkeypatch.setattr(listing, "_LABELS", 2)
+    write_explorer(write_lake(tmp_path / "lake"), tmp_path / "site")
+    names = [one["name"] for one in read_data(tmp_path / "site", "overview")["labels"]]
+    assert names == ["note", "rating"]
+    assert page_of(tmp_path / "site", FAILED)[1]["labels"][0]["name"] == "__proto__"
 
 
 def test_scorers_and_distributions_of_the_overview(site: Path) -> None:

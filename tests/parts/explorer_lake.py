@@ -83,6 +83,13 @@ PREDICTIONS = [
     # Recall 0.5, specificity 0.5.
     *answers("e45", FAR, zip(TRUTHS, (0.9, float("nan"), 0.7, 0.1), strict=True)),
 ]
+LABELS: list[Row] = [
+    {"latent": SCORED, "name": "note", "value": f"seen {PLANTED}\nsecond line"},
+    {"latent": DEAD, "name": "note", "value": "quiet"},
+    {"latent": SCORED, "name": "rating", "value": "4.50", "number": 4.5},
+    {"latent": FAR, "name": "rating", "value": "123457", "number": 123_457.0},
+    {"latent": FAILED, "name": "__proto__", "value": "\u202eright"},
+]
 CALLS: list[Row] = [
     {
         "request": request,
@@ -131,6 +138,7 @@ def write_lake(folder: Path, **place: str) -> Lake:
     publish(lake, "predictions", PREDICTIONS, **place)
     publish(lake, "examples", _windows(), selection="default", **place)
     publish(lake, "neighbours", NEIGHBOURS, method="co-occurrence", **place)
+    publish(lake, "labels", LABELS, source="alice", **place)
     calls = [{name: row.get(name) for name in COMPLETIONS.arrow.names} for row in CALLS]
     lake.append(COMPLETIONS, {"run": place.get("run", RUN)}, COMPLETIONS.from_rows(calls))
     return lake

@@ -32,7 +32,7 @@ explorer.latent = (() => {
             explorer.explanations.draw(place, found, chosen, choose), bare(place, found)),
           windows(place, page, found, chosen, query, stay)),
         h("aside", { "aria-label": "Statistics" },
-          activations(found), tokens(found), neighbours(place, found, query), statistics(found))));
+          labels(found), activations(found), tokens(found), neighbours(place, found, query), statistics(found))));
   };
 
   const unknown = (place, latent, query) => h("div", { class: "latent" },
@@ -122,6 +122,13 @@ explorer.latent = (() => {
         return h("li", {}, `${row.scorer} by ${row.judge}: ${count(right)} of ${count(given)} right`);
       })),
     ];
+  };
+
+  // Data that an earlier version wrote have none.
+  const labels = (found) => {
+    if (!(found.labels ?? []).length) return null;
+    const pairs = found.labels.map((one) => [`${one.source}.${one.name}`, one.value]);
+    return section("labels", "Labels", facts("settings", pairs));
   };
 
   const activations = (found) => {

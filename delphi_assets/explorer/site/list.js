@@ -22,9 +22,11 @@ explorer.list = (() => {
     list = {
       place, overview, set, numbers,
       columns: explorer.rows.columnsOf(overview, set),
+      labels: explorer.rows.labelsOf(overview),
       stateNames: overview.states.map(([name]) => name),
       tokens: new Array(n),
       texts: new Array(n),
+      said: new Array(n),
       failed: new Set(),
       haystack: null,
       loaded: new Map(),
@@ -42,10 +44,11 @@ explorer.list = (() => {
   const readPiece = async (of, piece) => {
     const [first, last] = of.numbers.starts.slice(piece, piece + 2);
     const read = explorer.rows.loadTexts(of.place.folder, of.overview, of.set, piece, last - first);
-    const { tokens, texts, failed } = await read;
+    const { tokens, texts, failed, labels } = await read;
     for (let row = first; row < last; row += 1) {
       of.tokens[row] = tokens[row - first];
       of.texts[row] = texts[row - first];
+      of.said[row] = labels.map((column) => column[row - first]);
       if (failed.has(row - first)) of.failed.add(row);
     }
   };
@@ -160,7 +163,8 @@ explorer.list = (() => {
 
   const filters = (of, query) => {
     const scores = of.columns.map((column) => [`score.${column.id}`, column.label]);
-    const names = [["density", "Density"], ["max", "Max"], ...scores];
+    const labels = of.labels.filter((one) => one.are_numbers).map((one) => [one.id, one.label]);
+    const names = [["density", "Density"], ["max", "Max"], ...scores, ...labels];
     const active = names.filter(([name]) => range(query.get(name))).length;
     const clear = () => go(Object.fromEntries(names.map(([name]) => [name, null])));
     return h("details", { class: "filters", id: "filters", open: active > 0 },
@@ -228,6 +232,22 @@ explorer.list = (() => {
     return header(query, column.id, column.label, title, "score");
   };
 
+  const labelHeader = (query, label) => {
+    const title = `${label.name}, by ${label.source}`;
+    if (label.are_numbers) return header(query, label.id, label.label, title, "right");
+    return h("th", { scope: "col", title }, label.label);
+  };
+
+  const labelCell = (of, row, { are_numbers: areNumbers, place }) => {
+    if (!areNumbers) {
+      const text = (of.said[row] || [])[place] ?? "";
+      return h("td", { class: "label" }, h("div", { title: text }, text));
+    }
+    const value = of.numbers.labels[place][row];
+    // The number of a cluster is not to be rounded.
+    return h("td", { class: "right" }, Number.isInteger(value) ? String(value) : number(value));
+  };
+
   const table = (of, query, rows) => h("div", { class: "scroll" },
     h("table", { class: "latents", id: "latents" },
       h("caption", { class: "hidden" }, "Latents; a number opens its page"),
@@ -238,7 +258,8 @@ explorer.list = (() => {
         header(query, "max", "Max", "Strongest activation", "right spare"),
         h("th", { scope: "col" }, "Top tokens"),
         h("th", { scope: "col", class: "said" }, "Explanation"),
-        of.columns.map((column) => scoreHeader(query, column)))),
+        of.columns.map((column) => scoreHeader(query, column)),
+        of.labels.map((label) => labelHeader(query, label)))),
       h("tbody", {}, rows.map((row) => line(of, query, row)))));
 
   const line = (of, query, row) => {
@@ -254,7 +275,8 @@ explorer.list = (() => {
       h("td", { class: "right spare" }, number(numbers.maxima[row])),
       h("td", { class: "tokens" }, tokens.map((token) => h("code", {}, token))),
       h("td", { class: of.failed.has(row) ? "said failure" : "said" }, h("div", { title: text }, text)),
-      of.columns.map((column) => scoreCell(numbers.scores[column.number], row, column)));
+      of.columns.map((column) => scoreCell(numbers.scores[column.number], row, column)),
+      of.labels.map((label) => labelCell(of, row, label)));
   };
 
   const scoreCell = (scores, row, column) => {

@@ -31,6 +31,16 @@ explorer.rows = (() => {
     return Math.max(0, found);
   };
 
+  // Columns of labels; `place` is where its values are among those of its kind, numbers or texts.
+  const labelsOf = (overview) => {
+    const seen = { true: 0, false: 0 };
+    // Data that an earlier version wrote have none.
+    return (overview.labels ?? []).map((one) => {
+      const label = `${one.source}.${one.name}`;
+      return { ...one, label, id: `label.${label}`, place: seen[one.are_numbers]++ };
+    });
+  };
+
   // A column with an entry a row: null where a file has none.
   const spread = (at, values, n) => {
     if (!values) return new Array(n).fill(null);
@@ -59,6 +69,11 @@ explorer.rows = (() => {
           });
         return { own: kind("own"), shuffled: kind("shuffled"), empty: kind("empty") };
       }),
+      labels: labelsOf(overview).filter((one) => one.are_numbers).map(({ place }) =>
+        pieces.flatMap((piece) => {
+          const { at, values } = piece.labels[place];
+          return spread(at, values, piece.latent.length);
+        })),
     };
   };
 
@@ -74,7 +89,7 @@ explorer.rows = (() => {
     return piece;
   };
 
-  // Texts of one piece: top tokens, and the set's explanations with which of them are failures.
+  // Texts of one piece: top tokens, labels, and the set's explanations with which are failures.
   const loadTexts = async (folder, overview, set, piece, n) => {
     const number = overview.pieces[piece];
     const none = { at: [], texts: [], failed: [] };
@@ -83,13 +98,14 @@ explorer.rows = (() => {
       load(`tokens/${number}`), overview.sets.length ? load(`texts/${set}/${number}`) : none,
     ]);
     const failed = new Set(texts.failed);
-    return { tokens: tokens.tokens, texts: spread(texts.at, texts.texts, n), failed };
+    const labels = (tokens.labels ?? []).map(({ at, values }) => spread(at, values, n));
+    return { tokens: tokens.tokens, texts: spread(texts.at, texts.texts, n), failed, labels };
   };
 
   // What is searched: a line a latent, lower case.
   const haystack = (texts) =>
     texts.tokens.map((tokens, row) =>
-      [texts.texts[row] || "", ...tokens].join("\u0001").toLowerCase());
+      [texts.texts[row] || "", ...tokens, ...texts.said[row]].join("\u0001").toLowerCase());
 
   const within = (value, [low, high]) =>
     !missing(value) && (low === null || value >= low) && (high === null || value <= high);
@@ -121,6 +137,8 @@ explorer.rows = (() => {
       ["density", list.numbers.densities],
       ["max", list.numbers.maxima],
       ...list.columns.map((one) => [`score.${one.id}`, list.numbers.scores[one.number].own]),
+      ...list.labels.filter((one) => one.are_numbers)
+        .map((one) => [one.id, list.numbers.labels[one.place]]),
     ];
     for (const [name, values] of ranges) {
       const range = explorer.address.range(query.get(name));
@@ -131,6 +149,8 @@ explorer.rows = (() => {
 
   const sortValues = (list, name) => {
     if (SORTS[name]) return list.numbers[SORTS[name]];
+    const label = list.labels.find((one) => one.are_numbers && one.id === name);
+    if (label) return list.numbers.labels[label.place];
     const column = list.columns.find((one) => one.id === name);
     return column ? list.numbers.scores[column.number].own : null;
   };
@@ -153,5 +173,5 @@ explorer.rows = (() => {
     });
   };
 
-  return { columnsOf, setId, setOf, loadNumbers, loadTexts, pieceOf, haystack, chosen };
+  return { columnsOf, labelsOf, setId, setOf, loadNumbers, loadTexts, pieceOf, haystack, chosen };
 })();
