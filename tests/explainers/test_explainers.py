@@ -337,6 +337,15 @@ def test_what_is_no_text_stops_with_the_latents_number(tmp_path: Path) -> None:
         run(lake, profile(), parse_latents("4-5"), settings=settings)
 
 
+TEXTS = {latent: f"note {latent}" for latent in range(3)}
+
+
+def test_texts_are_found_by_their_place(tmp_path: Path) -> None:
+    settings = ExplainSettings(explainer=f"{__name__}:TEXTS")
+    report = run(make_lake(tmp_path), profile(), settings=settings)
+    assert (report.facts["explained"], report.facts["failed"]) == (3, 3)
+
+
 def test_a_mapping_has_latents_as_numbers() -> None:
     with pytest.raises(SettingError, match="'notes' has the key '4'; expected latents as numbers"):
         registry.register("notes", {"4": "a note"})  # type: ignore[dict-item]  # the fault itself

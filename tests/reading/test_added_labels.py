@@ -259,6 +259,16 @@ def test_latents_of_an_import_without_activations(tmp_path: Path) -> None:
         add_labels(lake, written(tmp_path, "latent,a\n6,x\n"), "alice")
 
 
+def test_in_an_object_store(tmp_path: Path) -> None:
+    lake = Lake(f"memory://{tmp_path.name}/lake")
+    publish(lake, "latents", [latent(number, {}) for number in range(10)])
+    for text in ("latent,a\n1,x\n2,y\n", "latent,a\n1,z\n"):
+        add_labels(lake, written(tmp_path, text), "my notes")
+    assert labels(lake, "source, latent, value") == [("my notes", 1, "z"), ("my notes", 2, "y")]
+    assert remove_labels(lake, "my notes").new_rows == 2
+    assert labels(lake) == []
+
+
 def test_without_a_lake(tmp_path: Path) -> None:
     with pytest.raises(NotReadyError, match="no lake"):
         add_labels(Lake(tmp_path / "none"), written(tmp_path, "latent,a\n6,x\n"), "alice")
