@@ -107,11 +107,11 @@ holds files being written, and `superseded/` those that were replaced, until `de
 vacuum` deletes them. A folder such as `completion_/` holds a file of its table with today's columns
 and no rows. [Lakes of earlier versions](compatibility.md) are read.
 
-Every table is a view of its files, but for `scores` and `quantile_scores`, which are computed from
-them (`sql/scores/`) when they are asked for. Every rate there has a 95% interval, `_low` to
-`_high`; each is an interval of score form, which keeps its width where the estimate is 0 or 1, as
-it often is with 20 windows of each kind. A failed answer counts in no rate, only in
-`failed_share`."""
+Every table is a view of its files, but for those at the end of the list, from `runs` on, which are
+computed from them (`sql/derived/`, `sql/scores/`) when they are asked for. Every rate of the scores
+has a 95% interval, `_low` to `_high`; each is an interval of score form, which keeps its width
+where the estimate is 0 or 1, as it often is with 20 windows of each kind. A failed answer counts in
+no rate, only in `failed_share`."""
 
 _SETTINGS_INTRODUCTION = """\
 A profile is one TOML file with these sections; [the tutorial](tutorial.md) explains one. Names are

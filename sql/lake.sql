@@ -4,6 +4,7 @@ set variable lake = 'lake';
 .read sql/macros/beyond_rounding.sql
 .read sql/macros/latest_predictions.sql
 .read sql/macros/normal95.sql
+.read sql/macros/run_settings.sql
 .read sql/macros/student95.sql
 .read sql/macros/wilson.sql
 .read sql/views/activations.sql
@@ -21,6 +22,11 @@ set variable lake = 'lake';
 .read sql/views/vocabulary.sql
 .read sql/views/weights.sql
 .read sql/views/windows.sql
+.read sql/derived/documents.sql
+.read sql/derived/positions.sql
+.read sql/derived/runs.sql
+.read sql/derived/top_windows.sql
+.read sql/derived/window_text.sql
 .read sql/scores/computed_scores.sql
 .read sql/scores/correlations.sql
 .read sql/scores/document_influences.sql

@@ -1,8 +1,8 @@
 """The one place that opens DuckDB and runs the statements of `sql/`.
 
-`connect(lake)` gives a connection with the views of `sql/views/` over a lake and those of
-`sql/scores/` over them. `query` and `execute` run one named statement with `$named` parameters.
-Nothing here builds SQL from strings, and nothing writes to the lake.
+`connect(lake)` gives a connection with the views of `sql/views/` over a lake, and those of
+`sql/derived/` and `sql/scores/` over them. `query` and `execute` run one named statement with
+`$named` parameters. Nothing here builds SQL from strings, and nothing writes to the lake.
 
 Before the files of every table stands one without rows, with the columns of today: so a column that
 was added has its type, and is null in files from before it was there, and a table that has no file
@@ -15,16 +15,17 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import duckdb
 import pyarrow as pa
 
 from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake.damage import naming_damage
-from delphi_assets.lake.lake import Files, Lake, empty_file, pattern
+from delphi_assets.lake.lake import LISTED, Files, Lake, Listed, empty_file, pattern
 from delphi_assets.lake.parquet import ROW_GROUP, HashedSink, write_rows
 from delphi_assets.lake.schema import INTERMEDIATE, TABLES, Table
 from delphi_assets.lake.storage import globbed
@@ -80,7 +81,8 @@ def connect(
         )
     con = open_database(lake, threads=threads, memory_limit=memory_limit)
     _define(con)
-    _set_files(con, {table.name: _patterns(lake, table) for table in TABLES.values()})
+    tables = {table.name: _patterns(lake, table) for table in TABLES.values()}
+    _set_files(con, {**tables, **{listed.name: _lists(lake, listed) for listed in LISTED}})
     return con
 
 
@@ -103,12 +105,18 @@ def _definitions() -> str:
             fresh = path.with_name(f"{uuid.uuid4().hex}.new")
             with duckdb.connect(fresh) as con:
                 # Each view would read the columns of every file, were there any.
-                _set_files(con, {table.name: [_empty(table)] for table in TABLES.values()})
-                for folder in ("macros", "views", "scores"):
-                    for text in sorted((sql_folder() / folder).glob("*.sql")):
-                        con.execute(text.read_text(encoding="utf-8"))
+                tables = {table.name: [_empty(table)] for table in TABLES.values()}
+                _set_files(con, {**tables, **{one.name: [_empty_list(one)] for one in LISTED}})
+                for definition in definitions():
+                    con.execute(definition.read_text(encoding="utf-8"))
             fresh.replace(path)
     return str(path)
+
+
+def definitions() -> list[Path]:
+    """The files of the macros and views, in an order in which each finds those that it is over."""
+    folders = ("macros", "views", "derived", "scores")
+    return [path for name in folders for path in sorted((sql_folder() / name).glob("*.sql"))]
 
 
 def literal(text: str) -> str:
@@ -129,15 +137,34 @@ def _patterns(lake: Lake, table: Table) -> list[str]:
     return [_empty(table), *([f"{globbed(lake.location(''))}/{own}"] if there else [])]
 
 
+def _lists(lake: Lake, listed: Listed) -> list[str]:
+    """What the view of some manifests reads: a list of none, then those that the lake holds."""
+    there = lake.exists(listed.empty) or bool(lake.matching(listed.pattern))
+    held = [f"{globbed(lake.location(''))}/{listed.pattern}"] if there else []
+    return [_empty_list(listed), *held]
+
+
 def _empty(table: Table) -> str:
     """Where a file of the table without rows is in the temporary folder of this process."""
     table = table.as_read
-    path = Path(own_folder(), empty_file(table))
+    return _own_file(
+        empty_file(table), lambda sink: write_rows(HashedSink(sink), table.empty(), table)
+    )
+
+
+def _empty_list(listed: Listed) -> str:
+    """Where a list of no manifests is in the temporary folder of this process."""
+    return _own_file(listed.empty, lambda sink: sink.write(listed.text.encode()))
+
+
+def _own_file(name: str, write: Callable[[BinaryIO], object]) -> str:
+    """Where a file is in the temporary folder of this process; written if it is not there."""
+    path = Path(own_folder(), name)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{uuid.uuid4().hex}.new")
         with fresh.open("wb") as sink:
-            write_rows(HashedSink(sink), table.empty(), table)
+            write(sink)
         fresh.replace(path)
     return globbed(str(path))
 

@@ -6,6 +6,7 @@ Layout, under a local folder or an fsspec URL:
     manifests/<table>/<key>=<value>/.../<unit>.json   one per published unit: what is complete
     manifests/lake.json                               the version of the lake
     manifests/runs/<run>.json                         the configuration a run name stands for
+    manifests/run_/, manifests/context_/              a list of no manifests, see `LISTED`
     <table with _ for its last letter>/.../*.parquet  a file of the table without rows, see `EMPTY`
     origins/run=<run>/                                what contexts and judges are from (`origins`)
     coders/run=<run>/<hookpoint>/                     coders trained here, in sparsify's layout
@@ -103,6 +104,28 @@ VERSION = "manifests/lake.json"
 """Where a lake's version is noted; a lake without it is of `FIRST_VERSION`."""
 
 
+class Listed(NamedTuple):
+    """Manifests that a view reads: the name it knows them by, what finds them, and a list of none.
+
+    As `EMPTY` says of tables, what finds them always finds that list.
+    """
+
+    name: str
+    pattern: str
+    empty: str
+    text: str = "[]"
+
+
+LISTED = (
+    Listed("runs", "manifests/run[s_]/*.json", "manifests/run_/none.json"),
+    Listed(
+        "shards",
+        "manifests/context[s_]/*/*/*.json",
+        "manifests/context_/run=_/shard=0/none.json",
+    ),
+)
+"""What `runs` is read from: the settings of every run, and what its shards of contexts hold."""
+
 OLDEST = "oldest_files"
 """Version that a lake is to be upgraded from, where a later one has written to it since."""
 
@@ -143,6 +166,8 @@ class Lake(Storage):
             noted = {"schema_version": SCHEMA_VERSION, OLDEST: version}
             self.write_text(VERSION, json.dumps(noted))
         read = [table.as_read for table in TABLES.values()]
+        for listed in LISTED:
+            self.create_text(listed.empty, listed.text)
         missing = [table for table in read if not self.exists(empty_file(table))]
         with ThreadPoolExecutor(max(1, len(missing))) as pool:
             # Together, as each waits for the disk.

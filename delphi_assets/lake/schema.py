@@ -807,5 +807,97 @@ QUANTILE_SCORES = Table(
     (*(column.name for column in _judged), "quantile"),
 )
 
-VIEWS: dict[str, Table] = {view.name: view for view in (SCORES, QUANTILE_SCORES)}
-"""What is computed from the tables when it is asked for, see `sql/scores/`."""
+RUNS = Table(
+    "runs",
+    "One run: what it is of, and how large it is. From the manifests (`sql/derived/runs.sql`).",
+    (),
+    (
+        _run,
+        Column("model", _text, "subject model: model.name of the profile"),
+        Column("model_revision", _text, "its revision; null where the profile says none"),
+        Column("coder", _text, "sparse coder: coder.sparse_model"),
+        Column("corpus", _text, "corpus: corpus.dataset_repo"),
+        Column("corpus_name", _text, "corpus.dataset_name; null where the profile says none"),
+        Column("corpus_split", _text, "corpus.dataset_split"),
+        Column(
+            "cache_ctx_len",
+            _i64,
+            "tokens in a context, in the last one at most; other tables need it only where a "
+            "position is taken apart, which the views positions and top_windows do",
+        ),
+        Column("seed", _i64, "run.seed"),
+        Column("n_contexts", _i64, "contexts that are there"),
+        Column("n_tokens", _i64, "tokens in them, special ones too"),
+        Column("begun_at", _when, "when the first shard of contexts was written; null without one"),
+        Column("written_at", _when, "when the last shard was"),
+        Column("schema_version", _i32, "the newest that a shard was written with"),
+        Column(
+            "library_version",
+            _text,
+            "of this library, when the last shard was written; null where it was not noted",
+        ),
+    ),
+    ("run",),
+)
+
+DOCUMENTS = Table(
+    "documents",
+    "One document of a run's corpus, as far as it was read. A view of contexts "
+    "(`sql/derived/documents.sql`).",
+    (),
+    (
+        _run,
+        Column("document", _text, "id of the document"),
+        Column("contexts", _i64, "number of contexts in which it stands"),
+        Column(
+            "tokens",
+            _i64,
+            "number of its tokens in them; those of all documents are the run's but for the BOS "
+            "of each context",
+        ),
+        Column("source", _text, "where the document is from; null: not noted yet"),
+    ),
+    ("run", "document"),
+)
+
+POSITIONS = Table(
+    "positions",
+    "One token of a run, where it stands and in which document. A view of contexts and vocabulary "
+    "(`sql/derived/positions.sql`); a filter of run and position reads the contexts with those "
+    "positions alone.",
+    (),
+    (
+        _run,
+        Column("position", _i64, "as in activations, windows and examples"),
+        Column("context", _i64, "index of the context in the run"),
+        Column("offset", _i64, "of the token in its context, from 0"),
+        Column("document", _text, "its document; null for BOS, and where none is known"),
+        Column("token", _i32, "token id"),
+        Column("text", _text, "the token as text"),
+    ),
+    ("run", "position"),
+)
+
+TOP_WINDOWS = Table(
+    "top_windows",
+    "One whole aligned window in which a latent fires, and its context. A view of windows "
+    "(`sql/derived/top_windows.sql`); `window_text(run, position, example_ctx_len)` is its text.",
+    (),
+    (
+        _run,
+        _hookpoint,
+        Column("example_ctx_len", _i32, "tokens in the window"),
+        _latent,
+        Column("place", _i32, "1 for the latent's strongest window, the first of several"),
+        Column("position", _i64, "position of the window's first token"),
+        Column("context", _i64, "index of its context in the run"),
+        Column("offset", _i64, "of its first token in that context"),
+        Column("max_activation", _f32, _STRONGEST),
+    ),
+    ("run", "hookpoint", "example_ctx_len", "latent", "place"),
+)
+
+VIEWS: dict[str, Table] = {
+    view.name: view for view in (RUNS, DOCUMENTS, POSITIONS, TOP_WINDOWS, SCORES, QUANTILE_SCORES)
+}
+"""What is computed from the tables when it is asked for, see `sql/derived/` and `sql/scores/`."""

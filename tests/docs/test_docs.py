@@ -11,7 +11,7 @@ from dagster_project.definitions import defs
 from dagster_project.jobs import JOBS
 from delphi_assets import command_line, reference
 from delphi_assets.explainers import registry as explainers
-from delphi_assets.lake.database import sql_folder
+from delphi_assets.lake.database import definitions, sql_folder
 from delphi_assets.lake.schema import TABLES, VIEWS
 from delphi_assets.llm.calls import failures
 from delphi_assets.scorers import registry as scorers
@@ -104,9 +104,8 @@ def test_files_that_are_named_exist() -> None:
 
 def test_every_table_statement_and_environment_variable_is_documented() -> None:
     shell = (sql_folder() / "lake.sql").read_text(encoding="utf-8")
-    for folder in ("macros", "views", "scores"):
-        for path in (sql_folder() / folder).glob("*.sql"):
-            assert f".read sql/{folder}/{path.name}\n" in shell
+    for path in definitions():
+        assert f".read sql/{path.parent.name}/{path.name}\n" in shell
     assert {path.stem for path in (sql_folder() / "views").glob("*.sql")} == set(TABLES)
     modules = (ROOT / "delphi_assets").rglob("*.py")
     code = "\n".join(path.read_text(encoding="utf-8") for path in modules)

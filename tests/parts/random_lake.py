@@ -110,7 +110,8 @@ def write_corpus(
             }
         )
         keys: dict[str, str | int] = {"run": profile.run.name, "shard": shard}
-        lake.publish(Unit("contexts", keys), [File(rows)], profile.run_config())
+        facts = {"tokens": len(tokens[shard * shard_tokens : (shard + 1) * shard_tokens])}
+        lake.publish(Unit("contexts", keys), [File(rows)], profile.run_config(), facts)
     rows = pa.table(
         {
             "token": range(VOCABULARY),
