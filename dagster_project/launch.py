@@ -14,16 +14,21 @@ from delphi_assets.settings import override
 S = TypeVar("S", bound=BaseModel)
 
 
-def config_of(name: str, section: type[BaseModel], **own: str) -> type[dg.Config]:
+def config_of(
+    name: str, section: type[BaseModel], rebuild: str | None = None, **own: str
+) -> type[dg.Config]:
     """A class of run config called `name`; `own` are descriptions of the asset's own texts.
 
-    All fields are optional: one that is left empty is the profile's.
+    One that may `rebuild` says what that costs. All other fields are optional: one that is left
+    empty is the profile's.
     """
     fields: dict[str, Any] = {
         setting: _optional(_launched(field.annotation), _described(field.annotation, field))
         for setting, field in section.model_fields.items()
     }
     fields |= {setting: _optional(str, description) for setting, description in own.items()}
+    if rebuild is not None:
+        fields["rebuild"] = (bool, Field(False, description=rebuild))
     made = create_model(name, __base__=dg.Config, **fields)
     made.__doc__ = "What a launch may change; a field left empty is the profile's."
     return made
@@ -36,6 +41,11 @@ def launched(section: S, asset: str, config: dg.Config) -> S:
     """
     changes = {name: _given(getattr(config, name)) for name in type(section).model_fields}
     return override(section, f"launch of {asset}", **changes)
+
+
+def rebuilt(config: dg.Config) -> bool:
+    """Whether a launch says to rebuild."""
+    return bool(config.model_dump()["rebuild"])
 
 
 def _given(value: object) -> object:

@@ -21,6 +21,9 @@ OWNERS = ["team:interpretability"]
 COST_POINTS, LATENTS_SHOWN = 100, 20
 _RATE = "_per_second"
 
+_CODE_VERSION, _INPUTS = "dagster/code_version", "dagster/input_"
+"""Tags by which Dagster knows what a materialization was made by and from."""
+
 
 def columns_of(table: Table) -> dg.TableSchema:
     """The columns of a table or view, as the UI shows them, with the columns that make them."""
@@ -52,14 +55,20 @@ def materialized(
     report: StageReport,
     *,
     rows_as: str = "dagster/partition_row_count",
+    context: dg.AssetExecutionContext | None = None,
     **extra: dg.MetadataValue[Any] | Fact | None,
 ) -> dg.MaterializeResult[None]:
     """`report` as a result; `extra` (plots, tables, numbers) is left out where it is None.
 
     What is looked at comes first, numbers after it. A launch that added nothing has no rates: they
     would draw a fall to zero.
+
+    The materialization is of the version of its rows' code, which may be an earlier one; with a
+    `context`, rows that stay though something before them has changed are of what they were made
+    from. So what is out of date is not fresh for having been launched.
     """
-    metadata: dict[str, Any] = {
+    metadata: dict[str, Any] = {"outdated": report.outdated} if report.outdated else {}
+    metadata |= {
         name: value for name, value in extra.items() if isinstance(value, dg.MetadataValue | str)
     }
     metadata |= {
@@ -78,7 +87,23 @@ def materialized(
     }
     if lineage := column_lineage(asset):
         metadata["dagster/column_lineage"] = lineage
-    return dg.MaterializeResult(metadata=metadata)
+    tags = _made_from(context) if context and report.outdated and not report.new_rows else {}
+    if report.code_versions:
+        of_rows = ", ".join(map(str, report.code_versions))
+        metadata["code_version_of_rows"] = of_rows
+        tags |= {_CODE_VERSION: of_rows}
+    version = None if report.data_version is None else dg.DataVersion(report.data_version)
+    return dg.MaterializeResult(metadata=metadata, data_version=version, tags=tags)
+
+
+def _made_from(context: dg.AssetExecutionContext) -> dict[str, str]:
+    """What the last materialization of a partition says of the inputs that it was made from."""
+    found = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(context.asset_key, asset_partitions=[context.partition_key]), limit=1
+    ).records
+    made = found[0].asset_materialization if found else None
+    tags = (made.tags if made else None) or {}
+    return {name: value for name, value in tags.items() if name.startswith(_INPUTS)}
 
 
 def stored_bytes(table: Table, hookpoint: str) -> int:

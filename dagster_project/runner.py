@@ -29,7 +29,7 @@ _RANGE_START, _RANGE_END = (
     "dagster/asset_partition_range_end",
 )
 _ROWS = ("dagster/row_count", "dagster/partition_row_count", "rows_of_these_shards")
-_NOT_FACTS = (*_ROWS, "new_rows", "bytes", "seconds")
+_NOT_FACTS = (*_ROWS, "new_rows", "bytes", "seconds", "outdated", "code_version_of_rows")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS, TO_HOOKPOINT, capture_key
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
+from delphi_assets.lake.code_versions import CODE_VERSIONS
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.place import Place
 
@@ -19,6 +20,11 @@ class ActivationsConfig(dg.Config):
     capture_missing: bool = Field(
         False,
         description="capture the token shards that this hookpoint lacks first, in the same run",
+    )
+    rebuild: bool = Field(
+        False,
+        description="merge again what an earlier version of the code merged or what was captured "
+        "again since; with capture_missing its shards are captured again, with a forward pass",
     )
 
 
@@ -32,7 +38,7 @@ class ActivationsConfig(dg.Config):
     "in `cache.buffer_mib` of memory. **Look at:** `bytes_per_activation`, about 3.",
     kinds={"parquet"},
     owners=OWNERS,
-    code_version="2",
+    code_version=str(CODE_VERSIONS["activations"]),
     partitions_def=HOOKPOINTS,
     deps=[sparse_coder, dg.AssetDep(captured, partition_mapping=TO_HOOKPOINT)],
     pool="gpu",
@@ -47,21 +53,27 @@ def activations(
 
     lake, hookpoint = open_lake(), context.partition_key
     place = Place(lake.as_made(PROFILE), lake, hookpoint)
-    if config.capture_missing and not is_merged(place):
-        _capture(context, lake, hookpoint)
-    return materialized("activations", merge_shards(PROFILE, lake, hookpoint))
+    if config.capture_missing and (config.rebuild or not is_merged(place)):
+        _capture(context, lake, hookpoint, rebuild=config.rebuild)
+    report = merge_shards(PROFILE, lake, hookpoint, rebuild=config.rebuild)
+    return materialized("activations", report, context=context)
 
 
-def _capture(context: dg.AssetExecutionContext, lake: Lake, hookpoint: str) -> None:
+def _capture(
+    context: dg.AssetExecutionContext, lake: Lake, hookpoint: str, *, rebuild: bool
+) -> None:
     """Do what launching all shards of `captured` at the hookpoint does, and say so."""
     from delphi_assets.caching.capture import capture
 
-    capture(PROFILE, lake, range(PROFILE.n_shards), [hookpoint])
+    report = capture(PROFILE, lake, range(PROFILE.n_shards), [hookpoint], rebuild=rebuild)
+    if rebuild and not report.new_rows:
+        return
     for shard in range(PROFILE.n_shards):
         context.log_event(
             dg.AssetMaterialization(
                 captured.key,
                 partition=capture_key(hookpoint, shard),
                 metadata=facts_of(lake, hookpoint, shard),
+                tags={"dagster/data_version": str(report.data_version)},
             )
         )

@@ -1,6 +1,7 @@
 """Asset `captured`: what fires in a token shard at a hookpoint."""
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_project import glances, plots
 from dagster_project.assets.contexts import contexts
@@ -9,9 +10,20 @@ from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import CAPTURES, TO_HOOKPOINT, capture_key, captures
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
+from delphi_assets.lake.code_versions import CODE_VERSIONS
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import Manifest
 from delphi_assets.lake.units import captured_unit
+
+
+class CapturedConfig(dg.Config):
+    """What a launch may change."""
+
+    rebuild: bool = Field(
+        False,
+        description="capture again what an earlier version of the code captured, what is of other "
+        "contexts, and what activations have to merge again: a forward pass over each shard",
+    )
 
 
 @dg.asset(
@@ -25,20 +37,22 @@ from delphi_assets.lake.units import captured_unit
     "at:** `tokens_per_second`, and whether `activations_per_token` is what the coder's k says.",
     kinds={"torch", "parquet"},
     owners=OWNERS,
-    code_version="3",
+    code_version=str(CODE_VERSIONS["captured"]),
     partitions_def=CAPTURES,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[contexts, dg.AssetDep(sparse_coder, partition_mapping=TO_HOOKPOINT)],
     pool="gpu",
     metadata=of_table(schema.CAPTURED),
 )
-def captured(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+def captured(
+    context: dg.AssetExecutionContext, config: CapturedConfig
+) -> dg.MaterializeResult[None]:
     """All shards and hookpoints that the run was launched for."""
     from delphi_assets.caching.capture import capture
 
     lake = open_lake()
     hookpoints, shards = captures(context.partition_keys)
-    report = capture(PROFILE, lake, shards, hookpoints)
+    report = capture(PROFILE, lake, shards, hookpoints, rebuild=config.rebuild)
     for hookpoint in hookpoints:
         for shard in shards:
             context.add_asset_metadata(

@@ -1,10 +1,22 @@
 """Asset `contexts`: the corpus as packed contexts of tokens."""
 
 import dagster as dg
+from pydantic import Field
 
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
+from delphi_assets.lake.code_versions import CODE_VERSIONS
+
+
+class ContextsConfig(dg.Config):
+    """What a launch may change."""
+
+    rebuild: bool = Field(
+        False,
+        description="write again what an earlier version of the code wrote: the corpus is "
+        "tokenized, and what that changes has to be captured again, with a forward pass",
+    )
 
 
 @dg.asset(
@@ -16,12 +28,12 @@ from delphi_assets.lake import schema
     "at:** `tokens`, which is less than `cache.n_tokens` where the corpus is too short.",
     kinds={"transformers", "parquet"},
     owners=OWNERS,
-    code_version="1",
+    code_version=str(CODE_VERSIONS["contexts"]),
     metadata=of_table(schema.CONTEXTS),
 )
-def contexts() -> dg.MaterializeResult[None]:
+def contexts(config: ContextsConfig) -> dg.MaterializeResult[None]:
     """One partition: packing a corpus is sequential."""
     from delphi_assets.caching.contexts import build_contexts
 
-    report = build_contexts(PROFILE, open_lake())
+    report = build_contexts(PROFILE, open_lake(), rebuild=config.rebuild)
     return materialized("contexts", report, rows_as="dagster/row_count")

@@ -14,6 +14,7 @@ from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
+from delphi_assets.lake.code_versions import CODE_VERSIONS
 from delphi_assets.lake.database import connect
 from delphi_assets.settings import SelectionSettings
 
@@ -34,7 +35,7 @@ else:
     "latent have anything in common? And `shortfalls`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    code_version="2",
+    code_version=str(CODE_VERSIONS["examples"]),
     partitions_def=HOOKPOINTS,
     deps=[
         contexts,
@@ -55,4 +56,4 @@ def examples(
     report = select_examples(PROFILE, lake, hookpoint, selection)
     with connect(lake) as con:
         preview = previews.of_examples(con, hookpoint, selection.name)
-    return materialized("examples", report, preview=preview)
+    return materialized("examples", report, context=context, preview=preview)

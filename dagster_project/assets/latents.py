@@ -11,6 +11,7 @@ from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake import schema
+from delphi_assets.lake.code_versions import CODE_VERSIONS
 from delphi_assets.lake.database import connect, query
 
 
@@ -25,7 +26,7 @@ from delphi_assets.lake.database import connect, query
     "`dead`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    code_version="2",
+    code_version=str(CODE_VERSIONS["latents"]),
     partitions_def=HOOKPOINTS,
     deps=[
         contexts,

@@ -6,17 +6,23 @@ import dagster as dg
 
 from dagster_project.assets.activations import activations
 from dagster_project.assets.sparse_coder import sparse_coder
-from dagster_project.launch import config_of, launched
+from dagster_project.launch import config_of, launched, rebuilt
 from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
+from delphi_assets.lake.code_versions import CODE_VERSIONS
 from delphi_assets.settings import NeighbourSettings
 
 if TYPE_CHECKING:
     NeighboursConfig = dg.Config
 else:
-    NeighboursConfig = config_of("NeighboursConfig", NeighbourSettings)
+    NeighboursConfig = config_of(
+        "NeighboursConfig",
+        NeighbourSettings,
+        rebuild="write neighbours with other settings also where a selection drew on them: it "
+        "costs seconds to minutes, and the selections stay as they are",
+    )
 
 
 @dg.asset(
@@ -30,7 +36,7 @@ else:
     "number of latents. **Look at:** `latents_<method>`, the latents with any neighbour.",
     kinds={"numpy", "parquet"},
     owners=OWNERS,
-    code_version="1",
+    code_version=str(CODE_VERSIONS["neighbours"]),
     partitions_def=HOOKPOINTS,
     deps=[
         sparse_coder,
@@ -45,5 +51,7 @@ def neighbours(
     settings = launched(PROFILE.neighbours, "neighbours", config)
     from delphi_assets.selection.neighbours import find_all_neighbours
 
-    report = find_all_neighbours(PROFILE, open_lake(), context.partition_key, settings)
+    report = find_all_neighbours(
+        PROFILE, open_lake(), context.partition_key, settings, rebuild=rebuilt(config)
+    )
     return materialized("neighbours", report)

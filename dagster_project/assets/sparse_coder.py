@@ -7,6 +7,7 @@ from dagster_project.metadata import OWNERS, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
+from delphi_assets.lake.code_versions import CODE_VERSIONS
 
 
 @dg.asset(
@@ -20,7 +21,7 @@ from delphi_assets.lake import schema
     "trained coder leaves unexplained, and `num_latents`.",
     kinds={"torch", "parquet"},
     owners=OWNERS,
-    code_version="1",
+    code_version=str(CODE_VERSIONS["weights"]),
     partitions_def=HOOKPOINTS,
     deps=[contexts],
     pool="gpu",

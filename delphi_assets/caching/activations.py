@@ -32,11 +32,12 @@ from delphi_assets.caching.origins import (
 from delphi_assets.caching.published import (
     bucket_units,
     is_merged,
+    merged_from,
     published_buckets,
     ready_buckets,
     silence,
 )
-from delphi_assets.errors import DataError, NotReadyError, StorageError
+from delphi_assets.errors import ConflictError, DataError, NotReadyError, StorageError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.progress import with_bar
 from delphi_assets.ground.stage import StageReport
@@ -45,7 +46,15 @@ from delphi_assets.lake.database import open_database, stream
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.place import Place
-from delphi_assets.lake.units import captured_unit
+from delphi_assets.lake.versions import (
+    Inputs,
+    changes,
+    changes_of_inputs,
+    code_versions,
+    data_version,
+    data_versions,
+    rebuild_of,
+)
 from delphi_assets.settings import Profile
 
 log = logging.getLogger(__name__)
@@ -55,27 +64,45 @@ _BUCKETS_AT_ONCE = 2
 
 
 @terminable()
-def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
+def merge_shards(
+    profile: Profile, lake: Lake, hookpoint: str, *, rebuild: bool = False
+) -> StageReport:
     """Write the activations of a hookpoint from its captured shards, as far as they are not there.
 
+    Those of an earlier version of the code, or of other shards than are captured now, stay and are
+    told of; `rebuild` merges them again, for which the shards have to be captured again.
+
     Raises `NotReadyError` when a shard is missing, `DataError` naming a file that has changed,
-    `ConflictError` for data made with other settings or another coder or model, `StorageError` when
-    a file cannot be written.
+    `ConflictError` for data made with other settings or another coder or model, or of contexts that
+    are others now, `StorageError` when a file cannot be written.
     """
     started, new_rows = time.perf_counter(), 0
     place = Place(lake.as_made(profile), lake, hookpoint)
     check_model(place, check_coder(place))
-    there = ready_buckets(place)
+    whole = ready_buckets(place)
+    # There may be a million shards, and without files none has been captured again.
+    looked_at = rebuild or None in whole or lake.holds("captured", **place.keys)
+    made_from = merged_from(place) if looked_at else {}
+    there = [
+        None if held is None or (rebuild and changes(held, made_from)) else held for held in whole
+    ]
     manifests = [held for held in there if held is not None]
     if missing := [unit for unit, held in zip(bucket_units(place), there, strict=True) if not held]:
         try:
-            new_rows = _merge(place, missing)
+            new_rows = _merge(place, missing, made_from, rebuild=rebuild)
         except DataError:
             # Another process that merges the same takes the shards away when it is done.
             if not is_merged(place):
                 raise
         manifests = published_buckets(place)
-    lake.remove("captured", **place.keys)
+    outdated = rebuild_of(
+        manifests, _cost(profile), {held.unit.path: made_from for held in manifests}
+    )
+    if outdated is None:
+        lake.remove("captured", **place.keys)
+    else:
+        # What was captured again since is there to be merged.
+        log.warning("activations of %r: %s", hookpoint, outdated)
     rows, size = sum(held.rows for held in manifests), sum(held.bytes for held in manifests)
     tokens = int(manifests[0].facts["tokens"])
     if not rows:
@@ -90,14 +117,25 @@ def merge_shards(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
             "activations_per_token": round(rows / max(tokens, 1), 3),
             "bytes_per_activation": round(size / max(rows, 1), 3),
         },
+        data_version=data_version(manifests),
+        code_versions=code_versions(manifests),
+        outdated=outdated,
     )
 
 
-def _merge(place: Place, missing: Sequence[Unit]) -> int:
+def _cost(profile: Profile) -> str:
+    return (
+        f"takes the {profile.n_shards} shards that captured has to hold, also launched with "
+        f"rebuild = true: a forward pass over {profile.cache.n_tokens:,} tokens"
+    )
+
+
+def _merge(place: Place, missing: Sequence[Unit], made_from: Inputs, *, rebuild: bool) -> int:
     """Publish the missing buckets; returns their rows."""
-    lake, cache, shards = place.lake, place.profile.cache, _captured(place)
+    lake, cache = place.lake, place.profile.cache
+    shards = _captured(place, made_from)
     captured = lake.checked("captured", [file for shard in shards for file in shard.files])
-    facts, config = _facts(shards), place.config
+    facts, config, inputs = _facts(shards), place.config, data_versions(made_from)
     buckets = bucket_ranges(facts["num_latents"], cache.n_buckets)
     lake.sweep()
 
@@ -106,7 +144,9 @@ def _merge(place: Place, missing: Sequence[Unit]) -> int:
         ends = {"first": bucket.first, "last": bucket.last}
         with con.cursor() as cursor:
             rows = stream(cursor, "activations/merged", captured=captured, **ends)
-            return lake.publish(unit, [File(rows)], config, facts).rows
+            files = [File(rows)]
+            made = lake.publish(unit, files, config, facts, inputs=inputs, versioned=rebuild)
+            return made.rows
 
     with (
         open_database(lake, memory_limit=f"{cache.buffer_mib}MiB") as con,
@@ -125,23 +165,34 @@ def _merge(place: Place, missing: Sequence[Unit]) -> int:
             ) from error
 
 
-def _captured(place: Place) -> list[Manifest]:
+def _captured(place: Place, made_from: Inputs) -> list[Manifest]:
     """The hookpoint's shards, in order and with every file in its size."""
     config, n_shards = place.config, place.profile.n_shards
-    shards = [
-        place.lake.ready(captured_unit(place.run, place.hookpoint, shard), config)
-        for shard in range(n_shards)
-    ]
+    known = {int(str(held.keys["shard"])): held for held in made_from.get("captured", ())}
+    shards = [place.lake.whole(known.get(shard), config) for shard in range(n_shards)]
     if missing := [number for number, shard in enumerate(shards) if shard is None]:
         raise NotReadyError(
             f"{place.lake!r} lacks {len(missing)} of {n_shards} token shards of run "
             f"{place.run!r} at {place.hookpoint!r}, the first of them {missing[0]}; materialize "
-            "the missing partitions of the asset 'captured' first (of an imported run: import it "
-            "again)."
+            "the missing partitions of the asset 'captured' first, with rebuild = true where they "
+            "were merged before (of an imported run: import it again)."
         )
     there = [shard for shard in shards if shard is not None]
     check_same_origin(there)
+    _check_contexts(there, made_from["contexts"])
     return there
+
+
+def _check_contexts(shards: Sequence[Manifest], contexts: Sequence[Manifest]) -> None:
+    """Refuse shards of which the contexts are others now; raises `ConflictError`."""
+    of_shard = {held.keys["shard"]: held for held in contexts}
+    for shard in shards:
+        number = shard.keys["shard"]
+        if told := changes_of_inputs(shard, {"contexts": [of_shard[number]]}):
+            raise ConflictError(
+                f"{shard.unit} was {', '.join(told)}; materialize shard {number} of the asset "
+                "'captured' with rebuild = true first, which takes a forward pass."
+            )
 
 
 def _facts(shards: Sequence[Manifest]) -> Mapping[str, Any]:

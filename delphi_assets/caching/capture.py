@@ -25,6 +25,7 @@ A coder is refused unless it is the one that the hookpoint's table `weights` des
 unless it is the one that captured the other shards, also when no shard is left to do.
 """
 
+import hashlib
 import logging
 import math
 import time
@@ -40,22 +41,38 @@ from delphi_assets.caching import origins, preflight
 from delphi_assets.caching.batches import Batch, read_batches
 from delphi_assets.caching.entries import Entries, capacity
 from delphi_assets.caching.prepared_coder import check_unchanged, load_described
-from delphi_assets.caching.published import is_merged, published_contexts, silence
+from delphi_assets.caching.published import (
+    changes_since_merged,
+    is_merged,
+    published_contexts,
+    silence,
+)
 from delphi_assets.coders.coder import Encoder
 from delphi_assets.errors import DataError, SettingError
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import Bucket, bucket_ranges
+from delphi_assets.lake.code_versions import unsaid
 from delphi_assets.lake.lake import Draft, File, Lake
 from delphi_assets.lake.manifests import FINGERPRINT, Manifest
 from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.units import captured_unit
+from delphi_assets.lake.versions import (
+    Inputs,
+    changes,
+    code_versions,
+    data_versions,
+    rebuild_of,
+)
 from delphi_assets.models.subject import Hook, Subject, forward_to, load_subject, pick_device
 from delphi_assets.settings import Profile
 
 _TELLING = 1024
 """Tokens from which on it says something of a coder that none of its latents fires."""
+
+_CONTEXTS_CODE = "contexts_code_version"
+"""Fact of what was captured: the version of the code that made its contexts."""
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +122,9 @@ class Shard(NamedTuple):
     captured: Mapping[str, Manifest]
     """By hookpoint."""
     missing: Sequence[str]
-    """Hookpoints that are neither merged nor captured."""
+    """Hookpoints that are neither merged nor captured, or are to be captured again."""
+    again: bool
+    """Whether what is there of these is captured again."""
 
 
 class Pass(NamedTuple):
@@ -122,8 +141,13 @@ def capture(
     lake: Lake,
     shards: Sequence[int],
     hookpoints: Sequence[str] | None = None,
+    *,
+    rebuild: bool = False,
 ) -> StageReport:
     """Write what fires in `shards` at `hookpoints`, all unless given, as far as it is not there.
+
+    What is of an earlier version of the code or of other contexts stays, and is told of; `rebuild`
+    captures it again, and also what `activations` has to merge again.
 
     Raises `NotReadyError` without the shard's contexts or the coder's weights, `DataError` for
     activations that `cache.activation_dtype` cannot hold and for a shard in which no latent fires,
@@ -134,14 +158,17 @@ def capture(
     started = time.perf_counter()
     place = RunPlace(lake.as_made(profile), lake)
     chosen = place.profile.cache.hookpoints if hookpoints is None else hookpoints
-    found = _shards(place, _contexts(place, shards), chosen)
+    found = _shards(place, _contexts(place, shards), chosen, rebuild=rebuild)
     weights = {hookpoint: place.at(hookpoint).weights() for hookpoint in chosen}
     for hookpoint in chosen:
         check_unchanged(place.at(hookpoint), weights[hookpoint])
     made: dict[int, dict[str, Manifest]] = {}
     if missing := [shard for shard in found if shard.missing]:
         made = _capture(place, missing, weights)
-    return _report(found, made, len(chosen), time.perf_counter() - started)
+    report = _report(found, made, len(chosen), time.perf_counter() - started)
+    if report.outdated:
+        log.warning("captured: %s", report.outdated)
+    return report
 
 
 def _contexts(place: RunPlace, shards: Sequence[int]) -> dict[int, Manifest]:
@@ -159,23 +186,38 @@ def _contexts(place: RunPlace, shards: Sequence[int]) -> dict[int, Manifest]:
 
 
 def _shards(
-    place: RunPlace, contexts: Mapping[int, Manifest], hookpoints: Sequence[str]
+    place: RunPlace,
+    contexts: Mapping[int, Manifest],
+    hookpoints: Sequence[str],
+    *,
+    rebuild: bool,
 ) -> list[Shard]:
-    """What there is of the shards of these contexts at the given hookpoints."""
-    merged = {hookpoint for hookpoint in hookpoints if is_merged(place.at(hookpoint))}
+    """What there is of the shards of these contexts at the given hookpoints.
+
+    To `rebuild`, what is there has to be as it would come out now.
+    """
+    merged = {
+        hookpoint
+        for hookpoint in hookpoints
+        if is_merged(place.at(hookpoint))
+        and not (rebuild and changes_since_merged(place.at(hookpoint)))
+    }
+    config = {hookpoint: place.at(hookpoint).config for hookpoint in hookpoints}
     shards = []
     for number, made in contexts.items():
         captured, missing = {}, []
         for hookpoint in hookpoints:
             unit = captured_unit(place.run, hookpoint, number)
-            if hookpoint in merged:
-                # An imported run has activations, and no shards that they were captured in.
-                held = place.lake.manifest(unit)
-            elif (held := place.lake.ready(unit, place.at(hookpoint).config)) is None:
-                missing.append(hookpoint)
+            whole = hookpoint in merged
+            # An imported run has activations, and no shards that they were captured in.
+            held = place.lake.manifest(unit) if whole else place.lake.ready(unit, config[hookpoint])
+            if rebuild and held is not None and changes(held, {"contexts": [made]}):
+                held, whole = None, False
             if held is not None:
                 captured[hookpoint] = held
-        shards.append(Shard(number, made, captured, missing))
+            elif not whole:
+                missing.append(hookpoint)
+        shards.append(Shard(number, made, captured, missing, rebuild))
     return shards
 
 
@@ -213,7 +255,7 @@ def _capture_shard(
         ExitStack() as stack,
         Bar(total=positions, desc=label, unit="tok", unit_scale=True) as bar,
     ):
-        capturing = _begin(place, shard.number, hooked, stack)
+        capturing = _begin(place, shard, hooked, stack)
         for batch in read_batches(place, shard.contexts, subject, profile.cache.filter_bos):
             _encode(profile, batch, subject, capturing)
             if not tokens:
@@ -227,8 +269,13 @@ def _capture_shard(
         for each in capturing:
             if (hookpoint := each.hooked.hookpoint) in silent:
                 continue
-            facts = {**_facts(subject, each, done), **origins.model_facts(profile.model)}
-            made[hookpoint] = each.draft.publish(place.at(hookpoint).config, facts)
+            facts = {
+                **_facts(subject, each, done),
+                **origins.model_facts(profile.model),
+                _CONTEXTS_CODE: shard.contexts.code,
+            }
+            inputs = data_versions({"contexts": [shard.contexts]})
+            made[hookpoint] = each.draft.publish(place.at(hookpoint).config, facts, inputs)
 
     if silent:
         raise DataError("\n".join(silence(hookpoint, tokens) for hookpoint in silent))
@@ -255,15 +302,16 @@ def _silent(place: RunPlace, capturing: Sequence[Capturing], tokens: int) -> lis
 
 
 def _begin(
-    place: RunPlace, shard: int, hooked: Sequence[Hooked], stack: ExitStack
+    place: RunPlace, shard: Shard, hooked: Sequence[Hooked], stack: ExitStack
 ) -> list[Capturing]:
     """Room for the entries of every hookpoint, and a unit to write them to."""
     cache = place.profile.cache
     size = capacity(cache.buffer_mib * 2**20, len(hooked))
-    first, dtype = shard * cache.shard_tokens, _stored_dtype(place.profile)
+    first, dtype = shard.number * cache.shard_tokens, _stored_dtype(place.profile)
     drafts = [
-        stack.enter_context(place.lake.draft(captured_unit(place.run, hook.hookpoint, shard)))
+        stack.enter_context(place.lake.draft(unit, versioned=shard.again))
         for hook in hooked
+        for unit in [captured_unit(place.run, hook.hookpoint, shard.number)]
     ]
     return [
         Capturing(hook, Entries(size, first, dtype), draft)
@@ -348,6 +396,13 @@ def _report(
     new = [manifest for captured in made.values() for manifest in captured.values()]
     all_of = [*new, *(manifest for shard in shards for manifest in shard.captured.values())]
     rows, tokens = sum(held.rows for held in all_of), sum(held.facts["tokens"] for held in all_of)
+    made_from: dict[str, Inputs] = {
+        manifest.unit.path: {"contexts": [shard.contexts]}
+        for shard in shards
+        for manifest in shard.captured.values()
+    }
+    of_all = sum(shard.contexts.facts["tokens"] for shard in shards)
+    cost = f"takes a forward pass over the {of_all:,} tokens of these {len(shards)} shards"
     new_positions = sum(shard.contexts.facts["tokens"] for shard in shards if shard.missing)
     return StageReport(
         rows=rows,
@@ -359,4 +414,18 @@ def _report(
             "tokens_per_second": round(new_positions / seconds, 1),
             "activations_per_token": round(rows / max(tokens, 1), 3),
         },
+        data_version=_data_version(all_of),
+        code_versions=code_versions(all_of),
+        outdated=rebuild_of((held for held in all_of if held not in new), cost, made_from),
     )
+
+
+def _data_version(captured: Sequence[Manifest]) -> str:
+    """Of what was captured, the same for whichever shards and hookpoints it is asked.
+
+    Settings, model and coder of a run do not change, and its contexts change with their code alone.
+    """
+    made = {
+        f"{held.code} {held.facts.get(_CONTEXTS_CODE, unsaid('contexts'))}" for held in captured
+    }
+    return hashlib.sha256("\n".join(sorted(made)).encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ hold the coder's fingerprint, by which `caching.prepared_coder` knows it again.
 """
 
 import json
+import logging
 import tempfile
 import time
 from dataclasses import asdict
@@ -36,10 +37,11 @@ from delphi_assets.ground.foreign_json import parse_json
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake
-from delphi_assets.lake.manifests import FINGERPRINT
+from delphi_assets.lake.manifests import FINGERPRINT, Manifest
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import WEIGHTS
 from delphi_assets.lake.units import weights_unit
+from delphi_assets.lake.versions import changes, data_version
 from delphi_assets.models.subject import load_subject
 from delphi_assets.settings import TRAIN, Profile
 
@@ -56,10 +58,14 @@ _READING_A_CODER = (
 
 _FACTS_FILE = "facts.json"
 
+log = logging.getLogger(__name__)
+
 
 @terminable()
 def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     """Train the hookpoint's coder if needed and write its weights' table, unless that is there.
+
+    One that an earlier version of the code wrote is written again, of the same coder.
 
     Facts are the coder's size and fingerprint and, for a trained one, its `TrainingFacts`. Raises
     `NotReadyError` without contexts to train on, `DataError` for a coder that cannot be read,
@@ -73,6 +79,8 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     described = place.weights()
     manifest = lake.whole(described, config)
     check_unchanged(place, described)
+    if outdated := _outdated(manifest):
+        manifest = None
     if manifest is None:
         preflight.check(profile)
         lake.claim_run(profile.run.name, profile.run_config())
@@ -91,9 +99,26 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
             **facts,
         }
         facts["num_latents"] = new_rows = coder.shape.num_latents
-        manifest = lake.publish(unit, [File(_rows(coder))], config, facts)
-    seconds = time.perf_counter() - started
-    return StageReport(manifest.rows, new_rows, seconds, manifest.bytes, manifest.facts)
+        rows = [File(_rows(coder))]
+        manifest = lake.publish(unit, rows, config, facts, versioned=outdated)
+    return StageReport(
+        rows=manifest.rows,
+        new_rows=new_rows,
+        seconds=time.perf_counter() - started,
+        bytes=manifest.bytes,
+        facts=manifest.facts,
+        data_version=data_version([manifest]),
+        code_versions=(manifest.code,),
+    )
+
+
+def _outdated(manifest: Manifest | None) -> bool:
+    """Whether the weights come out otherwise now; those of imported runs have no coder here."""
+    if manifest is None or FINGERPRINT not in manifest.facts:
+        return False
+    if told := changes(manifest):
+        log.warning("%s is written again: %s", manifest.unit, "; ".join(told))
+    return bool(told)
 
 
 def weights_config(place: Place) -> dict[str, object]:

@@ -33,9 +33,11 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit, read_parquet
+from delphi_assets.lake.manifests import TOKENS
 from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
 from delphi_assets.lake.units import contexts_unit, vocabulary_unit
+from delphi_assets.lake.versions import changes, code_versions, data_version, rebuild_of
 from delphi_assets.models.subject import (
     leading_bos,
     load_config,
@@ -88,8 +90,11 @@ def contexts_config(profile: Profile) -> dict[str, Any]:
 
 
 @terminable()
-def build_contexts(profile: Profile, lake: Lake) -> StageReport:
+def build_contexts(profile: Profile, lake: Lake, *, rebuild: bool = False) -> StageReport:
     """Write the run's contexts and vocabulary, as far as they are not there.
+
+    What an earlier version of the code wrote stays, and is told of; `rebuild` writes it again, and
+    what was captured from other tokens has to be captured again then.
 
     Raises `DataError` when the corpus holds no tokens or the tokenizer does not belong to the
     model, `ConflictError` when the run name stands for other settings or corpus or tokenizer have
@@ -100,34 +105,42 @@ def build_contexts(profile: Profile, lake: Lake) -> StageReport:
     place, config = RunPlace(profile, lake), contexts_config(profile)
     shards = range(profile.n_shards)
     there = {shard: lake.ready(contexts_unit(place.run, shard), config) for shard in shards}
-    missing = {shard for shard in shards if there[shard] is None}
+    outdated = {shard for shard in shards if (known := there[shard]) and changes(known)}
+    missing = {shard for shard in shards if there[shard] is None or (rebuild and shard in outdated)}
     made, origin = dict[int, Manifest](), origins.contexts_origin(profile)
     if not missing and not origins.looks_unchanged(lake, place.run, origin):
         log.info("corpus or tokenizer look changed: reading them again to compare their tokens")
-        _check_shards(place, load_tokenizer(profile.model), set(shards))
+        _check_shards(place, load_tokenizer(profile.model), set(shards), rebuild=rebuild)
         origins.note_origin(lake, place.run, origin)
     vocabulary = lake.ready(vocabulary_unit(place.run), config)
+    if rebuild and vocabulary is not None and (changes(vocabulary) or missing & outdated):
+        vocabulary = None
     if missing or vocabulary is None:
         preflight.check(profile)
         tokenizer = load_tokenizer(profile.model)
-        made = _write_shards(place, tokenizer, missing)
+        made = _write_shards(place, tokenizer, missing, rebuild=rebuild)
         if missing:
             origins.note_origin(lake, place.run, origin)
     held = [shard for shard in {**there, **made}.values() if shard is not None]
     if vocabulary is None:
-        _write_vocabulary(place, tokenizer, held)
+        _write_vocabulary(place, tokenizer, held, rebuild=rebuild)
     lake.claim_run(place.run, profile.run_config())
-    return _report(held, sum(shard.rows for shard in made.values()), started)
+    report = _report(place, held, sum(shard.rows for shard in made.values()), started)
+    if report.outdated:
+        log.warning("contexts: %s", report.outdated)
+    return report
 
 
-def _write_shards(place: RunPlace, tokenizer: Any, missing: set[int]) -> dict[int, Manifest]:
+def _write_shards(
+    place: RunPlace, tokenizer: Any, missing: set[int], *, rebuild: bool
+) -> dict[int, Manifest]:
     """Write the shards that are missing; returns what was made, by shard."""
     profile, lake = place.profile, place.lake
     if not missing:
         lake.claim_run(place.run, profile.run_config())
         return {}
     vocabulary = vocabulary_size(load_config(profile.model))
-    _check_later_shards(place, tokenizer, missing)
+    _check_later_shards(place, tokenizer, missing, rebuild=rebuild)
     shards = _shards(profile, tokenizer, vocabulary)
     config, made = contexts_config(profile), dict[int, Manifest]()
     for shard, rows in enumerate(shards):
@@ -136,41 +149,56 @@ def _write_shards(place: RunPlace, tokenizer: Any, missing: set[int]) -> dict[in
             lake.claim_run(place.run, profile.run_config())
         unit = contexts_unit(place.run, shard)
         # A damaged shard has a manifest, too, and is written as it was.
-        _check_tokens(lake, unit, rows)
+        _check_tokens(lake, unit, rows, rebuild=rebuild)
         if shard not in missing:
             continue
         facts = {
             "tokens": _count(rows, "tokens"),
             "documents": _count(rows, "document_ids"),
-            "tokens_sha256": _digest(rows),
+            TOKENS: _digest(rows),
         }
-        made[shard] = lake.publish(unit, [File(rows)], config, facts)
+        made[shard] = lake.publish(unit, [File(rows)], config, facts, versioned=rebuild)
         if len(made) == len(missing):
             # Those behind it were checked before anything was written.
             break
     return made
 
 
-def _check_later_shards(place: RunPlace, tokenizer: Any, missing: set[int]) -> None:
+def _check_later_shards(
+    place: RunPlace, tokenizer: Any, missing: set[int], *, rebuild: bool
+) -> None:
     """Before a shard is written, check those behind it: written, it would hide the difference."""
     there = {*range(place.profile.n_shards)} - missing
     if there and max(there) > min(missing):
-        _check_shards(place, tokenizer, there)
+        _check_shards(place, tokenizer, there, rebuild=rebuild)
 
 
-def _check_shards(place: RunPlace, tokenizer: Any, wanted: set[int]) -> None:
+def _check_shards(place: RunPlace, tokenizer: Any, wanted: set[int], *, rebuild: bool) -> None:
     """Read the corpus as far as it takes to compare these shards."""
     vocabulary = vocabulary_size(load_config(place.profile.model))
     shards = enumerate(_shards(place.profile, tokenizer, vocabulary))
     for shard, rows in islice(shards, max(wanted) + 1):
         if shard in wanted:
-            _check_tokens(place.lake, contexts_unit(place.run, shard), rows)
+            _check_tokens(place.lake, contexts_unit(place.run, shard), rows, rebuild=rebuild)
 
 
-def _check_tokens(lake: Lake, unit: Unit, rows: pa.Table) -> None:
-    """Raise `ConflictError` unless a published shard holds the tokens of `rows`."""
+def _check_tokens(lake: Lake, unit: Unit, rows: pa.Table, *, rebuild: bool) -> None:
+    """Raise `ConflictError` unless a published shard holds the tokens of `rows`.
+
+    One of another version of the code need not when it is written again.
+    """
     manifest, now = lake.manifest(unit), _digest(rows)
-    if manifest is not None and (stored := manifest.facts.get("tokens_sha256")) != now:
+    if manifest is None or (stored := manifest.facts.get(TOKENS)) == now:
+        return
+    if told := changes(manifest):
+        if not rebuild:
+            raise ConflictError(
+                f"{unit} is of {', '.join(told)}, which gives other tokens, so that later shards "
+                "would repeat or lose documents. Launch contexts with rebuild = true, then "
+                "captured and activations, or go on with the version of delphi-assets that wrote "
+                "it."
+            )
+    else:
         raise ConflictError(
             f"the corpus (corpus.dataset_repo) or the tokenizer of model.name has changed since "
             f"{unit} was written: the SHA-256 of its tokens was {stored}, now it is {now}; later "
@@ -293,7 +321,9 @@ def _rows(contexts: list[Context], first: int) -> pa.Table:
     )
 
 
-def _write_vocabulary(place: RunPlace, tokenizer: Any, shards: Iterable[Manifest]) -> None:
+def _write_vocabulary(
+    place: RunPlace, tokenizer: Any, shards: Iterable[Manifest], *, rebuild: bool
+) -> None:
     profile, lake = place.profile, place.lake
     size = max(len(tokenizer), vocabulary_size(load_config(profile.model)))
     counts = np.zeros(size, dtype=np.int64)
@@ -302,7 +332,8 @@ def _write_vocabulary(place: RunPlace, tokenizer: Any, shards: Iterable[Manifest
         tokens = _tokens(read_parquet(lake, files, ["tokens"]))
         counts += np.bincount(tokens, minlength=size)
     rows = vocabulary_rows(token_texts(tokenizer, size), special_ids(tokenizer), counts)
-    lake.publish(vocabulary_unit(place.run), [File(rows)], contexts_config(profile))
+    unit, config = vocabulary_unit(place.run), contexts_config(profile)
+    lake.publish(unit, [File(rows)], config, versioned=rebuild)
 
 
 def vocabulary_rows(
@@ -342,7 +373,10 @@ def token_texts(tokenizer: Any, size: int) -> list[str]:
     return texts
 
 
-def _report(held: Sequence[Manifest], new_rows: int, started: float) -> StageReport:
+def _report(
+    place: RunPlace, held: Sequence[Manifest], new_rows: int, started: float
+) -> StageReport:
+    vocabulary = place.lake.manifest(vocabulary_unit(place.run))
     return StageReport(
         rows=sum(manifest.rows for manifest in held),
         new_rows=new_rows,
@@ -352,4 +386,7 @@ def _report(held: Sequence[Manifest], new_rows: int, started: float) -> StageRep
             "tokens": sum(manifest.facts["tokens"] for manifest in held),
             "shards": len(held),
         },
+        data_version=data_version([*held, *([vocabulary] if vocabulary else [])]),
+        code_versions=code_versions(held),
+        outdated=rebuild_of(held, "tokenizes the corpus, and what it changes is captured again"),
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from delphi_assets.caching.published import published_buckets
+from delphi_assets.caching.published import check_contexts, published_buckets
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.database import open_database, query
 from delphi_assets.lake.lake import Lake, Manifest
@@ -46,7 +46,8 @@ def open_hookpoint(
     """A connection of `threads`, the sizes of run and coder, and the hookpoint's activations.
 
     `weights` are what `check_settings`, which goes before, has read. Raises `NotReadyError` naming
-    the asset when a table is missing or not whole, `DataError` for a damaged file.
+    the asset when a table is missing or not whole, `ConflictError` for activations of contexts that
+    are others now, `DataError` for a damaged file.
     """
     lake = place.lake
     buckets = published_buckets(place)
@@ -55,7 +56,9 @@ def open_hookpoint(
             f"{lake!r} holds no weights of run {place.run!r} at {place.hookpoint!r}; materialize "
             "the asset 'sparse_coder' first."
         )
-    contexts = lake.files("contexts", run=place.run)
+    shards = lake.manifests("contexts", run=place.run)
+    check_contexts(buckets, shards)
+    contexts = lake.files_in("contexts", shards, run=place.run)
     vocabulary = lake.files("vocabulary", run=place.run)
     con = open_database(lake, threads=threads)
     (size,) = query(

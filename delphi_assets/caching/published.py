@@ -7,10 +7,11 @@ other settings or another coder, or that nothing fires.
 from collections.abc import Sequence
 
 from delphi_assets.caching.origins import check_coder
-from delphi_assets.errors import DataError, NotReadyError
+from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.lake import Manifest, Unit
 from delphi_assets.lake.place import Place, RunPlace
-from delphi_assets.lake.units import bucket_unit, contexts_unit
+from delphi_assets.lake.units import bucket_unit, captured_unit, contexts_unit
+from delphi_assets.lake.versions import Inputs, changes, changes_of_inputs
 
 
 def published_contexts(place: RunPlace, shard: int) -> Manifest:
@@ -26,14 +27,19 @@ def published_contexts(place: RunPlace, shard: int) -> Manifest:
 
 def published_buckets(place: Place) -> list[Manifest]:
     """What is known of the hookpoint's buckets, in order; raises `NotReadyError` if one lacks."""
-    units = bucket_units(place)
-    there = [manifest for unit in units if (manifest := place.lake.manifest(unit)) is not None]
-    if len(there) < len(units):
+    there, n_buckets = held_buckets(place), place.profile.cache.n_buckets
+    if len(there) < n_buckets:
         raise NotReadyError(
-            f"{place.lake!r} holds {len(there)} of {len(units)} buckets of the activations of run "
+            f"{place.lake!r} holds {len(there)} of {n_buckets} buckets of the activations of run "
             f"{place.run!r} at {place.hookpoint!r}; materialize the asset 'activations' first."
         )
     return there
+
+
+def held_buckets(place: Place) -> list[Manifest]:
+    """What is known of those of the hookpoint's buckets that are there, in order."""
+    found = map(place.lake.manifest, bucket_units(place))
+    return [manifest for manifest in found if manifest is not None]
 
 
 def ready_buckets(place: Place) -> list[Manifest | None]:
@@ -50,6 +56,30 @@ def is_merged(place: Place) -> bool:
     return None not in ready_buckets(place)
 
 
+def merged_from(place: Place) -> Inputs:
+    """What the hookpoint's activations are merged from, as it is now; imported runs have nothing.
+
+    Manifests of shards stay when their files are taken away.
+    """
+    shards = range(place.profile.n_shards)
+    units = {
+        "captured": [captured_unit(place.run, place.hookpoint, shard) for shard in shards],
+        "contexts": [contexts_unit(place.run, shard) for shard in shards],
+    }
+    found = {
+        table: [held for unit in of_table if (held := place.lake.manifest(unit)) is not None]
+        for table, of_table in units.items()
+    }
+    return found if found["captured"] else {}
+
+
+def changes_since_merged(place: Place) -> list[str]:
+    """What has changed since the hookpoint's activations were merged, in words."""
+    made_from = merged_from(place)
+    told = {change for bucket in held_buckets(place) for change in changes(bucket, made_from)}
+    return sorted(told)
+
+
 def check_settings(place: Place) -> Manifest | None:
     """Refuse to go on with a run or a hookpoint that was made with other settings or a coder.
 
@@ -62,6 +92,19 @@ def check_settings(place: Place) -> Manifest | None:
     if manifest is not None:
         manifest.check_config(place.config)
     return weights
+
+
+def check_contexts(buckets: Sequence[Manifest], contexts: Sequence[Manifest]) -> None:
+    """Refuse activations of other contexts than are there: positions would name other tokens.
+
+    Raises `ConflictError`.
+    """
+    for bucket in buckets:
+        if told := changes_of_inputs(bucket, {"contexts": contexts}):
+            raise ConflictError(
+                f"{bucket.unit} was {', '.join(told)}; materialize 'captured', then 'activations', "
+                "both with rebuild = true, which takes a forward pass over the contexts."
+            )
 
 
 def check_fires(hookpoint: str, buckets: Sequence[Manifest]) -> None:

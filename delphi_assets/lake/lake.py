@@ -7,6 +7,7 @@ Layout, under a local folder or an fsspec URL:
     manifests/lake.json                               the version of the lake
     manifests/runs/<run>.json                         the configuration a run name stands for
     manifests/run_/, manifests/context_/              a list of no manifests, see `LISTED`
+    manifests/versions/<table>/<key>=<value>/...      digests of growing tables (`lake.newest_rows`)
     <table with _ for its last letter>/.../*.parquet  a file of the table without rows, see `EMPTY`
     origins/run=<run>/                                what contexts and judges are from (`origins`)
     coders/run=<run>/<hookpoint>/                     coders trained here, in sparsify's layout
@@ -299,17 +300,21 @@ class Lake(Storage):
         config: Mapping[str, Any],
         facts: Mapping[str, Any] | None = None,
         *,
+        inputs: Mapping[str, str] | None = None,
         versioned: bool = False,
+        rows_of: Manifest | None = None,
     ) -> Manifest:
         """Write the unit's files and its manifest. Files are staged one at a time.
 
-        What is published already and whole stays as it is, unless it is `versioned`: written again
-        as what it is computed from changes.
+        `inputs` are the data versions of what the rows are made from. What is published already and
+        whole stays as it is, unless it is `versioned`: written again as what it is computed from
+        changes. Rows of another manifest that are only put differently are of its code, and made
+        from what they were made from.
         """
         with self.draft(unit, versioned=versioned) as draft:
             for file in files:
                 draft.add(file)
-            return draft.publish(config, facts)
+            return draft.publish(config, facts, inputs, rows_of=rows_of)
 
     def draft(self, unit: Unit, *, versioned: bool = False) -> "Draft":
         """A unit to which files are added as they come, see `publish`."""
@@ -340,7 +345,7 @@ class Lake(Storage):
             return None
         self.initialize()
         folder = folder_of(table.name, keys)
-        number = 1 + max(map(generation_of, self.names(folder)), default=0)
+        number = 1 + self.generation(table.name, keys)
         if GENERATION in table.arrow.names:
             numbers = pa.array([number] * rows.num_rows, table.arrow.field(GENERATION).type)
             known = [name for name in rows.column_names if name != GENERATION]
@@ -349,6 +354,14 @@ class Lake(Storage):
         path = f"{folder}/{number:010d}-{stamp}-{uuid.uuid4().hex[:12]}.parquet"
         self._put(path, rows, table)
         return path
+
+    def generation(self, table: str, keys: Mapping[str, str | int]) -> int:
+        """The largest of rows of a growing table; 0 without any, and before it was counted."""
+        return max(map(generation_of, self.names(folder_of(table, keys))), default=0)
+
+    def holds(self, table: str, **keys: str | int) -> bool:
+        """Whether files of a table lie under the given leading path keys."""
+        return self.exists(folder_of(table, keys))
 
     def manifests(self, table: str, **keys: str | int) -> list[Manifest]:
         """Manifests of a table's published units under the given leading path keys.
@@ -374,7 +387,11 @@ class Lake(Storage):
 
         Raises `NotReadyError` without any, `DataError` naming one that is not as it was written.
         """
-        found = [file for manifest in self.manifests(table, **keys) for file in manifest.files]
+        return self.files_in(table, self.manifests(table, **keys), **keys)
+
+    def files_in(self, table: str, manifests: Iterable[Manifest], **keys: str | int) -> Files:
+        """Those of manifests of a table that were read already; raises as `files`."""
+        found = [file for manifest in manifests for file in manifest.files]
         if not found:
             shown = ", ".join(f"{key}={value}" for key, value in keys.items())
             raise NotReadyError(
@@ -489,7 +506,12 @@ class Draft:
         return sum(staged.rows for staged, _ in self._staged)
 
     def publish(
-        self, config: Mapping[str, Any], facts: Mapping[str, Any] | None = None
+        self,
+        config: Mapping[str, Any],
+        facts: Mapping[str, Any] | None = None,
+        inputs: Mapping[str, str] | None = None,
+        *,
+        rows_of: Manifest | None = None,
     ) -> Manifest:
         """Write the manifest and put the files in place, unless another process did."""
         lake, path = self._lake, self._unit.path
@@ -502,8 +524,13 @@ class Draft:
             name = f"{self._unit.name}-{uuid.uuid4().hex[:12]}" if old else self._unit.name
             moves = {f"{folder}/{name}.parquet": held for held, folder in self._staged}
             files = [StoredFile(path, held.bytes, held.sha256) for path, held in moves.items()]
+            made = Manifest.of(
+                self._unit, self.rows, files, config, facts or {}, inputs=inputs or {}
+            )
+            if rows_of is not None:
+                made = replace(made, code_version=rows_of.code_version, inputs=rows_of.inputs)
             manifest = replace(
-                Manifest.of(self._unit, self.rows, files, config, facts or {}),
+                made,
                 staged={target: held.path for target, held in moves.items()},
                 replaced=old,
             )

@@ -6,7 +6,7 @@ lost or changed since is noticed before it is read as data.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from delphi_assets.errors import ConflictError, DataError
 from delphi_assets.ground.library_version import library_version
+from delphi_assets.lake.code_versions import CODE_VERSIONS, unsaid
 from delphi_assets.lake.schema import FIRST_VERSION, SCHEMA_VERSION
 from delphi_assets.settings import with_earlier
 
@@ -24,6 +25,12 @@ Scalar = str | int | float | bool | None
 
 FINGERPRINT = "coder_fingerprint"
 """Name of the coder's fingerprint among the facts of `weights` and of what was captured with it."""
+
+DRAWN_FROM = "non_activating_source.neighbours"
+"""Name of the hashes of the neighbours' files, by method, among the settings of `examples`."""
+
+TOKENS = "tokens_sha256"
+"""Name of the hash of a shard's tokens among the facts of `contexts`."""
 
 
 class Unit(NamedTuple):
@@ -68,6 +75,10 @@ class Manifest:
     """Where files are that may not be in place yet, by their paths; empty once they are."""
     replaced: list[str] = field(default_factory=list)
     """Files that may not have made room yet; empty once they have."""
+    code_version: int | None = None
+    """Of the code that made the rows (`lake.code_versions`); None where it was not noted."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """Data versions of what the rows were made from, by table, as far as they are noted."""
     written_with: str | None = field(default=None, compare=False)
     """Version of this library; None where it was not noted. For people: nothing goes by it."""
 
@@ -79,6 +90,8 @@ class Manifest:
         files: list[StoredFile],
         config: Mapping[str, Any],
         facts: Mapping[str, Any],
+        *,
+        inputs: Mapping[str, str],
     ) -> Self:
         """The manifest of a unit that is published now."""
         return cls(
@@ -91,6 +104,8 @@ class Manifest:
             facts=dict(facts),
             schema_version=SCHEMA_VERSION,
             written_at=datetime.now(UTC).isoformat(),
+            code_version=CODE_VERSIONS.get(unit.table),
+            inputs=dict(inputs),
             written_with=library_version(),
         )
 
@@ -124,15 +139,21 @@ class Manifest:
         other = "selection (selection.name)" if "selection" in self.keys else "run (run.name)"
         check_same(str(self.unit), self.config, config, f"give the {other} another name")
 
-    def made_with(self, config: Mapping[str, Any]) -> bool:
-        """Whether it was made with these settings."""
-        wanted: dict[str, object] = json.loads(json.dumps(dict(config)))
-        return with_earlier(self.config, config) == wanted
-
     @property
     def unit(self) -> Unit:
         """The unit it describes."""
         return Unit(self.table, {key: str(value) for key, value in self.keys.items()}, self.name)
+
+    @property
+    def code(self) -> int:
+        """Version of the code that made its rows."""
+        return unsaid(self.table) if self.code_version is None else self.code_version
+
+    @property
+    def content(self) -> str:
+        """What tells its rows from others: of contexts their tokens, else its files' hashes."""
+        tokens = self.facts.get(TOKENS)
+        return str(tokens) if tokens else " ".join(file.sha256 for file in self.files)
 
     @property
     def bytes(self) -> int:
@@ -165,12 +186,20 @@ def check_same(
 
     A setting that was not there yet counts as what was done before it.
     """
+    for different in differences(stored, wanted):
+        raise ConflictError(
+            f"{what} in the lake was made with {different} is asked for; {way_out}, or restore "
+            "the setting."
+        )
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Each setting in which two configurations differ, with both values.
+
+    A setting that was not there yet counts as what was done before it.
+    """
     wanted = json.loads(json.dumps(dict(wanted)))
     stored = with_earlier(stored, wanted)
     for setting in sorted(set(stored) | set(wanted)):
         if stored.get(setting) != wanted.get(setting):
-            raise ConflictError(
-                f"{what} in the lake was made with {setting} = {stored.get(setting)!r}, now "
-                f"{setting} = {wanted.get(setting)!r} is asked for; {way_out}, or restore the "
-                "setting."
-            )
+            yield (f"{setting} = {stored.get(setting)!r}, now {setting} = {wanted.get(setting)!r}")

@@ -57,3 +57,8 @@ def examples_unit(run: str, hookpoint: str, selection: str, bucket: int) -> Unit
     """The unit of a selection's examples in one bucket of latents."""
     keys = {"run": run, "hookpoint": hookpoint, "selection": selection}
     return Unit("examples", keys, f"bucket-{bucket:05d}")
+
+
+def bucket_of(examples: Unit) -> int:
+    """The bucket of latents that a unit of a selection's examples is of."""
+    return int(examples.name.removeprefix("bucket-"))

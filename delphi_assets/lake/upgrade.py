@@ -169,7 +169,8 @@ def _with_codes(lake: Lake, manifest: Manifest) -> None:
     config = {
         name: value for name, value in manifest.config.items() if name != "selection.min_examples"
     }
-    lake.publish(manifest.unit, [File(rows)], config, manifest.facts, versioned=True)
+    facts = manifest.facts
+    lake.publish(manifest.unit, [File(rows)], config, facts, versioned=True, rows_of=manifest)
 
 
 def _eligibility(examples: Manifest) -> Unit:

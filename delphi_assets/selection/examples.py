@@ -9,6 +9,7 @@ where these are needed and not there. Per latent bucket:
 2. `window_contents`: tokens and activations of what was chosen.
 """
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,11 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from delphi_assets.caching.hookpoint_tables import activation_files, open_hookpoint
+from delphi_assets.caching.hookpoint_tables import (
+    HookpointTables,
+    activation_files,
+    open_hookpoint,
+)
 from delphi_assets.caching.published import check_fires, check_settings
 from delphi_assets.errors import SettingError
 from delphi_assets.ground.interrupts import terminable
@@ -30,8 +35,15 @@ from delphi_assets.lake.database import execute
 from delphi_assets.lake.lake import File, Lake, Manifest, Unit
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import ELIGIBILITY, EXAMPLES, SHORTFALLS, Table
-from delphi_assets.lake.units import examples_unit
+from delphi_assets.lake.units import bucket_of, examples_unit
+from delphi_assets.lake.versions import Inputs, code_versions, data_version, data_versions
 from delphi_assets.latent_ranges import WhichLatents, as_text, parse_latents
+from delphi_assets.selection.kept_selection import (
+    as_drawn,
+    changes_since,
+    is_answered,
+    told_of,
+)
 from delphi_assets.selection.non_activating import open_sources, sources_config
 from delphi_assets.selection.non_activating.sources import Sources
 from delphi_assets.selection.samplers import samplers_config
@@ -48,6 +60,8 @@ _WITH_ELIGIBILITY = 5
 _THREADS = max(1, (os.cpu_count() or 1) // _BUCKETS_AT_ONCE)
 """Of DuckDB, beside those in which buckets are chosen."""
 
+log = logging.getLogger(__name__)
+
 
 @terminable()
 def select_examples(
@@ -60,6 +74,8 @@ def select_examples(
     """Write a hookpoint's examples, eligibility and shortfalls by bucket, skipping what is there.
 
     `selection` is the profile's unless given; `latents`, e.g. `"0-4"`, stand in place of its own.
+    Windows of another code, of other activations or neighbours are drawn again unless answers stand
+    on them (`kept_selection`).
 
     Raises `ConflictError` when the run or the selection's name is taken by other settings,
     `SettingError` when windows do not fit the contexts or the coder lacks the latents,
@@ -79,7 +95,56 @@ def select_examples(
     selection = as_made(selection, there.config if there else {})
     check_selection(selection, profile.cache.cache_ctx_len)
     weights = check_settings(place)
-    config = {
+    config = _config(place, selection)
+    buckets = [_whole(lake, examples, config) for examples in published]
+    changed = changes_since(place, [bucket.examples for bucket in buckets if bucket], config)
+    again = bool(changed) and not is_answered(place, selection.name)
+    if again:
+        log.warning("selection %r is drawn again: %s", selection.name, "; ".join(changed))
+        buckets, changed = [None] * len(buckets), []
+    new: list[_Bucket] = []
+    if missing := [unit for unit, bucket in zip(units, buckets, strict=True) if bucket is None]:
+        for kept in filter(None, buckets):
+            kept.examples.check_config(config)
+        opened = _open(place, weights, selection, _THREADS)
+        new = _write(opened, missing, config, again=again)
+    whole = [bucket for bucket in buckets if bucket is not None]
+    if outdated := told_of(selection.name, changed):
+        log.warning("examples: %s", outdated)
+    report = _report([*whole, *new], new, time.perf_counter() - start)
+    return replace(
+        report,
+        data_version=_data_version(place),
+        code_versions=code_versions(bucket.examples for bucket in (*whole, *new)),
+        outdated=outdated,
+    )
+
+
+def _write(
+    opened: "_Opened", units: Sequence[Unit], config: Mapping[str, object], *, again: bool
+) -> "list[_Bucket]":
+    """Write these units of examples with what is beside them."""
+    place = opened.sources.place
+    inputs = data_versions(_made_from(place.tables))
+
+    def put(unit: Unit, rows: pa.Table, facts: Mapping[str, int] | None = None) -> Manifest:
+        files = [File(rows)]
+        return place.lake.publish(unit, files, config, facts, inputs=inputs, versioned=again)
+
+    def write(unit: Unit) -> _Bucket:
+        made = opened.rows(bucket_of(unit))
+        shortfalls = put(_beside(unit, SHORTFALLS), made.shortfalls)
+        put(_beside(unit, ELIGIBILITY), made.eligibility)
+        return _Bucket(put(unit, made.examples, _facts(made.examples)), shortfalls)
+
+    with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
+        made, desc = pool.map(write, units), f"examples {place.hookpoint}"
+        return list(with_bar(made, desc=desc, total=len(units), unit="bucket"))
+
+
+def _config(place: Place, selection: SelectionSettings) -> dict[str, object]:
+    """What the selection's name stands for."""
+    return {
         **selection.model_dump(
             exclude={
                 "name",
@@ -93,26 +158,21 @@ def select_examples(
         "latents": [list(ends) for ends in parse_latents(selection.latents).ranges],
         **samplers_config(selection),
         **sources_config(place, selection),
-        "seed": profile.seed_of(selection),
-        "n_buckets": profile.cache.n_buckets,
+        "seed": place.profile.seed_of(selection),
+        "n_buckets": place.profile.cache.n_buckets,
     }
-    buckets = [_whole(lake, examples, config) for examples in published]
-    new: list[_Bucket] = []
-    if missing := [number for number, bucket in enumerate(buckets) if bucket is None]:
-        opened = _open(place, weights, selection, _THREADS)
 
-        def publish(number: int) -> _Bucket:
-            unit, made = units[number], opened.rows(number)
-            shortfalls = lake.publish(_beside(unit, SHORTFALLS), [File(made.shortfalls)], config)
-            lake.publish(_beside(unit, ELIGIBILITY), [File(made.eligibility)], config)
-            facts = _facts(made.examples)
-            return _Bucket(lake.publish(unit, [File(made.examples)], config, facts), shortfalls)
 
-        with ThreadPoolExecutor(_BUCKETS_AT_ONCE) as pool:
-            made, desc = pool.map(publish, missing), f"examples {hookpoint}"
-            new = list(with_bar(made, desc=desc, total=len(missing), unit="bucket"))
-    whole = [bucket for bucket in buckets if bucket is not None]
-    return _report([*whole, *new], new, time.perf_counter() - start)
+def _data_version(place: Place) -> str:
+    """Of all selections of the hookpoint."""
+    tables = (EXAMPLES.name, SHORTFALLS.name, ELIGIBILITY.name)
+    return data_version(
+        made for table in tables for made in place.lake.manifests(table, **place.keys)
+    )
+
+
+def _made_from(tables: HookpointTables) -> Inputs:
+    return {"activations": tables.buckets}
 
 
 def choose_examples(
@@ -154,7 +214,12 @@ def _beside(unit: Unit, table: Table) -> Unit:
 
 
 def _whole(lake: Lake, published: Manifest | None, config: Mapping[str, object]) -> _Bucket | None:
-    """A bucket, its examples as published, if it is whole in every table."""
+    """A bucket, its examples as published, if it is whole in every table.
+
+    Neighbours may have been written again since.
+    """
+    if published is not None:
+        config = as_drawn(published, config)
     examples = lake.whole(published, config)
     if (
         examples is None

@@ -7,27 +7,30 @@ its neighbours by the first of neighbours.methods. Out: the table latents.
 2. Bucket by bucket, ask `sql/latents/latents.sql` for the statistics, so memory is that of one
    bucket and of the corpus.
 3. Write the rows. Asking again with another example_ctx_len, or when neighbours have been found
-   since, writes new rows, which win over the old.
+   since, or code, weights or activations are others, writes new rows.
 """
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from delphi_assets.caching.hookpoint_tables import HookpointTables, activation_files, open_hookpoint
-from delphi_assets.caching.published import check_settings, silence
+from delphi_assets.caching.published import check_settings, held_buckets, silence
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.progress import with_bar
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.buckets import bucket_ranges
 from delphi_assets.lake.database import execute, query
 from delphi_assets.lake.lake import File, Lake, Manifest
+from delphi_assets.lake.manifests import differences
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import LATENTS, NEIGHBOURS
 from delphi_assets.lake.units import latents_unit, neighbours_unit
+from delphi_assets.lake.versions import Inputs, changes, data_version, data_versions
 from delphi_assets.settings import Profile
 
 log = logging.getLogger(__name__)
@@ -37,6 +40,9 @@ _ONCE = ("selection.min_examples",)
 
 N_BINS = 20
 """Of `activation_histogram`."""
+
+_NEIGHBOURS = "neighbours"
+"""Name of the hashes of the neighbours' files in a manifest."""
 
 
 @terminable()
@@ -54,21 +60,20 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
     config = {
         "selection.example_ctx_len": profile.selection.example_ctx_len,
         "neighbours.method": method,
-        "neighbours": neighbours and [file.sha256 for file in neighbours.files],
+        _NEIGHBOURS: neighbours and [file.sha256 for file in neighbours.files],
     }
     weights = check_settings(place)
-    manifest = lake.manifest(unit)
-    earlier = {
-        name: manifest.config[name] for name in _ONCE if manifest and name in manifest.config
+    made_from: Inputs = {
+        "weights": [weights] if weights else [],
+        "activations": held_buckets(place),
     }
-    if (
-        manifest
-        and manifest.made_with(config | earlier)
-        and not any(map(lake.damage, manifest.files))
-    ):
-        lake.supersede_others(manifest)
-        seconds = time.perf_counter() - start
-        return StageReport(manifest.rows, 0, seconds, manifest.bytes, manifest.facts)
+    manifest = lake.manifest(unit)
+    if manifest and not any(map(lake.damage, manifest.files)):
+        told = _changes(manifest, config, made_from)
+        if not told:
+            lake.supersede_others(manifest)
+            return _report(manifest, 0, start)
+        log.warning("%s is written again: %s", unit, "; ".join(told))
     tables = open_hookpoint(place, weights)
     rows = _statistics(place, tables, neighbours)
     if not any(bucket.rows for bucket in tables.buckets):
@@ -79,9 +84,33 @@ def describe_latents(profile: Profile, lake: Lake, hookpoint: str) -> StageRepor
         "dead": dead,
         "with_neighbour": rows.num_rows - rows["nearest_neighbour"].null_count,
     }
-    manifest = lake.publish(unit, [File(rows)], config, facts, versioned=True)
-    seconds = time.perf_counter() - start
-    return StageReport(rows.num_rows, rows.num_rows, seconds, manifest.bytes, facts)
+    inputs = data_versions(made_from)
+    manifest = lake.publish(unit, [File(rows)], config, facts, inputs=inputs, versioned=True)
+    return _report(manifest, rows.num_rows, start)
+
+
+def _changes(manifest: Manifest, config: Mapping[str, object], made_from: Inputs) -> list[str]:
+    """What has changed since the latents were described, in words."""
+    settings = {name: value for name, value in config.items() if name != _NEIGHBOURS}
+    stored = {
+        name: value for name, value in manifest.config.items() if name not in (_NEIGHBOURS, *_ONCE)
+    }
+    told = [*differences(stored, settings), *changes(manifest, made_from)]
+    if manifest.config.get(_NEIGHBOURS) != config[_NEIGHBOURS]:
+        told.append("other neighbours are there now")
+    return told
+
+
+def _report(manifest: Manifest, new_rows: int, start: float) -> StageReport:
+    return StageReport(
+        rows=manifest.rows,
+        new_rows=new_rows,
+        seconds=time.perf_counter() - start,
+        bytes=manifest.bytes,
+        facts=manifest.facts,
+        data_version=data_version([manifest]),
+        code_versions=(manifest.code,),
+    )
 
 
 def _statistics(place: Place, tables: HookpointTables, neighbours: Manifest | None) -> pa.Table:

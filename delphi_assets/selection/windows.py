@@ -4,8 +4,9 @@ In: the table activations of a bucket. Out: the table windows for a window lengt
 (`sql/windows/ranked.sql`). Sorted by latent, the strongest window first: what is chosen by rank
 needs no sorting, and the strongest windows of one latent are a short read.
 
-They are written again when their file is damaged, and when it is of a version that ranked by the
-largest activation: negative ones counted as weak.
+They are written again when their file is damaged, when it is of another version of the code or of
+other activations, and when it is of a version that ranked by the largest activation: negative ones
+counted as weak.
 """
 
 import logging
@@ -17,6 +18,7 @@ from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Files, Lake, Manifest, reading
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import windows_unit
+from delphi_assets.lake.versions import changes, data_versions
 
 _RANKED_BY, _MAGNITUDE = "ranked_by", "magnitude"
 
@@ -38,8 +40,8 @@ def ranked_windows(
     """
     lake, config = place.lake, place.config
     unit = windows_unit(place.run, place.hookpoint, example_ctx_len, bucket)
-    there = lake.ready(unit, config)
-    if there is not None and _holds(lake, there, activations):
+    there, made_from = lake.ready(unit, config), {"activations": [tables.buckets[bucket]]}
+    if there is not None and not changes(there, made_from) and _holds(lake, there, activations):
         manifest = there
     else:
         rows = query(
@@ -50,7 +52,14 @@ def ranked_windows(
             n_tokens=tables.size.n_tokens,
         )
         facts = {_RANKED_BY: _MAGNITUDE}
-        manifest = lake.publish(unit, [File(rows)], config, facts, versioned=there is not None)
+        manifest = lake.publish(
+            unit,
+            [File(rows)],
+            config,
+            facts,
+            inputs=data_versions(made_from),
+            versioned=there is not None,
+        )
     return Files("windows", (lake.location(file.path) for file in manifest.files))
 
 

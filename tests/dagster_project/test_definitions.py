@@ -183,7 +183,7 @@ def test_a_bad_profile_fails_before_anything_runs(
 
 
 LAUNCHES: dict[str, tuple[type[BaseModel], set[str]]] = {
-    "neighbours": (NeighbourSettings, set()),
+    "neighbours": (NeighbourSettings, {"rebuild"}),
     "examples": (SelectionSettings, set()),
     "explanations": (ExplainSettings, {"selection"}),
     "predictions": (ScoreSettings, {"selection", "explainer"}),

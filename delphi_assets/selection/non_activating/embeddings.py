@@ -1,7 +1,8 @@
 """What the corpus's windows are about: the vector of a sentence encoder for each of them.
 
 In: the tables contexts and vocabulary of a run. Out: the table embeddings, a unit per token shard,
-for an encoder and a window length; written when it is first asked for, shard by shard.
+for an encoder and a window length; written when it is first asked for, shard by shard, and again
+when the code or the contexts are others.
 
 1. The text of a window is that of its tokens, joined, special tokens left out.
 2. The encoder's vector of length 1 is multiplied by 2,048 and rounded to whole numbers (int16).
@@ -27,6 +28,7 @@ from delphi_assets.ground.progress import Bar
 from delphi_assets.lake.lake import File, Lake, Manifest, read_parquet
 from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.units import embeddings_unit
+from delphi_assets.lake.versions import Inputs, changes, data_versions
 
 SCALE = 2_048
 
@@ -54,10 +56,12 @@ def window_embeddings(
         embeddings_unit(place.run, sentence_encoder, example_ctx_len, shard)
         for shard in range(profile.n_shards)
     ]
+    made_from = {shard: _made_from(place, shard) for shard in range(profile.n_shards)}
+    there = {shard: lake.ready(unit, config) for shard, unit in enumerate(units)}
     made = {
         shard: manifest
-        for shard, unit in enumerate(units)
-        if (manifest := lake.ready(unit, config)) is not None
+        for shard, manifest in there.items()
+        if manifest is not None and not changes(manifest, made_from[shard])
     }
     from delphi_assets.models.sentence_encoder import fingerprint_here, load_sentence_encoder
 
@@ -80,8 +84,19 @@ def window_embeddings(
                 first = shard * profile.cache.shard_tokens
                 rows = _rows(vectors, first, example_ctx_len)
                 facts = {_FINGERPRINT: encoder.fingerprint}
-                made[shard] = lake.publish(units[shard], [File(rows)], config, facts)
+                made[shard] = lake.publish(
+                    units[shard],
+                    [File(rows)],
+                    config,
+                    facts,
+                    inputs=data_versions(made_from[shard]),
+                    versioned=there[shard] is not None,
+                )
     return _mapped(lake, [made[shard] for shard in range(profile.n_shards)])
+
+
+def _made_from(place: RunPlace, shard: int) -> Inputs:
+    return {"contexts": [published_contexts(place, shard)]}
 
 
 def _check_fingerprint(made: Manifest, fingerprint: str) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import Manifest
+from delphi_assets.lake.manifests import DRAWN_FROM
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.units import neighbours_unit
 from delphi_assets.selection.non_activating.embeddings import window_embeddings
@@ -58,7 +59,7 @@ class NeighbourSource(WindowSource):
         """
         found = self._published(place)
         files = {self._method: [file.sha256 for file in found.files]}
-        return {"non_activating_source.neighbours": files}
+        return {DRAWN_FROM: files}
 
     def open(self, place: SourcePlace) -> Draws:
         """Reads where every latent fires; raises as `config`."""
