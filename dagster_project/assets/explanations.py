@@ -1,5 +1,6 @@
 """Asset `explanations`: a text per latent that says when it fires."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -21,6 +22,8 @@ from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.newest_rows import newest_rows_version
+from delphi_assets.lake.place import Place
 from delphi_assets.latent_ranges import parse_wanted
 from delphi_assets.settings import ExplainSettings
 
@@ -63,12 +66,13 @@ def explanations(
     lake, hookpoint = open_lake(), context.partition_key
     report = explain(PROFILE, lake, hookpoint, wanted, settings, selection)
     keys = keys_of(hookpoint)
+    version = newest_rows_version(Place(PROFILE, lake, hookpoint), "explanations")
     with connect(lake) as con:
         failed = query(con, "ui/failed_latents", **keys, stage="explanation", n_shown=LATENTS_SHOWN)
         points = query(con, "ui/cost_so_far", run=PROFILE.run.name, n_points=COST_POINTS)
         return materialized(
             "explanations",
-            with_cost(report, points),
+            replace(with_cost(report, points), data_version=version),
             bytes=stored_bytes(schema.EXPLANATIONS, hookpoint),
             latents_left=_left(con, hookpoint, settings, selection),
             preview=previews.of_explanations(con, hookpoint, selection),

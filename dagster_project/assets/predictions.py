@@ -1,5 +1,6 @@
 """Asset `predictions`: what a judge answers on each example, given an explanation."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -22,6 +23,8 @@ from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.database import connect, query
+from delphi_assets.lake.newest_rows import newest_rows_version
+from delphi_assets.lake.place import Place
 from delphi_assets.latent_ranges import parse_wanted
 from delphi_assets.settings import ScoreSettings
 
@@ -66,13 +69,14 @@ def predictions(
     lake, hookpoint = open_lake(), context.partition_key
     report = score(PROFILE, lake, hookpoint, wanted, settings, selection, explainer)
     keys = keys_of(hookpoint)
+    version = newest_rows_version(Place(PROFILE, lake, hookpoint), "predictions")
     with connect(lake) as con:
         failed = query(con, "ui/failed_latents", **keys, stage="prediction", n_shown=LATENTS_SHOWN)
         points = query(con, "ui/cost_so_far", run=PROFILE.run.name, n_points=COST_POINTS)
         calibrated = query(con, "ui/calibration", **keys, selection=selection)
     return materialized(
         "predictions",
-        with_cost(report, points),
+        replace(with_cost(report, points), data_version=version),
         bytes=stored_bytes(schema.PREDICTIONS, hookpoint),
         calibration=plots.calibration(calibrated),
         failures=markdown.table(failed),
