@@ -3,6 +3,7 @@
 set variable lake = 'lake';
 .read sql/macros/beyond_rounding.sql
 .read sql/macros/latest_predictions.sql
+.read sql/macros/metric_of.sql
 .read sql/macros/normal95.sql
 .read sql/macros/run_settings.sql
 .read sql/macros/student95.sql
@@ -14,6 +15,7 @@ set variable lake = 'lake';
 .read sql/views/embeddings.sql
 .read sql/views/examples.sql
 .read sql/views/explanations.sql
+.read sql/views/kept_scores.sql
 .read sql/views/labels.sql
 .read sql/views/latents.sql
 .read sql/views/neighbours.sql
@@ -31,5 +33,7 @@ set variable lake = 'lake';
 .read sql/scores/correlations.sql
 .read sql/scores/document_influences.sql
 .read sql/scores/quantile_scores.sql
+.read sql/scores/scored_latents.sql
 .read sql/scores/scores.sql
+.read sql/scores/scores_of.sql
 .read sql/scores/scores_of_latents.sql

@@ -29,6 +29,7 @@ def _run(asked: argparse.Namespace) -> Facts:
         ("files_with_former_columns_written_again", len(upgrade.renamed)),
         ("units_with_reasons_in_words_written_again", len(upgrade.reasoned)),
         ("selections_told_eligibility", len(upgrade.unsaid)),
+        ("hookpoints_whose_scores_are_kept", len(upgrade.unkept)),
         *(("moved", path) for path in upgrade.not_believed),
     ]
 

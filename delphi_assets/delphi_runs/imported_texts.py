@@ -25,6 +25,7 @@ from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.growing_tables import Row
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.schema import EXPLANATIONS, PREDICTIONS, Table
+from delphi_assets.lake.score_keeping import keep_up
 
 _FILES_AT_ONCE = 512
 
@@ -82,6 +83,7 @@ class _Hookpoint(NamedTuple):
         explained = self._write_explanations()
         for scorer in self.source.delphi.scores:
             self._write_predictions(scorer, explained)
+        keep_up(self.lake, self.run, self.hookpoint)
         last = self._last_explanations()
         failed = sum(row["failure"] is not None for row in last.values())
         counts = self._stored("delphi/imported_counts")

@@ -27,7 +27,8 @@ from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.lake.damage import naming_damage
 from delphi_assets.lake.lake import LISTED, Files, Lake, Listed, empty_file, pattern
 from delphi_assets.lake.parquet import ROW_GROUP, HashedSink, write_rows
-from delphi_assets.lake.schema import INTERMEDIATE, TABLES, Table
+from delphi_assets.lake.schema import INTERMEDIATE, PREDICTIONS, TABLES, Table
+from delphi_assets.lake.score_table import behind
 from delphi_assets.lake.storage import globbed
 
 MERGED_MEANWHILE = 0.1, 0.3, 1.0, 3.0, 10.0
@@ -66,12 +67,15 @@ def connect(
     *,
     threads: int | None = None,
     memory_limit: str | None = None,
+    up_to_date: bool = True,
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the lake's tables as views (see `docs/tables.md`).
 
-    `threads` and `memory_limit` (e.g. "4GB") default to DuckDB's own choice; spills go to the
-    system's temporary folder. The connection is private: close it or let it go. Raises
-    `NotReadyError` when there is no lake at that place, `ConflictError` for one of another version.
+    Scores of hookpoints whose kept ones are behind are computed whenever they are asked for, unless
+    `up_to_date` is false. `threads` and `memory_limit` (e.g. "4GB") default to DuckDB's own choice;
+    spills go to the system's temporary folder. The connection is private: close it or let it go.
+    Raises `NotReadyError` when there is no lake at that place, `ConflictError` for one of another
+    version.
     """
     lake = lake if isinstance(lake, Lake) else Lake(lake)
     if lake.version is None:
@@ -82,7 +86,15 @@ def connect(
     con = open_database(lake, threads=threads, memory_limit=memory_limit)
     _define(con)
     tables = {table.name: _patterns(lake, table) for table in TABLES.values()}
-    _set_files(con, {**tables, **{listed.name: _lists(lake, listed) for listed in LISTED}})
+    lists = {listed.name: _lists(lake, listed) for listed in LISTED}
+    found = behind(lake, sql_folder()) if up_to_date else []
+    held = [f"{globbed(lake.location(place.predictions))}/*.parquet" for place in found]
+    _set_files(con, {**tables, **lists, "behind": [_empty(PREDICTIONS), *held]})
+    if found:
+        con.execute(
+            "set variable behind = $behind", {"behind": [place._asdict() for place in found]}
+        )
+        execute(con, "kept/behind")
     return con
 
 

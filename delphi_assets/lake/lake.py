@@ -69,6 +69,7 @@ __all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parq
 _ASSETS = {
     "completions": "explanations",
     "embeddings": "examples",
+    "kept_scores": "predictions",
     "vocabulary": "contexts",
     "weights": "sparse_coder",
     "windows": "examples",

@@ -26,6 +26,8 @@ ROW_GROUP = 122_880
 _ROW_GROUPS = {
     # Read a latent at a time in notebooks: 50 ms and 6% larger files, instead of 350 ms.
     "examples": 16_384,
+    # A list of latents passes over most of them.
+    "kept_scores": 8_192,
 }
 
 _ENCODINGS = {

@@ -897,7 +897,83 @@ TOP_WINDOWS = Table(
     ("run", "hookpoint", "example_ctx_len", "latent", "place"),
 )
 
+KEPT_SCORES = Table(
+    "kept_scores",
+    "The rows of the view scores, as the stages kept them: what statements read. A connection "
+    "computes the rows of hookpoints whose predictions have gone on since.",
+    SCORES.columns[:2],
+    SCORES.columns[2:],
+    SCORES.identity,
+)
+TABLES[KEPT_SCORES.name] = KEPT_SCORES
+
+_of_windows = "on the same windows, by the same judge, asked in the same way; null where not judged"
+
+SCORED_LATENTS = Table(
+    "scored_latents",
+    "One explanation of a latent, judged by one scorer, with its floors beside it, and what is "
+    "known of the latent. A view (`sql/scores/scored_latents.sql`).",
+    (),
+    (
+        _run,
+        _hookpoint,
+        _latent,
+        Column("explainer", _text, "explainer that wrote it; none: judged without an explanation"),
+        Column("explainer_model", _text, "its model, as in explanations"),
+        Column("scorer", _text, "scorer, as in predictions"),
+        Column("judge", _text, "who judged, as in predictions"),
+        Column("explanation", _text, "the explanation; null when judged without one"),
+        Column(
+            "metric",
+            _text,
+            "what score is: balanced_accuracy where the scorer answers yes or no, accuracy where "
+            "it picks, correlation where it simulates, auroc where it only ranks (metric_of)",
+        ),
+        Column("score", _f64, "the metric of the explanation; null where it is undefined"),
+        Column("low", _f64, "lower end of its 95% interval, as in scores"),
+        Column("high", _f64, "upper end"),
+        Column("floor", _f64, "the higher of shuffled and empty; null without controls"),
+        Column(
+            "chance",
+            _f64,
+            "what a judge that knows nothing gets: 0.5, 0 of a correlation; of picks as in scores",
+        ),
+        Column("n_answers", _i64, "answers asked for"),
+        Column("n_failed", _i64, "of these, answers that failed"),
+        _selection,
+        Column("judge_hash", _text, "how it was asked: hash of instructions and settings"),
+        Column("explanation_id", _text, "the explanation; none: judged without one"),
+        *_estimate(
+            "shuffled", f"the metric of another latent's explanation {_of_windows}", "as low"
+        ),
+        *_estimate("empty", f"the metric of no text {_of_windows}", "as low"),
+        *(
+            Column(name, _f64, "as in scores")
+            for name in (
+                "precision",
+                "recall",
+                "f1",
+                "accuracy",
+                "balanced_accuracy",
+                "auroc",
+                "correlation",
+            )
+        ),
+        *(column for column in LATENTS.columns if column not in (_latent, _written)),
+    ),
+    tuple(column.name for column in _judged if column.name != "control"),
+)
+
 VIEWS: dict[str, Table] = {
-    view.name: view for view in (RUNS, DOCUMENTS, POSITIONS, TOP_WINDOWS, SCORES, QUANTILE_SCORES)
+    view.name: view
+    for view in (
+        RUNS,
+        DOCUMENTS,
+        POSITIONS,
+        TOP_WINDOWS,
+        SCORED_LATENTS,
+        SCORES,
+        QUANTILE_SCORES,
+    )
 }
 """What is computed from the tables when it is asked for, see `sql/derived/` and `sql/scores/`."""

@@ -47,6 +47,11 @@ def neighbours_unit(run: str, hookpoint: str, method: str) -> Unit:
     return Unit("neighbours", {"run": run, "hookpoint": hookpoint, "method": method})
 
 
+def kept_scores_unit(run: str, hookpoint: str) -> Unit:
+    """The unit of a hookpoint's kept scores."""
+    return Unit("kept_scores", {"run": run, "hookpoint": hookpoint})
+
+
 def embeddings_unit(run: str, sentence_encoder: str, example_ctx_len: int, shard: int) -> Unit:
     """The unit of what a sentence encoder makes of one shard's windows of one length."""
     made_by = {"run": run, "sentence_encoder": sentence_encoder}

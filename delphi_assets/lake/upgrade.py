@@ -15,6 +15,8 @@ From 4 to 5:
 4. Reasons in latents and shortfalls were words, and are codes; selections get rows in the table
    eligibility (`reason_codes`).
 
+Of any version: scores that are not kept, or are behind their predictions, are (`score_table`).
+
 What leaves a table goes to `superseded/`, as it lies; nothing is deleted. Each step looks at what
 the files are, so killed anywhere it goes on where it was; the version is noted last. Nothing else
 may write to the lake meanwhile.
@@ -30,6 +32,7 @@ import pyarrow.parquet as pq
 
 from delphi_assets.errors import NotReadyError
 from delphi_assets.lake.compaction import write_again
+from delphi_assets.lake.database import sql_folder
 from delphi_assets.lake.lake import VERSION, File, Lake, reading
 from delphi_assets.lake.manifests import Manifest, Unit
 from delphi_assets.lake.reason_codes import (
@@ -45,6 +48,8 @@ from delphi_assets.lake.schema import (
     SHORTFALLS,
     TABLES,
 )
+from delphi_assets.lake.score_keeping import bring_up_to_date
+from delphi_assets.lake.score_table import Behind, behind
 
 _WITH_CODES = 5
 """Version since which reasons are codes."""
@@ -65,6 +70,8 @@ class Upgrade(NamedTuple):
     """Units of latents and shortfalls whose reasons are words."""
     unsaid: list[Manifest]
     """Units of examples without eligibility."""
+    unkept: list[Behind]
+    """Hookpoints whose kept scores are behind their predictions."""
 
 
 def planned(lake: Lake) -> Upgrade:
@@ -75,7 +82,7 @@ def planned(lake: Lake) -> Upgrade:
     version = lake.version
     if version is None:
         raise NotReadyError(f"there is no lake at {lake.location('')!r}; check the path.")
-    upgrade = Upgrade(version, [], [], [], [], [])
+    upgrade = Upgrade(version, [], [], [], [], [], behind(lake, sql_folder()))
     for step in range(version, SCHEMA_VERSION):
         upgrade = _STEPS[step](lake, upgrade)
     return upgrade
@@ -99,6 +106,8 @@ def apply(lake: Lake, upgrade: Upgrade) -> None:
         beside = manifest.unit._replace(table=SHORTFALLS.name)
         rows = eligibility_of(lake, manifest, lake.manifest(beside))
         lake.publish(_eligibility(manifest), [File(rows)], manifest.config)
+    for place in upgrade.unkept:
+        bring_up_to_date(lake, *place)
     if upgrade.version < SCHEMA_VERSION:
         lake.write_text(VERSION, json.dumps({"schema_version": SCHEMA_VERSION}))
 

@@ -1,8 +1,8 @@
 """Scores that are computed once, for all statements that follow on a connection.
 
 In: a connection (`database.connect`), a hookpoint, and the latents whose scores are wanted. Out:
-temporary tables of the connection that hide the view `scores` and the macro `document_influences`,
-each of which else reads every answer whenever a statement names it.
+temporary tables of the connection that hide the view `kept_scores` and the macro
+`document_influences`, each of which may else read every answer whenever a statement names it.
 
 1. Scores are computed a range of latents at a time, so that what DuckDB holds of answers does not
    grow with the coder; it spills what is kept.
@@ -30,7 +30,7 @@ def keep_scores(
     `parts` are the latents whose scores are kept, a range after the other, each in order; None is
     all of the hookpoint at once.
     """
-    execute(con, "kept/scores")
+    execute(con, "kept/scores_here")
     place = {"run": run, "hookpoint": hookpoint}
     if parts is None:
         execute(con, "kept/scores_of", **place, latents=None, first=0, last=_END)

@@ -7,6 +7,7 @@ arrive.
    tasks: stored explanations on their latents, and the floors (`scorers.work.tasks`).
 2. What is settled is skipped (`scorers.work.settled`).
 3. The rest is put to the scorers' judges (`scorers.work.judgement`).
+4. The scores of what was judged are kept (`lake.score_keeping`).
 """
 
 import time
@@ -20,6 +21,7 @@ from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.score_keeping import keep_up
 from delphi_assets.latent_ranges import Latents, WhichLatents, wanted_latents
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.money.estimates import STAND_IN, Planned, drawn
@@ -75,6 +77,7 @@ def score(  # noqa: PLR0917 - the stages' contract
             done = judge(scoring, work.wanted, work.settled, work.has_answers)
     else:
         done = judge(scoring, work.wanted, work.settled, work.has_answers)
+    keep_up(lake, scoring.run, hookpoint)
     stored, tasks = work.stored, work.tasks
     judges = [scorer.judge for scorer in work.scorers if scorer.needs_explanation]
     unread = [one for one in stored if not all(each.reads(one) for each in judges)]

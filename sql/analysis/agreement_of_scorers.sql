@@ -7,29 +7,17 @@
 --   one score to all. A scorer that judges without an explanation is compared on the same latent.
 -- The interval is of explanations drawn at random, and takes the corpus as fixed: that they are judged
 --   on windows of the same documents is not counted.
--- The metric of a scorer is the first of balanced accuracy, correlation, AUROC and accuracy that is
---   defined for any of its rows.
+-- The metric of a scorer is that of scored_latents.
 with judged as (
     select
         explanation_id,
         latent,
         selection,
         {'scorer': scorer, 'judge': judge, 'judge_hash': judge_hash} as scorer,
-        case
-            when count(balanced_accuracy) over of_scorer > 0 then 'balanced_accuracy'
-            when count(correlation) over of_scorer > 0 then 'correlation'
-            when count(auroc) over of_scorer > 0 then 'auroc'
-            else 'accuracy'
-        end as metric,
-        case metric
-            when 'balanced_accuracy' then balanced_accuracy
-            when 'correlation' then correlation
-            when 'auroc' then auroc
-            else accuracy
-        end as score
-    from scores
-    where run = $run and hookpoint = $hookpoint and control = 'none'
-    window of_scorer as (partition by scorer)
+        metric,
+        score
+    from scored_latents
+    where run = $run and hookpoint = $hookpoint
 ),
 
 pairs as (

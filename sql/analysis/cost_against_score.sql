@@ -11,25 +11,18 @@
 --   on windows of the same documents is not counted, as it is in hookpoint_scores.
 with judged as (
     select
-        scores.selection,
-        scores.judge,
-        scores.judge_hash,
-        scores.latent,
-        avg(scores.balanced_accuracy) filter (explanations.explainer_model = $model) as score,
-        avg(scores.balanced_accuracy) filter (
-            explanations.explainer_model = $other_model
-        ) as other_score
-    from scores
-    inner join explanations
-        on scores.run = explanations.run
-        and scores.hookpoint = explanations.hookpoint
-        and scores.explanation_id = explanations.explanation_id
+        selection,
+        judge,
+        judge_hash,
+        latent,
+        avg(balanced_accuracy) filter (explainer_model = $model) as score,
+        avg(balanced_accuracy) filter (explainer_model = $other_model) as other_score
+    from scored_latents
     where
-        scores.run = $run
-        and scores.hookpoint = $hookpoint
-        and scores.scorer = $scorer
-        and scores.control = 'none'
-        and explanations.explainer_model in ($model, $other_model)
+        run = $run
+        and hookpoint = $hookpoint
+        and scorer = $scorer
+        and explainer_model in ($model, $other_model)
     group by all
     having score is not null and other_score is not null
 ),

@@ -8,30 +8,13 @@
 --   (AUROC of the scorer `embedding`). Null where there is none. Those that counting explains best
 --   come first: there, an LLM's score says little about understanding.
 with judged as (
-    select
-        scores.latent,
-        scores.selection,
-        scores.scorer,
-        scores.judge,
-        scores.judge_hash,
-        scores.balanced_accuracy,
-        scores.balanced_accuracy_low,
-        scores.balanced_accuracy_high,
-        scores.auroc,
-        explanations.explanation_id,
-        explanations.explainer,
-        explanations.explainer_model,
-        explanations.explanation
-    from scores
-    inner join explanations
-        on scores.run = explanations.run
-        and scores.hookpoint = explanations.hookpoint
-        and scores.explanation_id = explanations.explanation_id
+    select *
+    from scored_latents
     where
-        scores.run = $run
-        and scores.hookpoint = $hookpoint
-        and scores.scorer in ($scorer, 'embedding')
-        and scores.control = 'none'
+        run = $run
+        and hookpoint = $hookpoint
+        and scorer in ($scorer, 'embedding')
+        and explanation is not null
 ),
 
 counted as (
@@ -72,11 +55,11 @@ embedded as (
 select
     counted.latent,
     counted.selection,
-    latents.n_tokens_80,
-    latents.top_tokens[:3] as top_tokens,
+    counted.n_tokens_80,
+    counted.top_tokens[:3] as top_tokens,
     counted.balanced_accuracy as lexical,
-    counted.balanced_accuracy_low as lexical_low,
-    counted.balanced_accuracy_high as lexical_high,
+    counted.low as lexical_low,
+    counted.high as lexical_high,
     written.balanced_accuracy as llm,
     written.judge as llm_judge,
     written.balanced_accuracy - counted.balanced_accuracy as gained,
@@ -84,10 +67,6 @@ select
     written.explanation as llm_explanation,
     embedded.auroc as embedding_auroc
 from counted
-inner join latents
-    on latents.run = $run
-    and latents.hookpoint = $hookpoint
-    and counted.latent = latents.latent
 left join written
     on counted.latent = written.latent
     and counted.selection = written.selection

@@ -15,7 +15,7 @@ with explained as (
 
 scored as (
     select distinct latent
-    from scores
+    from kept_scores
     where
         run = $run
         and hookpoint = $hookpoint

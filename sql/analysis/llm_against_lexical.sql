@@ -4,27 +4,14 @@
 --   that both explained and the judge, asked in the same way, scored on the same selection of
 --   examples.
 with scored as (
-    select
-        scores.latent,
-        scores.selection,
-        scores.judge,
-        scores.judge_hash,
-        explanations.explainer,
-        explanations.explainer_model,
-        explanations.explanation_id,
-        explanations.explanation,
-        scores.balanced_accuracy
-    from scores
-    inner join explanations
-        on scores.run = explanations.run
-        and scores.hookpoint = explanations.hookpoint
-        and scores.explanation_id = explanations.explanation_id
+    select *
+    from scored_latents
     where
-        scores.run = $run
-        and scores.hookpoint = $hookpoint
-        and scores.scorer = $scorer
-        and scores.control = 'none'
-        and scores.balanced_accuracy is not null
+        run = $run
+        and hookpoint = $hookpoint
+        and scorer = $scorer
+        and explanation is not null
+        and balanced_accuracy is not null
 )
 
 select

@@ -46,14 +46,17 @@ asked_last as (
 
 judged as (
     select
-        scores.run,
-        scores.explanation_id,
-        scores.judge,
-        scores.balanced_accuracy as score
-    from scores
+        kept_scores.run,
+        kept_scores.explanation_id,
+        kept_scores.judge,
+        kept_scores.balanced_accuracy as score
+    from kept_scores
     inner join asked_last
         using (run, explanation_id, latent, selection, judge, judge_hash)
-    where scores.hookpoint = $hookpoint and scores.scorer = $scorer and scores.control = 'none'
+    where
+        kept_scores.hookpoint = $hookpoint
+        and kept_scores.scorer = $scorer
+        and kept_scores.control = 'none'
 ),
 
 described as (

@@ -5,29 +5,16 @@
 --   and quartiles of their score.
 with binned as (
     select
-        explanations.explainer,
-        explanations.explainer_model,
-        scores.judge,
-        scores.judge_hash,
-        floor(2 * log10(latents.token_density)) / 2 as log10_density,
-        scores.balanced_accuracy,
-        scores.auroc
-    from scores
-    inner join explanations
-        on scores.run = explanations.run
-        and scores.hookpoint = explanations.hookpoint
-        and scores.explanation_id = explanations.explanation_id
-    inner join latents
-        on scores.run = latents.run
-        and scores.hookpoint = latents.hookpoint
-        and scores.latent = latents.latent
+        *,
+        floor(2 * log10(token_density)) / 2 as log10_density
+    from scored_latents
     where
-        scores.run = $run
-        and scores.hookpoint = $hookpoint
-        and scores.scorer = $scorer
-        and scores.control = 'none'
-        and scores.balanced_accuracy is not null
-        and latents.token_density > 0
+        run = $run
+        and hookpoint = $hookpoint
+        and scorer = $scorer
+        and explanation is not null
+        and balanced_accuracy is not null
+        and token_density > 0
 )
 
 select

@@ -9,7 +9,7 @@ select
     control,
     floor(20 * round(balanced_accuracy, 9)) / 20 as balanced_accuracy,
     count(*) as n_scores
-from scores
+from kept_scores
 where run = $run and hookpoint = $hookpoint
 group by scorer, judge, control, floor(20 * round(balanced_accuracy, 9)) / 20
 order by scorer, judge, control, balanced_accuracy;

@@ -6,26 +6,13 @@
 --   their difference, the judges, the explanation. The largest difference comes first. A scorer that
 --   judges without an explanation is compared on the same latent.
 with judged as (
-    select
-        explanation_id,
-        latent,
-        selection,
-        scorer,
-        judge,
-        judge_hash,
-        case
-            when count(balanced_accuracy) over of_scorer > 0 then balanced_accuracy
-            when count(correlation) over of_scorer > 0 then correlation
-            when count(auroc) over of_scorer > 0 then auroc
-            else accuracy
-        end as score
-    from scores
+    select *
+    from scored_latents
     where
         run = $run
         and hookpoint = $hookpoint
-        and control = 'none'
         and scorer in ($scorer, $other_scorer)
-    window of_scorer as (partition by scorer)
+        and score is not null
 ),
 
 pairs as (

@@ -1,6 +1,6 @@
 -- What is known of some latents, and how far did they get?
 -- Parameters: $run, $hookpoint, $first, $last (latents first <= latent < last).
--- Needs: the views latents, examples, eligibility, explanations and scores.
+-- Needs: the views latents, examples, eligibility, explanations and kept_scores.
 -- Columns: those of latents, and strongest_activation (the largest in magnitude); latents that have
 --   no row there (an import without activations) have nulls; n_explanations that did not fail,
 --   n_failed explanations, and state: dead, scored, explained, failed (nothing but failures), rare
@@ -22,7 +22,7 @@ with explained as (
 
 scored as (
     select distinct latent
-    from scores
+    from kept_scores
     where
         run = $run
         and hookpoint = $hookpoint

@@ -1,5 +1,5 @@
 -- Which sets of explanations does a hookpoint have: by whom, from which selection?
--- Parameters: $run, $hookpoint. Needs: the views explanations and scores.
+-- Parameters: $run, $hookpoint. Needs: the views explanations and kept_scores.
 -- Columns: selection, explainer, explainer_model, n_latents (with an explanation that did not fail); the
 --   largest first. A selection in which latents were judged without explanation only is a set of
 --   explainer none.
@@ -16,14 +16,14 @@ with explained as (
 
 bare as (
     select distinct
-        scores.selection,
+        kept_scores.selection,
         'none' as explainer,
         'none' as explainer_model,
         0 as n_latents
-    from scores
+    from kept_scores
     anti join explained
-        on scores.selection = explained.selection
-    where scores.run = $run and scores.hookpoint = $hookpoint
+        on kept_scores.selection = explained.selection
+    where kept_scores.run = $run and kept_scores.hookpoint = $hookpoint
 )
 
 select selection, explainer, explainer_model, n_latents from explained

@@ -3,7 +3,7 @@
 --   by_metric (the score that decides); of_judge (the judge that decides where there are several;
 --   null: the first by its name); of_selection, of_explainer, of_model (only explanations of these;
 --   null: of all).
--- Needs: the views explanations and scores.
+-- Needs: the views explanations and kept_scores.
 -- Columns: latent, explanation_id, selection, explainer, explainer_model, explanation, written_at, score (null
 --   where it was not judged by that scorer), n_explanations to choose from. A row a latent that has
 --   an explanation.
@@ -38,7 +38,7 @@ with judged as (
             end,
             12
         ) as score
-    from scores
+    from kept_scores
     where
         run = of_run
         and hookpoint = of_hookpoint

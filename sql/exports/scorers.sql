@@ -1,5 +1,5 @@
 -- Which scorers judged latents of a hookpoint, and by which metric is each to be read?
--- Parameters: $run, $hookpoint. Needs: the view scores.
+-- Parameters: $run, $hookpoint. Needs: the view kept_scores.
 -- Columns: scorer, metric: the first of balanced accuracy (it says yes or no), correlation (it
 --   simulates), AUROC (it only ranks) and accuracy (it picks) that is defined for any of its rows;
 --   in order of scorer.
@@ -11,7 +11,7 @@ select
         when count(auroc) > 0 then 'auroc'
         else 'accuracy'
     end as metric
-from scores
+from kept_scores
 where run = $run and hookpoint = $hookpoint
 group by scorer
 order by scorer;

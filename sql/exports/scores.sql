@@ -2,7 +2,7 @@
 -- Parameters: $run, $hookpoint, $first, $last (latents, half open), $scorers with their $metrics (two
 --   lists, see scorers.sql), and those of the macro best_explanations: $scorer, $metric,
 --   $scorer_model, $selection, $explainer, $explainer_model.
--- Needs: the views scores and explanations, the macro best_explanations.
+-- Needs: the views kept_scores and explanations, the macro best_explanations.
 -- Columns: latent, explanation_id, scorer, metric, judge and how it was asked (judge_hash), answers
 --   asked for and failed, score with the ends of its 95% interval, the same metric for another
 --   latent's explanation by the same explainer (shuffled) and for none (empty), and what a guess
@@ -58,7 +58,7 @@ judged as (
             when 'auroc' then auroc_high
             else accuracy_high
         end as score_high
-    from scores
+    from kept_scores
     where run = $run and hookpoint = $hookpoint and latent >= $first and latent < $last
 ),
 

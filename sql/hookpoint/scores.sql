@@ -1,5 +1,5 @@
 -- How well do explanations predict a latent, its own and shuffled ones?
--- Needs: the view scores.
+-- Needs: the view kept_scores.
 -- Parameters: $run, $hookpoint, $latent.
 -- Columns: those of `hookpoint.Score`.
 select
@@ -17,6 +17,6 @@ select
     accuracy,
     balanced_accuracy,
     auroc
-from scores
+from kept_scores
 where run = $run and hookpoint = $hookpoint and latent = $latent
 order by control, scorer, judge, selection, explanation_id, judge_hash;

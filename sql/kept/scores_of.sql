@@ -1,10 +1,10 @@
 -- How good are the explanations of some latents? The answer is kept on this connection.
 -- Parameters: $run, $hookpoint, $latents (a list, in order; null is all), $first, $last (its ends:
 --   first <= latent < last; a range reaches the files, a list does not).
--- Needs: the view scores, and the table of `kept/scores.sql`, which gets these rows too.
-insert into temp.scores
+-- Needs: the view kept_scores, and the table of `kept/scores_here.sql`, which gets these rows too.
+insert into temp.kept_scores by name
 select *
-from memory.main.scores
+from memory.main.kept_scores
 where
     run = $run
     and hookpoint = $hookpoint

@@ -1,6 +1,6 @@
 -- What does each explainer get for each latent, metric by metric?
 -- Parameters: of_run, of_hookpoint.
--- Needs: the views scores and explanations.
+-- Needs: the views kept_scores and explanations.
 -- Columns: explainer ('none' where no explanation was judged), selection, scorer, judge and how it
 --   was asked (judge_hash), control, metric, latent, score (the mean of its explanations by this
 --   explainer; null where all of them leave the metric undefined), constant (of a correlation:
@@ -11,14 +11,14 @@ with judged as (
     select
         coalesce(explanations.explainer, 'none') as explainer,
         coalesce(explanations.explainer_model, 'none') as explainer_model,
-        scores.judge,
-        scores.* exclude (run, hookpoint, judge)
-    from scores
+        kept_scores.judge,
+        kept_scores.* exclude (run, hookpoint, judge)
+    from kept_scores
     left join explanations
-        on scores.run = explanations.run
-        and scores.hookpoint = explanations.hookpoint
-        and scores.explanation_id = explanations.explanation_id
-    where scores.run = of_run and scores.hookpoint = of_hookpoint
+        on kept_scores.run = explanations.run
+        and kept_scores.hookpoint = explanations.hookpoint
+        and kept_scores.explanation_id = explanations.explanation_id
+    where kept_scores.run = of_run and kept_scores.hookpoint = of_hookpoint
 ),
 
 metrics as (

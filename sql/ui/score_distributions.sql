@@ -21,7 +21,7 @@ with judged as (
             when count(auroc) over of_scorer > 0 then 'auroc'
             when count(accuracy) over of_scorer > 0 then 'accuracy'
         end as metric
-    from scores
+    from kept_scores
     where run = $run and hookpoint = $hookpoint and selection = $selection
     window of_scorer as (partition by scorer)
 ),

@@ -2,5 +2,5 @@
 -- Parameters: $run, $hookpoint.
 -- Columns: n_scores.
 select count(*) as n_scores
-from scores
+from kept_scores
 where run = $run and hookpoint = $hookpoint;

@@ -167,7 +167,7 @@ def test_killed_at_any_step_an_upgrade_is_finished_by_the_next(
         assert lake.version == (version if killed else SCHEMA_VERSION)
         again = Lake(lake.root)
         apply(again, planned(again))
-        assert planned(again) == (SCHEMA_VERSION, *[[]] * 5)
+        assert planned(again) == (SCHEMA_VERSION, *[[]] * 6)
         there = data(Path(lake.root)) + list(Path(lake.root, "superseded").rglob("*.parquet"))
         assert set(files) <= {path.name for path in there}
         assert {**rows(Path(lake.root)), "eligibility": 0} == before

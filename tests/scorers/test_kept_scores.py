@@ -18,18 +18,19 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def test_scores_are_kept_a_range_of_latents_after_the_other(lake: Lake) -> None:
     """Each one once, and none that was not asked for."""
     with connect(lake) as con:
-        wanted = f"select * from scores where latent in ({SCORED}, {FAR}) order by all"
+        wanted = f"select * from kept_scores where latent in ({SCORED}, {FAR}) order by all"
         expected = con.sql(wanted).fetchall()
         assert {row[2] for row in expected} == {SCORED, FAR}
         keep_scores(con, **PLACE, parts=[[SCORED], [FAR]])
-        assert con.sql("from scores order by all").fetchall() == expected
+        assert con.sql("from kept_scores order by all").fetchall() == expected
         keep_scores(con, **PLACE, parts=[[SCORED]])
-        assert {row[2] for row in con.sql("from scores").fetchall()} == {SCORED}
+        assert {row[2] for row in con.sql("from kept_scores").fetchall()} == {SCORED}
         keep_scores(con, **PLACE, parts=None)
         assert (
-            con.sql("from scores order by all").fetchall()
+            con.sql("from kept_scores order by all").fetchall()
             == con.sql(
-                "from memory.main.scores where run = $run and hookpoint = $hookpoint order by all",
+                "from memory.main.kept_scores "
+                "where run = $run and hookpoint = $hookpoint order by all",
                 params=PLACE,
             ).fetchall()
         )
