@@ -4,6 +4,7 @@ In: the table labels. Out: Arrow columns of numbers where all labels of a name a
 texts; null where a latent has none.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import duckdb
@@ -28,11 +29,6 @@ class LabelColumn(NamedTuple):
         return f"{self.source}.{self.name}"
 
     @property
-    def kept_in(self) -> str:
-        """Column of `sql/labels/values.sql` that has the values."""
-        return "numbers" if self.are_numbers else "texts"
-
-    @property
     def type(self) -> pa.DataType:
         """Type of the column."""
         return pa.float64() if self.are_numbers else pa.string()
@@ -41,11 +37,13 @@ class LabelColumn(NamedTuple):
 class _Values(NamedTuple):
     """Latents, in order, with a value each."""
 
-    latents: pa.Array
-    values: pa.Array
+    latents: pa.ChunkedArray
+    values: pa.ChunkedArray
 
 
-_NOTHING = _Values(pa.array([], pa.int32()), pa.array([], pa.null()))
+_NOTHING = _Values(
+    pa.chunked_array([pa.array([], pa.int32())]), pa.chunked_array([pa.array([], pa.null())])
+)
 
 
 class LabelColumns:
@@ -59,13 +57,15 @@ class LabelColumns:
     def table(self) -> pa.Table:
         """All labels: `latent`, in order, and the columns; a row for each latent that has some."""
         held = self._values(0, LAST_LATENT + 1)
-        several = [pc.unique(latents) for latents, _ in held.values()]
+        several = [pc.unique(one.latents) for one in held.values()]
         latents = pc.unique(pa.chunked_array(several, pa.int32())).sort()
-        return self.beside(pa.table({"latent": latents}), 0, LAST_LATENT + 1)
+        return self._beside(pa.table({"latent": latents}), held)
 
     def beside(self, rows: pa.Table, first: int, last: int) -> pa.Table:
         """`rows`, which have a column latent from `first` up to `last`, with the columns."""
-        held = self._values(first, last) if self.columns else {}
+        return self._beside(rows, self._values(first, last) if self.columns else {})
+
+    def _beside(self, rows: pa.Table, held: Mapping[str, _Values]) -> pa.Table:
         for column in self.columns:
             labelled = held.get(column.title, _NOTHING)
             places = pc.index_in(rows["latent"], value_set=labelled.latents)
@@ -75,13 +75,15 @@ class LabelColumns:
 
     def _values(self, first: int, last: int) -> dict[str, _Values]:
         """What latents in a range have, by title."""
-        found = query(self._con, "labels/values", **self._place, first=first, last=last)
-        kinds = {
-            column.title: "numbers" if column.are_numbers else "texts" for column in self.columns
-        }
-        held = {}
-        for row in range(found.num_rows):
-            title = f"{found['source'][row]}.{found['name'][row]}"
-            if title in kinds:
-                held[title] = _Values(found["latents"][row].values, found[kinds[title]][row].values)
+        rows = query(self._con, "labels/values", **self._place, first=first, last=last)
+        kept = {(one.source, one.name): one for one in self.columns}
+        held, start = {}, 0
+        # In order of their first rows, so that each is a stretch of rows.
+        groups = rows.group_by(["source", "name"], use_threads=False)
+        for group in groups.aggregate([([], "count_all")]).to_pylist():
+            stretch = rows.slice(start, group["count_all"])
+            start += group["count_all"]
+            if (column := kept.get((group["source"], group["name"]))) is not None:
+                values = stretch["number" if column.are_numbers else "text"]
+                held[column.title] = _Values(stretch["latent"], values)
         return held
