@@ -14,7 +14,8 @@ PYTHON = python3
 STAMP = .venv/installed
 DG = VIRTUAL_ENV="$$PWD/.venv" DAGSTER_HOME="$${DAGSTER_HOME:-$$PWD/.dagster}" .venv/bin/dg
 SMOKE = tests/benchmarks/test_smoke.py
-PYTEST = .venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# `auto` counts cores that have two threads once, so it takes one process where two have room.
+PYTEST = .venv/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo quick random test smoke wheel wheel-lowest ui graph clean
 

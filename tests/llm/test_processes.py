@@ -24,6 +24,7 @@ from delphi_assets.llm.calls.processes import Processes
 from delphi_assets.llm.calls.responses import Reading
 from delphi_assets.llm.calls.sending import Called, Calls, Sender
 from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
+from tests.parts.family import runs
 from tests.parts.fault_server import Asked, FaultServer, Reply
 
 pytestmark = pytest.mark.slow
@@ -53,17 +54,9 @@ def started(parent: int) -> list[int]:
 def wait_until_gone(pids: list[int]) -> None:
     """Fails when one of the processes is still there after a minute."""
     end = time.monotonic() + 60
-    while left := [pid for pid in pids if _runs(pid)]:
+    while left := [pid for pid in pids if runs(pid)]:
         assert time.monotonic() < end, f"{left} still there"
         time.sleep(0.05)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 PROMPTS = {

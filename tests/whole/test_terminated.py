@@ -20,6 +20,7 @@ from delphi_assets import connect
 from delphi_assets.command_line import INTERRUPTED
 from delphi_assets.ground.interrupts import terminable
 from tests.parts.asking import stored
+from tests.parts.family import family, runs
 from tests.parts.fault_server import Asked, FaultServer, Reply
 from tests.parts.tiny_project import HOOKPOINT, environment, make_project, run_demo
 
@@ -40,22 +41,6 @@ class Held:
         if asked.number >= 8:
             self.stopped.wait(WAITING)
         return Reply("[EXPLANATION]: They all mark one.", delay=0.02 if asked.number < 8 else 2.0)
-
-
-def family(parent: int) -> list[int]:
-    """A process and all that it has started, itself first."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            try:
-                stat = (path / "stat").read_text(encoding="utf-8")
-            except OSError:
-                continue
-            children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(path.name))
-    found = [parent]
-    for one in found:
-        found += children.get(one, [])
-    return found
 
 
 def terminate(
@@ -83,7 +68,7 @@ def terminate(
         time.sleep(0.2)
     answer.stopped.set()
     _, told = process.communicate(timeout=WAITING)
-    while left := [one for one in there if Path(f"/proc/{one}").exists()]:
+    while left := [one for one in there if runs(one)]:
         assert time.monotonic() < end, f"{left} still there"
         time.sleep(0.05)
     return told or ""
@@ -99,8 +84,7 @@ complete(Path(root), url, prompts, processes=int(processes), timeout=60.0, max_c
 """
 
 
-@pytest.mark.parametrize("everything", [False, True])
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("processes", "everything"), [(1, True), (2, False)])
 def test_a_call_of_the_library(tmp_path: Path, processes: int, everything: bool) -> None:
     answer = Held()
     with FaultServer(answer) as server:
@@ -168,8 +152,9 @@ WAYS: dict[str, Sequence[str]] = {
 }
 
 
-@pytest.mark.parametrize("everything", [False, True])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "everything"), [("demo", True), ("launch", False), ("multiprocess", True)]
+)
 def test_a_run_of_dagster(project: Path, way: str, everything: bool) -> None:
     model = f"openai/{way}-{everything}"
     answer = Held()
