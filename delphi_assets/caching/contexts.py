@@ -37,7 +37,13 @@ from delphi_assets.lake.manifests import TOKENS
 from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.schema import CONTEXTS, VOCABULARY
 from delphi_assets.lake.units import contexts_unit, vocabulary_unit
-from delphi_assets.lake.versions import changes, code_versions, data_version, rebuild_of
+from delphi_assets.lake.versions import (
+    changes,
+    code_versions,
+    data_version,
+    data_versions,
+    rebuild_of,
+)
 from delphi_assets.models.subject import (
     leading_bos,
     load_config,
@@ -113,8 +119,9 @@ def build_contexts(profile: Profile, lake: Lake, *, rebuild: bool = False) -> St
         _check_shards(place, load_tokenizer(profile.model), set(shards), rebuild=rebuild)
         origins.note_origin(lake, place.run, origin)
     vocabulary = lake.ready(vocabulary_unit(place.run), config)
-    if rebuild and vocabulary is not None and (changes(vocabulary) or missing & outdated):
-        vocabulary = None
+    if rebuild and vocabulary is not None:
+        of_shards = {"contexts": [shard for shard in there.values() if shard is not None]}
+        vocabulary = None if missing or changes(vocabulary, of_shards) else vocabulary
     if missing or vocabulary is None:
         preflight.check(profile)
         tokenizer = load_tokenizer(profile.model)
@@ -322,7 +329,7 @@ def _rows(contexts: list[Context], first: int) -> pa.Table:
 
 
 def _write_vocabulary(
-    place: RunPlace, tokenizer: Any, shards: Iterable[Manifest], *, rebuild: bool
+    place: RunPlace, tokenizer: Any, shards: Sequence[Manifest], *, rebuild: bool
 ) -> None:
     profile, lake = place.profile, place.lake
     size = max(len(tokenizer), vocabulary_size(load_config(profile.model)))
@@ -333,7 +340,8 @@ def _write_vocabulary(
         counts += np.bincount(tokens, minlength=size)
     rows = vocabulary_rows(token_texts(tokenizer, size), special_ids(tokenizer), counts)
     unit, config = vocabulary_unit(place.run), contexts_config(profile)
-    lake.publish(unit, [File(rows)], config, versioned=rebuild)
+    inputs = data_versions({"contexts": shards})
+    lake.publish(unit, [File(rows)], config, inputs=inputs, versioned=rebuild)
 
 
 def vocabulary_rows(

@@ -30,7 +30,7 @@ def newest_rows_version(place: Place, table: str) -> str:
         [row] = query(
             con, f"versions/{table}", run=place.run, hookpoint=place.hookpoint
         ).to_pylist()
-    told = f"{row['n_rows']} {row['low']} {row['high']}"
+    told = f"{row['n_rows']} {row['hashes']}"
     digest = hashlib.sha256(told.encode()).hexdigest()[:16]
     if generation:
         lake.write_text(path, json.dumps({"generation": generation, "digest": digest}))

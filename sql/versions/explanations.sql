@@ -1,26 +1,18 @@
 -- What do the newest explanations of a hookpoint come to, in whatever order they lie?
 -- Needs: the view explanations.
 -- Parameters: $run, $hookpoint.
--- Columns: n_rows, low and high: sums of the halves of a hash of each row, without its times and
--- costs; one row.
-with
-hashed as (
-    select
-        struct_pack(
-            id := explanation_id,
-            candidate := candidate,
-            explanation := explanation,
-            failure := failure,
-            quick_score := quick_score,
-            chosen := chosen
-        )::varchar as content
-    from explanations
-    where run = $run and hookpoint = $hookpoint
-)
-
+-- Columns: n_rows, hashes: the sum of a hash of each row without its times and costs; one row.
+-- The hash is the engine's own, a tenth of the work of MD5: sums are compared within a lake alone.
 select
     count(*) as n_rows,
-    coalesce(sum(md5_number_lower(content)), 0)::varchar as low,
-    coalesce(sum(md5_number_upper(content)), 0)::varchar as high
-from hashed
+    coalesce(
+        sum(
+            hash(
+                explanation_id, candidate, explanation, failure, quick_score, chosen
+            )::hugeint
+        ),
+        0
+    )::varchar as hashes
+from explanations
+where run = $run and hookpoint = $hookpoint
 order by n_rows;

@@ -1,34 +1,31 @@
 -- What do the newest predictions of a hookpoint come to, in whatever order they lie?
 -- Needs: the view predictions.
 -- Parameters: $run, $hookpoint.
--- Columns: n_rows, low and high: sums of the halves of a hash of each row, without its times and
--- costs; one row.
-with
-hashed as (
-    select
-        struct_pack(
-            explanation := explanation_id,
-            latent := latent,
-            selection := selection,
-            scorer := scorer,
-            judge := judge,
-            judged := judge_hash,
-            control := control,
-            example := example,
-            variant := variant,
-            prediction := prediction,
-            probability := probability,
-            value := value,
-            simulated := simulated,
-            failure := failure
-        )::varchar as content
-    from predictions
-    where run = $run and hookpoint = $hookpoint
-)
-
+-- Columns: n_rows, hashes: the sum of a hash of each row without its times and costs; one row.
+-- The hash is the engine's own, a tenth of the work of MD5: sums are compared within a lake alone.
 select
     count(*) as n_rows,
-    coalesce(sum(md5_number_lower(content)), 0)::varchar as low,
-    coalesce(sum(md5_number_upper(content)), 0)::varchar as high
-from hashed
+    coalesce(
+        sum(
+            hash(
+                explanation_id,
+                latent,
+                selection,
+                scorer,
+                judge,
+                judge_hash,
+                control,
+                example,
+                variant,
+                prediction,
+                probability,
+                value,
+                simulated,
+                failure
+            )::hugeint
+        ),
+        0
+    )::varchar as hashes
+from predictions
+where run = $run and hookpoint = $hookpoint
 order by n_rows;

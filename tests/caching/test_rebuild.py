@@ -13,7 +13,7 @@ from delphi_assets.caching.contexts import build_contexts
 from delphi_assets.errors import ConflictError, NotReadyError
 from delphi_assets.lake.code_versions import CODE_VERSIONS
 from delphi_assets.lake.lake import Lake
-from delphi_assets.lake.units import contexts_unit
+from delphi_assets.lake.units import contexts_unit, vocabulary_unit
 from delphi_assets.selection.latents import describe_latents
 from delphi_assets.settings import Profile
 from tests.caching.test_activations import HOOKPOINT, rows
@@ -140,6 +140,32 @@ def test_other_tokens_take_what_was_captured_with_them(
     assert capture(profile, lake, shards, rebuild=True).new_rows > 0
     assert merge_shards(profile, lake, HOOKPOINT, rebuild=True).new_rows > 0
     assert describe_latents(profile, lake, HOOKPOINT).new_rows == LATENTS
+
+
+def test_a_vocabulary_that_was_not_counted_again_is_when_it_goes_on(
+    profile: Profile, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the last shard and the vocabulary."""
+    reversed_documents(monkeypatch)
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*given: object, **named: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(contexts, "_write_vocabulary", killed)
+        with pytest.raises(KilledError):
+            build_contexts(profile, lake, rebuild=True)
+    before = lake.manifest(vocabulary_unit("tiny"))
+    assert build_contexts(profile, lake, rebuild=True).new_rows == 0
+    after = lake.manifest(vocabulary_unit("tiny"))
+    assert before is not None
+    assert after is not None
+    assert before.inputs != after.inputs
+    assert build_contexts(profile, lake, rebuild=True).outdated is None
+    assert lake.manifest(vocabulary_unit("tiny")) == after
 
 
 def test_a_shard_of_other_tokens_does_not_stand_beside_the_rest(
