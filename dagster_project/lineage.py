@@ -63,7 +63,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "explanations": {
         **_same("examples", "latent", "selection"),
         "explanation": _SHOWN,
-        "n_examples": ("examples.example",),
+        "n_shown": ("examples.example",),
     },
     "predictions": {
         **_same("explanations", "explanation_id"),

@@ -11,7 +11,7 @@ from dagster_project.metadata import OWNERS, columns_of, materialized
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.ground.stage import StageReport
-from delphi_assets.lake.database import connect, query, sql_folder
+from delphi_assets.lake.database import connect, query, statement
 from delphi_assets.lake.schema import SCORES
 from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
 
@@ -33,9 +33,7 @@ from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
     metadata={
         "dagster/column_schema": columns_of(SCORES),
         "dagster/table_name": "scores",
-        "definition": dg.MetadataValue.md(
-            f"```sql\n{(sql_folder() / 'scores' / 'scores.sql').read_text(encoding='utf-8')}```"
-        ),
+        "definition": dg.MetadataValue.md(f"```sql\n{statement('scores/computed_scores')}```"),
     },
 )
 def scores(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:

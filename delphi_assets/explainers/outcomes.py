@@ -207,7 +207,7 @@ class Outcomes:
             "prompt_hash": self._prompt_hash,
             "request": completion and completion.request,
             "quick_request": candidate.quick_request,
-            "n_examples": candidate.n_examples,
+            "n_shown": candidate.n_examples,
             "prompt_tokens": completion and completion.prompt_tokens,
             "completion_tokens": completion and completion.completion_tokens,
             "cost": completion and completion.cost,

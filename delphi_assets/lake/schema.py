@@ -507,7 +507,12 @@ EXPLANATIONS = Table(
         Column("prompt_hash", _text, "hash of the instructions the explainer used"),
         Column("request", _text, "completion that gave it; null without an LLM"),
         Column("quick_request", _text, "completion that gave quick_score; null without one"),
-        Column("n_examples", _i32, "activating train windows that the explainer saw"),
+        Column(
+            "n_shown",
+            _i32,
+            "activating train windows that the explainer saw",
+            formerly="n_examples",
+        ),
         Column("prompt_tokens", _i64, "tokens sent"),
         Column("completion_tokens", _i64, "tokens received"),
         Column("cost", _f64, "US dollars; null when the provider's price is unknown"),

@@ -10,7 +10,8 @@ From 3 to 4:
 
 From 4 to 5:
 
-3. `predictions.judge` and `explanations.explainer_model` were both called `model`. Files that say
+3. `predictions.judge` and `explanations.explainer_model` were both called `model`, and
+   `explanations.n_shown`, windows, was called n_examples, as answers are in scores. Files that say
    so are written again, those of a folder as one.
 4. Reasons in latents and shortfalls were words, and are codes; selections get rows in the table
    eligibility (`reason_codes`).

@@ -54,7 +54,7 @@ class Explanation(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How well an explanation predicts a latent; see `sql/views/scores.sql`."""
+    """How well an explanation predicts a latent; see `sql/scores/scores.sql`."""
 
     explanation_id: str
     selection: str

@@ -3,8 +3,13 @@
 -- Columns: see the table reference in README.md.
 create or replace view explanations as
 with stored as (
-    -- In files of version 4 and before, explainer_model is called model.
-    select * exclude (model) replace (coalesce(explainer_model, model) as explainer_model)
+    -- In files of version 4 and before, explainer_model is called model, and n_shown n_examples.
+    select
+        * exclude (model, n_examples)
+        replace (
+            coalesce(explainer_model, model) as explainer_model,
+            coalesce(n_shown, n_examples) as n_shown
+        )
     from read_parquet(
         coalesce(
             getvariable('files').explanations,

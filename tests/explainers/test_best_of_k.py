@@ -99,7 +99,7 @@ def test_every_candidate_is_kept_and_the_best_is_chosen(tmp_path: Path) -> None:
     assert stored[1]["quick_score"] == 1.0
     assert all(row["quick_score"] < 1 for row in (stored[0], stored[2]))  # type: ignore[operator]
     assert len({row["request"] for row in stored}) == 6
-    assert {row["n_examples"] for row in stored} == {6}
+    assert {row["n_shown"] for row in stored} == {6}
     assert len({row["prompt_hash"] for row in stored}) == 1
     calls = """
         select count(*) from completions

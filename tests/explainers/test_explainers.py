@@ -403,7 +403,7 @@ def test_contrastive_end_to_end(tmp_path: Path) -> None:
     with FaultServer(answer) as server:
         report = run(lake, profile(api_base=server.url), settings=settings)
     assert report.facts["explained"] == 2
-    assert {row["n_examples"] for row in rows(lake)} == {4}
+    assert {row["n_shown"] for row in rows(lake)} == {4}
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_llm_explanations_are_asked_for_once(tmp_path: Path) -> None:
     stored = rows(lake)
     assert {row["explanation"] for row in stored} == {f"The token word{n}." for n in range(5)}
     assert len({row["explanation_id"] for row in stored}) == 6
-    assert all(row["prompt_tokens"] == 10 and row["n_examples"] == 4 for row in stored)
+    assert all(row["prompt_tokens"] == 10 and row["n_shown"] == 4 for row in stored)
     joined = connect(lake).sql("select count(*) from explanations join completions using (request)")
     assert joined.fetchall() == [(6,)]
 

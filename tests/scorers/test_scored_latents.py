@@ -97,6 +97,14 @@ def test_a_join_by_latent_takes_no_row_twice(con: duckdb.DuckDBPyConnection) -> 
     assert joined.count("*").fetchall() == n_rows == [(6,)]
 
 
+def test_a_natural_join_of_scores_and_explanations_is_of_own_ones(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """It gave no row: one name stood for judge and explainer, one for answers and windows."""
+    joined = con.sql("select control, count(*) from scores natural join explanations group by all")
+    assert joined.fetchall() == [("none", 5)]
+
+
 def test_every_shipped_scorer_has_a_metric(con: duckdb.DuckDBPyConnection) -> None:
     found = {
         name: con.execute("select metric_of($name)", {"name": name}).fetchall()[0][0]
