@@ -18,6 +18,7 @@ CODE_VERSIONS = {
     "examples": 2,
     "shortfalls": 2,
     "eligibility": 1,
+    "kept_scores": 1,
 }
 """Of today."""
 

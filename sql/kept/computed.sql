@@ -8,5 +8,6 @@ from computed_scores($files)
 where
     latent >= $first
     and latent < $last
-    and ($latents::int[] is null or latent in (select unnest($latents::int[])))
+    -- Not a join, which would see scores of all latents of the range before it takes some.
+    and ($latents::int[] is null or list_contains($latents::int[], latent))
 order by latent, explanation_id, selection, scorer, judge, judge_hash, control;

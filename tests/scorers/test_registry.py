@@ -104,7 +104,7 @@ def test_a_scorer_of_ones_own_stands_beside_the_others(lake: Lake, name: str) ->
     found = connect(lake).sql(
         """
         select control, truth, min(value), max(value), count(prediction), min(len(simulated))
-        from predictions where scorer = 'overlap' and model = 'overlap' group by all order by all
+        from predictions where scorer = 'overlap' and judge = 'overlap' group by all order by all
         """
     )
     assert [row[:2] for row in found.fetchall()] == [
