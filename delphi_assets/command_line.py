@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from delphi_assets.commands import (
     add_labels,
+    catalogue,
     check,
     estimate,
     export_delphi,
@@ -42,6 +43,7 @@ COMMANDS = {
         try_latent,
         sql,
         report,
+        catalogue,
         export_table,
         export_neuronpedia,
         import_delphi,

@@ -78,11 +78,7 @@ def connect(
     version.
     """
     lake = lake if isinstance(lake, Lake) else Lake(lake)
-    if lake.version is None:
-        raise NotReadyError(
-            f"there is no lake at {lake.location('')!r}; check the path, or materialize the asset "
-            "'contexts' into it first."
-        )
+    check_there(lake)
     con = open_database(lake, threads=threads, memory_limit=memory_limit)
     _define(con)
     tables = {table.name: _patterns(lake, table) for table in TABLES.values()}
@@ -96,6 +92,15 @@ def connect(
         )
         execute(con, "kept/behind")
     return con
+
+
+def check_there(lake: Lake) -> None:
+    """Raise `NotReadyError` when there is no lake, `ConflictError` for one of another version."""
+    if lake.version is None:
+        raise NotReadyError(
+            f"there is no lake at {lake.location('')!r}; check the path, or materialize the asset "
+            "'contexts' into it first."
+        )
 
 
 def _define(con: duckdb.DuckDBPyConnection) -> None:
@@ -135,6 +140,12 @@ def literal(text: str) -> str:
     """`text` in SQL, for the statements that take no parameters."""
     doubled = text.replace("'", "''")
     return f"'{doubled}'"
+
+
+def quoted_name(text: str) -> str:
+    """`text` in SQL as the name of a table or column."""
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _set_files(con: duckdb.DuckDBPyConnection, files: Mapping[str, list[str]]) -> None:
