@@ -12,7 +12,7 @@ import duckdb
 
 from delphi_assets.errors import DataError, NotReadyError
 from delphi_assets.exports.targets import whole
-from delphi_assets.lake.database import check_there, definitions, literal, quoted_name
+from delphi_assets.lake.database import check_there, definitions, literal, open_file, quoted_name
 from delphi_assets.lake.lake import LISTED, Lake, pattern
 from delphi_assets.lake.schema import TABLES, VIEWS
 from delphi_assets.lake.storage import globbed
@@ -34,9 +34,7 @@ def write_catalogue(lake: Lake, path: Path) -> list[str]:
             f"{path} has a question mark in its path, behind which DuckDB expects options; name "
             "another file."
         )
-    with whole(path) as fresh, duckdb.connect(fresh) as con:
-        if not lake.local:
-            con.register_filesystem(lake.fs)
+    with whole(path) as fresh, open_file(lake, fresh) as con:
         _define(con, lake)
         _comment(con)
     return [*TABLES, *VIEWS]

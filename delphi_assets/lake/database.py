@@ -211,15 +211,21 @@ def open_database(
     lake: Lake, *, threads: int | None = None, memory_limit: str | None = None
 ) -> duckdb.DuckDBPyConnection:
     """A bare DuckDB connection that can read the lake's files."""
-    con = duckdb.connect()
+    con = open_file(lake, Path(":memory:"))
     con.execute("set temp_directory = $folder", {"folder": tempfile.gettempdir() + "/duckdb"})
     if threads is not None:
         con.execute("set threads = $threads", {"threads": threads})
     if memory_limit is not None:
         con.execute("set memory_limit = $limit", {"limit": memory_limit})
+    con.execute("set variable lake = $lake", {"lake": globbed(lake.location(""))})
+    return con
+
+
+def open_file(lake: Lake, path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection to a database of DuckDB's that can read the lake's files."""
+    con = duckdb.connect(path)
     if not lake.local:
         con.register_filesystem(lake.fs)
-    con.execute("set variable lake = $lake", {"lake": globbed(lake.location(""))})
     return con
 
 

@@ -42,7 +42,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -61,8 +61,11 @@ from delphi_assets.lake.manifests import (
 from delphi_assets.lake.parquet import HashedSink, row_groups_of, write_rows
 from delphi_assets.lake.schema import FIRST_VERSION, INTERMEDIATE, SCHEMA_VERSION, TABLES, Table
 from delphi_assets.lake.storage import Storage
-from delphi_assets.latent_ranges import ALL, Latents
+from delphi_assets.latent_ranges import ALL, Latents, WhichLatents, as_latents
 from delphi_assets.settings import Profile
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parquet", "reading"]
 
@@ -394,12 +397,51 @@ class Lake(Storage):
         """Those of manifests of a table that were read already; raises as `files`."""
         found = [file for manifest in manifests for file in manifest.files]
         if not found:
-            shown = ", ".join(f"{key}={value}" for key, value in keys.items())
-            raise NotReadyError(
-                f"{self!r} holds no {table} for {shown}; materialize the asset "
-                f"{asset_of(table)!r} first."
-            )
+            raise self._not_ready(table, keys)
         return self.checked(table, found)
+
+    def scan(
+        self,
+        table: str,
+        run: str | None = None,
+        hookpoint: str | None = None,
+        latents: WhichLatents = ALL,
+    ) -> "pl.LazyFrame":
+        """Published rows of a table as a lazy Polars frame; `scan("activations", latents="0-4")`.
+
+        Files of other runs and hookpoints are not opened, row groups without the latents not read.
+        Raises `DataError` for a table that is not there, that grows, or that has no such key,
+        `NotReadyError` when it has no files.
+        """
+        from delphi_assets.lake.frames import lazy_frame
+
+        if table not in TABLES or TABLES[table].grows:
+            known = [name for name, one in TABLES.items() if not one.grows]
+            raise DataError(
+                f"scan({table!r}); expected one of {known}. Views, and tables in which the last "
+                f"row of a key counts, come from connect(lake).sql('from {table}').pl()."
+            )
+        wanted = {"run": run, "hookpoint": hookpoint}
+        keys = {name: value for name, value in wanted.items() if value is not None}
+        lacking = keys.keys() - {key.name for key in TABLES[table].keys}
+        if lacking:
+            raise DataError(f"the table {table!r} has no key {sorted(lacking)}; leave it out.")
+        paths = [
+            file.path
+            for manifest in self.manifests(table)
+            if keys.items() <= manifest.keys.items()
+            for file in manifest.files
+        ]
+        if not paths:
+            raise self._not_ready(table, keys)
+        return lazy_frame(self, TABLES[table], paths, as_latents(latents))
+
+    def _not_ready(self, table: str, keys: Mapping[str, str | int]) -> NotReadyError:
+        shown = ", ".join(f"{key}={value}" for key, value in keys.items()) or "any run"
+        return NotReadyError(
+            f"{self!r} holds no {table} for {shown}; materialize the asset {asset_of(table)!r} "
+            "first."
+        )
 
     def checked(self, table: str, files: Iterable[StoredFile]) -> Files:
         """Locations of files that are as they were written, down to the last bit.

@@ -8,6 +8,7 @@ Activations are sorted by latent, then position, so both columns are stored as d
 read once and removed, and compressed lightly.
 """
 
+import base64
 import hashlib
 import io
 from collections.abc import Iterable
@@ -29,6 +30,9 @@ _ROW_GROUPS = {
     # A list of latents passes over most of them.
     "kept_scores": 8_192,
 }
+
+_UNSTORED = {"examples"}
+"""Tables whose texts come as dictionaries: Arrow would store that, and readers get dictionaries."""
 
 _ENCODINGS = {
     "latent": "DELTA_BINARY_PACKED",
@@ -85,12 +89,25 @@ def write_rows(sink: HashedSink, rows: pa.Table | Iterable[pa.Table], table: Tab
     first = table.conform(next(parts, table.empty()))
     size, count = _ROW_GROUPS.get(table.name, ROW_GROUP), 0
     options = {"compression": "zstd", "write_page_checksum": True, **_options(table)}
-    with pq.ParquetWriter(sink, first.schema, **options) as writer:
+    with pq.ParquetWriter(sink, _described(first.schema, table), **options) as writer:
         for part in chain([first], map(table.conform, parts)):
             if part.num_rows:
                 writer.write_table(part, row_group_size=size)
             count += part.num_rows
+        if table.name in _UNSTORED:
+            writer.add_key_value_metadata(_stored(_described(table.arrow, table)))
     return count
+
+
+def _described(schema: pa.Schema, table: Table) -> pa.Schema:
+    """`schema` with what each column means, for whoever opens a file without this library."""
+    said = {column.name: {"description": column.doc} for column in table.columns}
+    return pa.schema([field.with_metadata(said[field.name]) for field in schema])
+
+
+def _stored(schema: pa.Schema) -> dict[str, bytes]:
+    """The schema as Arrow stores it in a file that it is told to store none in."""
+    return {"ARROW:schema": base64.b64encode(schema.serialize().to_pybytes())}
 
 
 def row_groups_of(latents: Latents, footer: pq.FileMetaData) -> list[int]:
@@ -110,9 +127,8 @@ def row_groups_of(latents: Latents, footer: pq.FileMetaData) -> list[int]:
 
 
 def _options(table: Table) -> dict[str, Any]:
-    if table.name == "examples":
-        # Statistics of lists help nobody, and take longer than writing dictionaries of texts. Files
-        # do not say that texts came as dictionaries, so readers get plain text.
+    if table.name in _UNSTORED:
+        # Statistics of lists help nobody, and take longer than writing dictionaries of texts.
         coded = [field for field in table.arrow if field.name != "activations"]
         return {
             "store_schema": False,

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 import pytest
 
 from benchmarks.__main__ import benchmarks
@@ -67,18 +66,6 @@ def test_python_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(SCORERS, "_registered", {})
     for block in blocks(page, "python"):
         exec(compile(block, shown(page), "exec"), {})
-
-
-def test_a_file_for_other_tools_is_read_without_us(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
-    (block,) = [block for block in blocks(LABELS, "python") if "results.duckdb" in block]
-    Path("results.duckdb").unlink(missing_ok=True)
-    exec(compile(block, shown(LABELS), "exec"), {})
-    with duckdb.connect("results.duckdb", read_only=True) as con:
-        joined = "select count(*) from scores join labels using (run, hookpoint, latent)"
-        assert con.sql(joined).fetchall() > [(0,)]
 
 
 def test_sql_answers(folder: Path) -> None:
