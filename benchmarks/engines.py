@@ -114,7 +114,8 @@ def _compared(said: dict[str, dict[str, Any]], n_queries: int, seed: int) -> Mea
                 for key in differing
             },
         }
-    return Measured(numbers, shown)
+    failed = [f"{name}: {one['failed']}" for name, one in said.items() if "failed" in one]
+    return Measured(numbers, shown, failed)
 
 
 def _wrong(generated: dict[str, dict[str, list[Any]]], shapes: list[str]) -> Iterator[str]:

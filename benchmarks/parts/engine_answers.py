@@ -82,8 +82,8 @@ def _switch_optimizers_off() -> None:
     """For every connection that the library opens."""
     opened = duckdb.connect
 
-    def connect_without() -> duckdb.DuckDBPyConnection:
-        con = opened()
+    def connect_without(database: str | Path = ":memory:") -> duckdb.DuckDBPyConnection:
+        con = opened(database)
         names = [name for (name,) in con.sql("from duckdb_optimizers()").fetchall()]
         con.execute("set disabled_optimizers = $names", {"names": ",".join(names)})
         return con

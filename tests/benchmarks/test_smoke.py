@@ -108,7 +108,9 @@ OPTIONS: dict[str, Callable[[Made], list[str]]] = {
     "capture": _fixed("--tokens 2048 --width 256 --k 8 --d-model 64 --repeats 1"),
     "delphi_reads": _fixed("read {scratch}/delphi"),
     "delphi_windows": _windows,
-    "engines": _fixed("--queries 10 --tries 1 --threads 2 --without-statements"),
+    "engines": _fixed(
+        "installed= installed-off= --queries 10 --tries 1 --threads 2 --without-statements"
+    ),
     "examples": _fixed("--delphi-cache {cache} --min-examples 100"),
     "explorer": _fixed("--latents 200 --with-windows 5"),
     "imports": _nothing,
