@@ -59,4 +59,6 @@ select
 from read
 left join vocabulary
     on read.run = vocabulary.run
-    and read.token = vocabulary.token;
+    and read.token = vocabulary.token
+    -- What does not occur in the run is not read: most of a large vocabulary.
+    and vocabulary."count" > 0;

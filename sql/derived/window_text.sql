@@ -48,5 +48,7 @@ create or replace macro window_text(of_run, of_position, of_length) as (
     inner join vocabulary
         on placed.asked_run = vocabulary.run
         and placed.token = vocabulary.token
+        -- What does not occur in the run is not read: most of a large vocabulary.
+        and vocabulary."count" > 0
     where placed.position >= placed.asked_first and placed.position < placed.asked_after
 );

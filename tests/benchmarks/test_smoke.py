@@ -119,6 +119,7 @@ OPTIONS: dict[str, Callable[[Made], list[str]]] = {
     "llm_faults": _fixed("--questions 42 --max-concurrent 16 --first-pause 0.02"),
     "neighbours": _fixed("--delphi-cache {cache} --n-neighbours 5"),
     "prompts": _prompts,
+    "questions": _fixed("{lake} --repeats 1"),
     "reading": _fixed("{lake} --run random --hookpoint layers.0 --latents 3"),
     "saelens_reads": _saelens,
 }

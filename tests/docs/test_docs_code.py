@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import dagster as dg
 import pytest
 
 from benchmarks.__main__ import benchmarks
+from benchmarks.questions import questions
 from dagster_project.definitions import defs
 from delphi_assets import command_line, connect
 from delphi_assets.ground.registries import EXPLAINERS, SCORERS
@@ -75,6 +77,20 @@ def test_sql_answers(folder: Path) -> None:
     assert len(found) >= 3
     for block in found:
         assert con.sql(block.rstrip().rstrip(";")).fetchall(), block
+
+
+def test_twenty_questions_are_answered_in_time_and_need_little(folder: Path) -> None:
+    """Two joins at most, and no length of a context; the bound is for the slowest of machines."""
+    asked = list(questions())
+    assert len(asked) == 20
+    assert len({title for title, _ in asked}) == 20
+    con = connect(folder / "lake")
+    for title, statement in asked:
+        assert len(re.findall(r"\bjoin\b", statement)) <= 2, title
+        assert not re.search(r"//|%|\bunnest\b", statement), title
+        start = time.perf_counter()
+        assert con.sql(statement).fetchall(), title
+        assert time.perf_counter() - start < 60, title
 
 
 def test_profiles_are_accepted() -> None:
