@@ -181,8 +181,9 @@ def test_a_neighbour_method(tmp_path: Path, outside: Path) -> None:
     assert int(report.facts[f"latents_{name}"]) > 0
     assert find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, profile.neighbours).new_rows == 0
     as_declared = override(profile.neighbours, "test", options={})
-    with pytest.raises(ConflictError, match=r"neighbours\.options"):
-        find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, as_declared)
+    for settings in (as_declared, profile.neighbours):
+        again = find_all_neighbours(profile, data.lake, DATA_HOOKPOINT, settings)
+        assert again.new_rows > 0, "no selection drew on them"
     with connect(data.lake) as con:
         found = con.execute(
             "select latent, neighbour, similarity from neighbours where method = $name "
