@@ -1,8 +1,10 @@
 """Asset checks: invariants of the tables, each a statement in `sql/checks/`.
 
 A statement returns the rows that violate its invariant; the check passes when there is none.
-Otherwise its message says what that means, what to do, and shows the first rows. It looks at the
-hookpoint of the run that materialized the asset, or at all hookpoints when it is run alone.
+Otherwise its message says what that means, what to do, and shows the first rows. A check has the
+asset's partitions: every hookpoint keeps its own result. What is called blocking ends the launch it
+fails in; a later launch looks at the same windows again before it pays an LLM
+(`delphi_assets.reading.sound_windows`). Whether files are there is asked in `file_checks`.
 """
 
 from collections.abc import Sequence
@@ -17,10 +19,15 @@ from dagster_project.assets.explanations import explanations
 from dagster_project.assets.labels import labels
 from dagster_project.assets.latents import latents
 from dagster_project.assets.predictions import predictions
-from dagster_project.profile import PROFILE, keys_of, open_lake
+from dagster_project.file_checks import FILE_CHECKS
+from dagster_project.hookpoint_checks import VIOLATIONS, hookpoint_check
+from dagster_project.profile import keys_of, open_lake
 from delphi_assets.lake.database import Parameter, connect, query
+from delphi_assets.reading.sound_windows import WAY_OUT, WINDOW_INVARIANTS
 
 ROWS_SHOWN, ROWS_IN_MESSAGE = 20, 3
+ROWS_COUNTED = 1_000_000
+"""Most violations of a hookpoint that are counted; more are told as so many."""
 MOST_FAILURES = 0.1
 """Largest share of failed explanations or predictions that is not worth a warning."""
 
@@ -35,16 +42,13 @@ class Invariant(NamedTuple):
     """What a violation means and what to do."""
     blocking: bool = False
     """Whether what follows must not be computed (and paid for) on data that violates it."""
+    of_selection: bool = False
+    """Whether it is about the selection that was launched last, not about all of them."""
     parameters: tuple[tuple[str, Parameter], ...] = ()
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 
 
 _FAILURES = (("most", MOST_FAILURES),)
-_MIXED = (
-    "The selection was made from other activations than are there now, or its files were changed. "
-    "Select the windows again under another `name` (Launchpad of `examples`) and use that "
-    "`selection`; explanations and scores made from this one are not to be trusted."
-)
 
 INVARIANTS: Sequence[Invariant] = (
     Invariant(
@@ -63,26 +67,16 @@ INVARIANTS: Sequence[Invariant] = (
         "`latents` was described from another coder than `sparse_coder` holds, or its file was "
         "changed. Materialize `sparse_coder`, then `latents`, at this hookpoint.",
     ),
-    Invariant(
-        examples,
-        "shared_positions",
-        "Train and test windows of a latent share no token position.",
-        f"The scorers would be shown what the explainer saw. {_MIXED}",
-        blocking=True,
-    ),
-    Invariant(
-        examples,
-        "loud_negatives",
-        "A latent is silent on every token of its non-activating windows.",
-        f"A right answer on these windows would count as wrong. {_MIXED}",
-        blocking=True,
-    ),
-    Invariant(
-        examples,
-        "repeated_negatives",
-        "No non-activating window is given twice to one latent.",
-        f"Their answers would count twice. {_MIXED}",
-        blocking=True,
+    *(
+        Invariant(
+            examples,
+            invariant.statement,
+            invariant.holds,
+            f"{invariant.consequence} {WAY_OUT}",
+            blocking=True,
+            of_selection=True,
+        )
+        for invariant in WINDOW_INVARIANTS
     ),
     Invariant(
         examples,
@@ -151,56 +145,65 @@ INVARIANTS: Sequence[Invariant] = (
 )
 
 
-def violations(invariant: Invariant, hookpoints: Sequence[str]) -> pa.Table:
-    """The first rows of the lake that violate `invariant` at the given hookpoints."""
+class Found(NamedTuple):
+    """What violates an invariant at a hookpoint."""
+
+    hookpoint: str
+    n_rows: int
+    first: pa.Table
+    """The first of them, up to `ROWS_SHOWN`."""
+
+
+def violations(invariant: Invariant, hookpoint: str, selection: str | None = None) -> Found:
+    """What violates `invariant` at a hookpoint; without a `selection` in all of them."""
+    parameters = {**keys_of(hookpoint), **dict(invariant.parameters)}
+    if invariant.of_selection:
+        parameters |= {"selection": selection, "first_latent": None, "last_latent": None}
+    name = f"checks/{invariant.statement}"
     with connect(open_lake()) as con:
-        return pa.concat_tables(
-            query(
-                con,
-                f"checks/{invariant.statement}",
-                **keys_of(hookpoint),
-                n_rows=ROWS_SHOWN,
-                **dict(invariant.parameters),
-            )
-            for hookpoint in hookpoints
-        )
+        first = query(con, name, **parameters, n_rows=ROWS_SHOWN)
+        n_rows = first.num_rows
+        if n_rows == ROWS_SHOWN:
+            n_rows = query(con, name, **parameters, n_rows=ROWS_COUNTED).num_rows
+    return Found(hookpoint, n_rows, first)
 
 
-def message(invariant: Invariant, found: pa.Table, hookpoints: Sequence[str]) -> str:
+def message(invariant: Invariant, found: Found) -> str:
     """What a person reads: Markdown."""
-    where = ", ".join(hookpoints)
-    if not found.num_rows:
-        return f"Holds at {where}."
-    many = (
-        f"{found.num_rows} or more rows"
-        if found.num_rows >= ROWS_SHOWN
-        else (f"{found.num_rows} row{'s' * (found.num_rows > 1)}")
-    )
-    rows = markdown.table(found.slice(0, ROWS_IN_MESSAGE))
+    if not found.n_rows:
+        return f"Holds at {found.hookpoint}."
+    rows = markdown.table(found.first.slice(0, ROWS_IN_MESSAGE))
     assert rows is not None, "there is a row"
-    return f"{many} at {where}. {invariant.advice}\n\n{rows.md_str}"
+    many = f"{found.n_rows:,} row{'s' * (found.n_rows > 1)}"
+    return f"{many} at {found.hookpoint}. {invariant.advice}\n\n{rows.md_str}"
 
 
 def _check(invariant: Invariant) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=invariant.asset.key,
-        name=invariant.statement,
-        description=invariant.description,
-        blocking=invariant.blocking,
-    )
-    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        run = context.op_execution_context
-        hookpoints = [run.partition_key] if run.has_partition_key else PROFILE.cache.hookpoints
-        found = violations(invariant, hookpoints)
-        shown = markdown.table(found.slice(0, ROWS_SHOWN))
+    def look(instance: dg.DagsterInstance, hookpoint: str) -> dg.AssetCheckResult:
+        told = _launched_selection(instance, hookpoint) if invariant.of_selection else None
+        found = violations(invariant, hookpoint, told)
+        shown = markdown.table(found.first)
         return dg.AssetCheckResult(
-            passed=not found.num_rows,
+            passed=not found.n_rows,
             severity=invariant.severity,
-            description=message(invariant, found, hookpoints),
-            metadata={"violations": shown} if shown else {},
+            description=message(invariant, found),
+            metadata={VIOLATIONS: found.n_rows} | ({"violations": shown} if shown else {}),
         )
 
-    return check
+    name, description = invariant.statement, invariant.description
+    return hookpoint_check(
+        invariant.asset.key, name, description, look, blocking=invariant.blocking
+    )
 
 
-CHECKS = [_check(invariant) for invariant in INVARIANTS]
+def _launched_selection(instance: dg.DagsterInstance, hookpoint: str) -> str | None:
+    """Name of the selection that `examples` wrote last at a hookpoint, as far as it is known."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(examples.key, asset_partitions=[hookpoint]), limit=1
+    ).records
+    made = records[0].asset_materialization if records else None
+    told = made.metadata.get("selection") if made else None
+    return str(told.value) if told else None
+
+
+CHECKS = [*map(_check, INVARIANTS), *FILE_CHECKS]

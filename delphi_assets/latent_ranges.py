@@ -127,7 +127,10 @@ def _text_of(latents: Latents) -> str:
         return "failed"
     if latents.next is not None:
         return f"next {latents.next}"
-    return ", ".join(f"{start}-{end - 1}" for start, end in latents.ranges) or "all"
+    spans = (
+        f"{start}" if end == start + 1 else f"{start}-{end - 1}" for start, end in latents.ranges
+    )
+    return ", ".join(spans) or "all"
 
 
 def latent_index(latent: object) -> int:

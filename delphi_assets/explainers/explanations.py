@@ -46,7 +46,9 @@ from delphi_assets.llm.calls.completions import Completion, failed
 from delphi_assets.llm.calls.requests import Request
 from delphi_assets.llm.money.estimates import Planned, drawn, stand_in
 from delphi_assets.prompts import Prompts
+from delphi_assets.reading.known_latents import check_latents
 from delphi_assets.reading.records import LatentRecord
+from delphi_assets.reading.sound_windows import check_windows
 from delphi_assets.settings import ExplainSettings, Profile
 
 
@@ -66,15 +68,17 @@ def explain(  # noqa: PLR0917 - the stages' contract
 
     Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
     for want of windows, rows of this selection, and what the LLM calls came to. Raises
-    `NotReadyError` without the examples that the explainer needs, `SettingError` when the LLM's key
-    is missing or refused, or its model, `BudgetError` when a budget is used up, `NoAnswerError`
-    when every answer failed; rows written so far stay. While another process asks about the
-    hookpoint, waits for it to end.
+    `NotReadyError` without the examples that the explainer needs, `SettingError` for latents that
+    are not there and when the LLM's key is missing or refused, or its model, `DataError` before an
+    LLM is asked about windows that break an invariant, `BudgetError` when a budget is used up,
+    `NoAnswerError` when every answer failed; rows written so far stay. While another process asks
+    about the hookpoint, waits for it to end.
     """
     start = time.perf_counter()
     latents = wanted_latents(profile.explain.latents if latents is None else latents)
     settings, selection = settings or profile.explain, selection or profile.selection.name
     place = Place(lake.as_made(profile), lake, hookpoint)
+    check_latents(place, latents)
     check_coder(place)
     explainer = registry.make(settings.explainer, settings.options)
     terms = terms_of(place, selection, settings, explainer)
@@ -84,6 +88,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
     work = _work(explainer, terms, latents, outcomes)
     if isinstance(explainer, AskedExplainer) and work.pending:
         if not all(map(work.outcomes.is_settled, work.pending)):
+            check_windows(terms, latents)
             check_model(terms.llm, "explain.explainer_model", settings.explainer_model)
         with claims.asking(lake, "explanations", terms.keys):
             # Another process may have asked meanwhile, whether it had to be waited for or not.

@@ -71,8 +71,10 @@ __all__ = ["Draft", "File", "Lake", "Manifest", "StoredFile", "Unit", "read_parq
 
 _ASSETS = {
     "completions": "explanations",
+    "eligibility": "examples",
     "embeddings": "examples",
     "kept_scores": "predictions",
+    "shortfalls": "examples",
     "vocabulary": "contexts",
     "weights": "sparse_coder",
     "windows": "examples",

@@ -25,6 +25,8 @@ from delphi_assets.lake.score_keeping import keep_up
 from delphi_assets.latent_ranges import Latents, WhichLatents, wanted_latents
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.money.estimates import STAND_IN, Planned, drawn
+from delphi_assets.reading.known_latents import check_latents
+from delphi_assets.reading.sound_windows import check_windows
 from delphi_assets.scorers import registry
 from delphi_assets.scorers.work.explained import Explained, stored_explanations
 from delphi_assets.scorers.work.judgement import judge
@@ -56,8 +58,9 @@ def score(  # noqa: PLR0917 - the stages' contract
     left out and counted. Facts: explanations judged, latents asked for without an explanation,
     tasks with no other text to shuffle in, tasks done now, rows of this selection and those that
     failed, and what the LLM calls came to. Raises `NotReadyError` without explanations (where a
-    scorer needs them) or examples, `SettingError` for a scorer that is not known or cannot work
-    with these settings, and when the LLM's key is missing or refused, or its model,
+    scorer needs them) or examples, `SettingError` for latents that are not there, a scorer that is
+    not known or cannot work with these settings, and when the LLM's key is missing or refused, or
+    its model, `DataError` before an LLM is asked about windows that break an invariant,
     `NoAnswerError` when every answer of an LLM failed; rows written so far stay. While another
     process asks about the hookpoint, waits for it to end.
     """
@@ -66,10 +69,12 @@ def score(  # noqa: PLR0917 - the stages' contract
     settings, selection = settings or profile.score, selection or profile.selection.name
     profile = lake.as_made(profile)
     scoring = Scoring(profile, lake, hookpoint, selection, settings)
+    check_latents(scoring, latents)
     check_coder(scoring)
     explainer = explainer or profile.explain.explainer
     work = _work(scoring, latents, explainer)
     if any(isinstance(task.scorer.judge, Asked) for task in work.wanted):
+        check_windows(scoring, latents)
         check_model(profile.llm, "score.scorer_model", settings.scorer_model)
         with claims.asking(lake, "predictions", scoring.keys):
             # Another process may have asked meanwhile, whether it had to be waited for or not.

@@ -1,5 +1,6 @@
 -- Which non-activating windows were given more than once to one latent?
--- Parameters: $run, $hookpoint, $n_rows (most rows shown).
+-- Parameters: $run, $hookpoint, $selection (null: every one), $first_latent and $last_latent (null:
+--   all latents), $n_rows (most rows shown).
 -- Columns: selection, latent, position of the window, and how often it is there.
 select
     selection,
@@ -7,7 +8,12 @@ select
     position,
     count(*) as n_times
 from examples
-where run = $run and hookpoint = $hookpoint and not activating
+where
+    run = $run
+    and hookpoint = $hookpoint
+    and not activating
+    and ($selection is null or selection = $selection)
+    and ($first_latent is null or latent between $first_latent and $last_latent)
 group by all
 having count(*) > 1
 order by selection, latent, position

@@ -1,5 +1,6 @@
 -- Which train windows share a token with a test window of the same latent?
--- Parameters: $run, $hookpoint, $n_rows (most rows shown).
+-- Parameters: $run, $hookpoint, $selection (null: every one), $first_latent and $last_latent (null:
+--   all latents), $n_rows (most rows shown).
 -- Columns: selection, latent, the two examples, and how many tokens they share.
 with positions as (
     select
@@ -9,7 +10,11 @@ with positions as (
         split,
         unnest(range(position, position + len(tokens))) as token_position
     from examples
-    where run = $run and hookpoint = $hookpoint
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and ($selection is null or selection = $selection)
+        and ($first_latent is null or latent between $first_latent and $last_latent)
 )
 
 select

@@ -12,7 +12,14 @@ from typing import NamedTuple
 import pyarrow as pa
 import pytest
 
-from dagster_project.checks import INVARIANTS, ROWS_IN_MESSAGE, ROWS_SHOWN, Invariant, message
+from dagster_project.checks import (
+    INVARIANTS,
+    ROWS_IN_MESSAGE,
+    ROWS_SHOWN,
+    Found,
+    Invariant,
+    message,
+)
 from dagster_project.profile import PROFILE
 from delphi_assets.delphi_runs.texts import DELPHI
 from delphi_assets.lake.database import Parameter, connect, query, sql_folder
@@ -20,6 +27,7 @@ from delphi_assets.lake.lake import Lake
 from tests.parts.hand_built import PLACE, Row, add, answers, explanation, latent, publish, window
 
 MOST = {"most": 0.25}
+OF_SELECTION = {one.statement for one in INVARIANTS if one.of_selection}
 
 
 def sound() -> dict[str, list[Row]]:
@@ -65,6 +73,8 @@ def violations(tmp_path: Path, tables: dict[str, list[Row]], statement: str) -> 
     parameters: dict[str, Parameter] = {**PLACE, "n_rows": 20}
     if statement.startswith("failed_"):
         parameters |= MOST
+    if statement in OF_SELECTION:
+        parameters |= {"selection": "default", "first_latent": None, "last_latent": None}
     with connect(lake) as con:
         return query(con, f"checks/{statement}", **parameters).to_pylist()
 
@@ -159,18 +169,20 @@ def test_a_failed_check_says_what_to_do(tmp_path: Path, invariant: Invariant) ->
     tables = sound()
     CASES[invariant.statement].change(tables)
     found = pa.Table.from_pylist(violations(tmp_path, tables, invariant.statement))
-    said = message(invariant, found, ["layers.0"])
+    said = message(invariant, Found("layers.0", 1, found))
     assert said.startswith(f"1 row at layers.0. {invariant.advice}")
     assert said.count("\n|") >= 3
     for section, name in re.findall(r"`(llm|cache|selection)\.(\w+)`", invariant.advice):
         assert name in type(getattr(PROFILE, section)).model_fields
-    assert message(invariant, found.slice(0, 0), ["layers.0"]) == "Holds at layers.0."
+    none = Found("layers.0", 0, found.slice(0, 0))
+    assert message(invariant, none) == "Holds at layers.0."
 
 
 def test_a_long_list_is_cut(tmp_path: Path) -> None:
     (invariant,) = (one for one in INVARIANTS if one.statement == "missing_latents")
-    said = message(invariant, pa.table({"latent": list(range(ROWS_SHOWN))}), ["a", "b"])
-    assert said.startswith(f"{ROWS_SHOWN} or more rows at a, b.")
+    found = Found("a", 1_234, pa.table({"latent": list(range(ROWS_SHOWN))}))
+    said = message(invariant, found)
+    assert said.startswith("1,234 rows at a.")
     assert said.count("\n|") == 2 + ROWS_IN_MESSAGE
 
 
