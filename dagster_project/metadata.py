@@ -25,6 +25,14 @@ _CODE_VERSION, _INPUTS = "dagster/code_version", "dagster/input_"
 """Tags by which Dagster knows what a materialization was made by and from."""
 
 
+def asset_tags(result: str, *, paid: bool = False) -> dict[str, str]:
+    """Tags by which the UI filters: what an asset is, and whether launching it may cost money.
+
+    `result` is table, view, site or source. Paid is what asks an LLM under some profile.
+    """
+    return {"cost": "paid" if paid else "free", "result": result}
+
+
 def columns_of(table: Table) -> dg.TableSchema:
     """The columns of a table or view, as the UI shows them, with the columns that make them."""
     made_of = COLUMNS.get(table.name, {})

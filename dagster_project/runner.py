@@ -24,6 +24,7 @@ from delphi_assets.runs.running import Opened
 from delphi_assets.settings import PROFILE_VARIABLE, Profile
 
 _PROCESS_TAG = "delphi_assets/process"
+_RETRIES_TAG = "dagster/max_retries"
 _RANGE_START, _RANGE_END = (
     "dagster/asset_partition_range_start",
     "dagster/asset_partition_range_end",
@@ -60,7 +61,8 @@ def run_step(job: dg.JobDefinition, instance: dg.DagsterInstance, step: Step) ->
     Raises `KeyboardInterrupt` when Ctrl-C or SIGTERM ended it.
     """
     started = time.perf_counter()
-    tags = {_PROCESS_TAG: str(os.getpid())}
+    # Who started this process starts it again; a daemon could not.
+    tags = {_PROCESS_TAG: str(os.getpid()), _RETRIES_TAG: "0"}
     partition = step.parts[0] if len(step.parts) == 1 else None
     if len(step.parts) > 1:
         tags |= {_RANGE_START: step.parts[0], _RANGE_END: step.parts[-1]}

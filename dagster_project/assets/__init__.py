@@ -13,17 +13,21 @@ from dagster_project.assets.latents import latents
 from dagster_project.assets.neighbours import neighbours
 from dagster_project.assets.predictions import predictions
 from dagster_project.assets.scores import scores
+from dagster_project.assets.sources import coder, corpus, model
 from dagster_project.assets.sparse_coder import sparse_coder
 
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     activations,
     captured,
+    coder,
     contexts,
+    corpus,
     examples,
     explanations,
     explorer,
     labels,
     latents,
+    model,
     neighbours,
     predictions,
     scores,

@@ -3,10 +3,10 @@
 import dagster as dg
 from pydantic import Field
 
-from dagster_project.assets.captured import captured, facts_of
+from dagster_project.assets.captured import captured, reported
 from dagster_project.assets.sparse_coder import sparse_coder
-from dagster_project.metadata import OWNERS, materialized, of_table
-from dagster_project.partitions import HOOKPOINTS, TO_HOOKPOINT, capture_key
+from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
+from dagster_project.partitions import HOOKPOINTS, TO_HOOKPOINT
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.code_versions import CODE_VERSIONS
@@ -38,6 +38,7 @@ class ActivationsConfig(dg.Config):
     "in `cache.buffer_mib` of memory. **Look at:** `bytes_per_activation`, about 3.",
     kinds={"parquet"},
     owners=OWNERS,
+    tags=asset_tags("table"),
     code_version=str(CODE_VERSIONS["activations"]),
     partitions_def=HOOKPOINTS,
     deps=[sparse_coder, dg.AssetDep(captured, partition_mapping=TO_HOOKPOINT)],
@@ -68,12 +69,5 @@ def _capture(
     report = capture(PROFILE, lake, range(PROFILE.n_shards), [hookpoint], rebuild=rebuild)
     if rebuild and not report.new_rows:
         return
-    for shard in range(PROFILE.n_shards):
-        context.log_event(
-            dg.AssetMaterialization(
-                captured.key,
-                partition=capture_key(hookpoint, shard),
-                metadata=facts_of(lake, hookpoint, shard),
-                tags={"dagster/data_version": str(report.data_version)},
-            )
-        )
+    for materialization in reported(lake, [hookpoint], range(PROFILE.n_shards), report):
+        context.log_event(materialization)

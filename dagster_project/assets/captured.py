@@ -1,14 +1,18 @@
 """Asset `captured`: what fires in a token shard at a hookpoint."""
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import dagster as dg
 from pydantic import Field
 
 from dagster_project import glances, plots
 from dagster_project.assets.contexts import contexts
+from dagster_project.assets.sources import model
 from dagster_project.assets.sparse_coder import sparse_coder
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
 from dagster_project.partitions import CAPTURES, TO_HOOKPOINT, capture_key, captures
 from dagster_project.profile import PROFILE, open_lake
+from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake import schema
 from delphi_assets.lake.code_versions import CODE_VERSIONS
 from delphi_assets.lake.lake import Lake
@@ -32,15 +36,17 @@ class CapturedConfig(dg.Config):
     "**In:** `contexts`, "
     "`sparse_coder`, the model. **Out:** files that `activations` merges and takes away. **Cost:** "
     "the forward pass, the most expensive computation of a run: one over each shard for all "
-    "hookpoints that are launched together, stopped after the last of them. Shards in one launch "
-    "load the model once; other processes or machines can do others at the same time. **Look "
+    "hookpoints of a run, stopped after the last of them. A backfill in the UI is a run, and a "
+    "pass, a hookpoint: the job `capture` does several in one. Shards of one run load the model "
+    "once; other processes or machines can do others at the same time. **Look "
     "at:** `tokens_per_second`, and whether `activations_per_token` is what the coder's k says.",
     kinds={"torch", "parquet"},
     owners=OWNERS,
+    tags=asset_tags("table"),
     code_version=str(CODE_VERSIONS["captured"]),
     partitions_def=CAPTURES,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[contexts, dg.AssetDep(sparse_coder, partition_mapping=TO_HOOKPOINT)],
+    deps=[model, contexts, dg.AssetDep(sparse_coder, partition_mapping=TO_HOOKPOINT)],
     pool="gpu",
     metadata=of_table(schema.CAPTURED),
 )
@@ -66,6 +72,20 @@ def captured(
         tokens_per_second_by_shard=glances.capture_rates(found),
         speed=plots.capture_rates(found),
     )
+
+
+def reported(
+    lake: Lake, hookpoints: Iterable[str], shards: Sequence[int], report: StageReport
+) -> Iterator[dg.AssetMaterialization]:
+    """Materializations of partitions that a run of something else has captured."""
+    for hookpoint in hookpoints:
+        for shard in shards:
+            yield dg.AssetMaterialization(
+                captured.key,
+                partition=capture_key(hookpoint, shard),
+                metadata=facts_of(lake, hookpoint, shard),
+                tags={"dagster/data_version": str(report.data_version)},
+            )
 
 
 def facts_of(lake: Lake, hookpoint: str, shard: int) -> dict[str, int | float]:

@@ -3,7 +3,8 @@
 import dagster as dg
 from pydantic import Field
 
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.assets.sources import corpus, model
+from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
 from delphi_assets.lake.code_versions import CODE_VERSIONS
@@ -28,6 +29,8 @@ class ContextsConfig(dg.Config):
     "at:** `tokens`, which is less than `cache.n_tokens` where the corpus is too short.",
     kinds={"transformers", "parquet"},
     owners=OWNERS,
+    deps=[corpus, model],
+    tags=asset_tags("table"),
     code_version=str(CODE_VERSIONS["contexts"]),
     metadata=of_table(schema.CONTEXTS),
 )

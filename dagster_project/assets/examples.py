@@ -10,7 +10,7 @@ from dagster_project.assets.contexts import contexts
 from dagster_project.assets.latents import latents
 from dagster_project.assets.neighbours import neighbours
 from dagster_project.launch import config_of, launched
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
@@ -35,6 +35,7 @@ else:
     "latent have anything in common? And `shortfalls`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
+    tags=asset_tags("table"),
     code_version=str(CODE_VERSIONS["examples"]),
     partitions_def=HOOKPOINTS,
     deps=[
@@ -56,4 +57,6 @@ def examples(
     report = select_examples(PROFILE, lake, hookpoint, selection)
     with connect(lake) as con:
         preview = previews.of_examples(con, hookpoint, selection.name)
-    return materialized("examples", report, context=context, preview=preview)
+    return materialized(
+        "examples", report, context=context, preview=preview, selection=selection.name
+    )

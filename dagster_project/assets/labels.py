@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from dagster_project.metadata import OWNERS, of_table
+from dagster_project.metadata import OWNERS, asset_tags, of_table
 from dagster_project.partitions import HOOKPOINTS
 from delphi_assets.lake import schema
 
@@ -16,6 +16,7 @@ labels = dg.AssetSpec(
     "`orphan_labels`, the check that their latents are there.",
     kinds={"parquet"},
     owners=OWNERS,
+    tags=asset_tags("table"),
     partitions_def=HOOKPOINTS,
     metadata=of_table(schema.LABELS),
 )

@@ -7,7 +7,7 @@ from dagster_project.assets.activations import activations
 from dagster_project.assets.contexts import contexts
 from dagster_project.assets.neighbours import neighbours
 from dagster_project.assets.sparse_coder import sparse_coder
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.lake import schema
@@ -26,6 +26,7 @@ from delphi_assets.lake.database import connect, query
     "`dead`.",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
+    tags=asset_tags("table"),
     code_version=str(CODE_VERSIONS["latents"]),
     partitions_def=HOOKPOINTS,
     deps=[

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_project.assets.activations import activations
 from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.launch import config_of, launched, rebuilt
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
@@ -36,6 +36,7 @@ else:
     "number of latents. **Look at:** `latents_<method>`, the latents with any neighbour.",
     kinds={"numpy", "parquet"},
     owners=OWNERS,
+    tags=asset_tags("table"),
     code_version=str(CODE_VERSIONS["neighbours"]),
     partitions_def=HOOKPOINTS,
     deps=[

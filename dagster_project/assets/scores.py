@@ -7,7 +7,7 @@ import dagster as dg
 from dagster_project import glances, markdown, plots
 from dagster_project.assets.latents import latents
 from dagster_project.assets.predictions import predictions
-from dagster_project.metadata import OWNERS, columns_of, materialized
+from dagster_project.metadata import OWNERS, asset_tags, columns_of, materialized
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, keys_of, open_lake
 from delphi_assets.ground.stage import StageReport
@@ -27,7 +27,9 @@ from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
     "says nothing.",
     kinds={"duckdb", "view"},
     owners=OWNERS,
+    tags=asset_tags("view"),
     code_version="2",
+    automation_condition=dg.AutomationCondition.eager(),
     partitions_def=HOOKPOINTS,
     deps=[latents, predictions],
     metadata={

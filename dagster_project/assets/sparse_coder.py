@@ -3,7 +3,8 @@
 import dagster as dg
 
 from dagster_project.assets.contexts import contexts
-from dagster_project.metadata import OWNERS, materialized, of_table
+from dagster_project.assets.sources import coder, model
+from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
 from dagster_project.partitions import HOOKPOINTS
 from dagster_project.profile import PROFILE, open_lake
 from delphi_assets.lake import schema
@@ -21,9 +22,10 @@ from delphi_assets.lake.code_versions import CODE_VERSIONS
     "trained coder leaves unexplained, and `num_latents`.",
     kinds={"torch", "parquet"},
     owners=OWNERS,
+    tags=asset_tags("table"),
     code_version=str(CODE_VERSIONS["weights"]),
     partitions_def=HOOKPOINTS,
-    deps=[contexts],
+    deps=[coder, model, contexts],
     pool="gpu",
     metadata=of_table(schema.WEIGHTS),
 )

@@ -33,7 +33,8 @@ import dagster_project.definitions
 print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))
 """
 HEAVY = ("torch", "transformers", "litellm", "datasets", "sparsify", "gguf", "matplotlib")
-ORDER = [*STAGES, "labels", "explorer"]
+SOURCES = ("corpus", "model", "coder")
+ORDER = [*SOURCES, *STAGES, "labels", "explorer"]
 GROUPS = ("subject", "selection", "explaining", "scoring")
 """In the order of the data's way."""
 JOBS = {
@@ -93,6 +94,28 @@ def test_every_asset_says_what_it_is(defs: dg.Definitions, name: str) -> None:
     assert node.kinds
     assert node.owners
     assert {"dagster/uri", "definition"} & set(node.metadata)
+    assert node.tags["cost"] == ("paid" if name in ("explanations", "predictions") else "free")
+    assert node.tags["result"] in ("source", "table", "view", "site")
+
+
+@pytest.mark.parametrize("name", [name for name in ORDER if name not in (*SOURCES, "labels")])
+def test_every_asset_says_where_it_is_defined(defs: dg.Definitions, name: str) -> None:
+    """The UI links the file and the line; what comes from outside has no code."""
+    found = defs.resolve_asset_graph().get(dg.AssetKey(name)).metadata["dagster/code_references"]
+    (reference,) = found.code_references
+    file = Path(reference.file_path)
+    assert file.name == f"{name}.py"
+    assert "@dg.asset(" in file.read_text(encoding="utf-8").splitlines()[reference.line_number - 1]
+
+
+def test_the_graph_begins_with_what_comes_from_outside(defs: dg.Definitions) -> None:
+    """And nothing of it can be launched."""
+    graph = defs.resolve_asset_graph()
+    keys = graph.toposorted_asset_keys
+    roots = {key.to_user_string() for key in keys if not graph.get(key).parent_keys}
+    assert roots == {*SOURCES, "labels"}
+    for name in roots:
+        assert not graph.get(dg.AssetKey(name)).is_executable
 
 
 def test_groups_follow_the_data(defs: dg.Definitions) -> None:
@@ -136,6 +159,14 @@ def test_a_job_is_launched_as_it_stands(defs: dg.Definitions, name: str) -> None
     given = {op: fields["config"] for op, fields in config.get("ops", {}).items()}
     assert given == JOBS[name]
     assert dg.validate_run_config(job, config)
+
+
+def test_the_job_of_one_pass_has_no_partitions(defs: dg.Definitions) -> None:
+    """So its Launchpad opens at once, and what it captures is run config."""
+    job = defs.resolve_job_def("capture")
+    assert job.description
+    assert not job.partitions_def
+    assert dg.validate_run_config(job, {})
 
 
 def test_every_job_is_known() -> None:

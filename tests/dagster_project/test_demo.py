@@ -85,7 +85,9 @@ def launch(project: Path, name: str, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-def launches(project: Path, name: str, *wanted: tuple[str, str, Any], **more: str) -> list[Told]:
+def launches(
+    project: Path, name: str, *wanted: tuple[str, str | None, Any], **more: str
+) -> list[Told]:
     """Launch jobs, or `asset:<name>`, one after the other in one process; no config: the job's."""
     given = {**environment(project, name), **more}
     Path(given["DAGSTER_HOME"]).mkdir(exist_ok=True)
@@ -266,6 +268,32 @@ def test_another_hookpoint_is_one_launch(project: Path) -> None:
     for hookpoint in (HOOKPOINT, SECOND):
         assert all(at(made, hookpoint).values())
         assert at(made, hookpoint) == at(expected, hookpoint)
+
+
+def test_several_hookpoints_are_captured_in_one_run(project: Path) -> None:
+    """Each of its partitions is materialized; what was there is not captured again, and merging
+    finds all of it."""
+
+    def capture(**settings: object) -> tuple[str, None, object]:
+        return "capture", None, json.loads(config("capture_together", **settings))
+
+    *before, some, every, one, two = launches(
+        project,
+        "together",
+        ("asset:contexts", None, None),
+        ("asset:sparse_coder", HOOKPOINT, None),
+        ("asset:sparse_coder", SECOND, None),
+        capture(hookpoints=[SECOND, HOOKPOINT], last_shard=0),
+        capture(),
+        ("asset:activations", HOOKPOINT, None),
+        ("asset:activations", SECOND, None),
+    )
+    assert all(launch.success for launch in (*before, some, every, one, two))
+    both = [(hookpoint, f"{shard:05d}") for hookpoint in (HOOKPOINT, SECOND) for shard in (0, 1)]
+    assert some.made == [("captured", f"{at}|{shard}") for at, shard in both if shard == "00000"]
+    assert every.made == [("captured", f"{at}|{shard}") for at, shard in both]
+    made, expected = contents(project, "together"), contents(project)
+    assert made["activations"].equals(expected["activations"])
 
 
 def test_the_next_latents_and_the_failed_ones_are_one_launch(project: Path) -> None:
