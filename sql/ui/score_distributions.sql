@@ -3,8 +3,9 @@
 -- Columns: scorer, judge, metric, control, lower edge of a bin of the metric, 0.05 wide (null where
 --   it is undefined), the explanations in it, and for that scorer, judge and control the mean and,
 --   where one of several is picked, what a guess gives (chance).
--- The metric of a scorer is the first of balanced accuracy (it says yes or no), correlation (it
---   simulates), AUROC (it only ranks) and accuracy (it picks) that is defined for any of its rows.
+-- The metric of a scorer is that of scored_latents (metric_of); of one's own the first of balanced
+--   accuracy (it says yes or no), correlation (it simulates), AUROC (it only ranks) and accuracy (it
+--   picks) that is defined for any of its rows.
 with judged as (
     select
         scorer,
@@ -15,12 +16,15 @@ with judged as (
         auroc,
         accuracy,
         chance,
-        case
-            when count(balanced_accuracy) over of_scorer > 0 then 'balanced_accuracy'
-            when count(correlation) over of_scorer > 0 then 'correlation'
-            when count(auroc) over of_scorer > 0 then 'auroc'
-            when count(accuracy) over of_scorer > 0 then 'accuracy'
-        end as metric
+        coalesce(
+            metric_of(scorer),
+            case
+                when count(balanced_accuracy) over of_scorer > 0 then 'balanced_accuracy'
+                when count(correlation) over of_scorer > 0 then 'correlation'
+                when count(auroc) over of_scorer > 0 then 'auroc'
+                when count(accuracy) over of_scorer > 0 then 'accuracy'
+            end
+        ) as metric
     from kept_scores
     where run = $run and hookpoint = $hookpoint and selection = $selection
     window of_scorer as (partition by scorer)
