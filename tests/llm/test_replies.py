@@ -55,6 +55,7 @@ print(one.failure, one.attempts, peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compressed", [True, False])
 def test_a_bomb_of_300_megabytes_takes_little_memory(tmp_path: Path, compressed: bool) -> None:
     bomb = gzipped(packed(300 * MIB)) if compressed else Reply(raw=bytes(300 * MIB))
@@ -68,7 +69,7 @@ def test_a_bomb_of_300_megabytes_takes_little_memory(tmp_path: Path, compressed:
     assert "raise llm.max_reply_mib" in str([row["error"] for row in stored(tmp_path)])
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("model", ["openai/tiny", "hosted_vllm/tiny", "anthropic/tiny"])
 def test_every_provider_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, processes: int

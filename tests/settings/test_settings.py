@@ -392,7 +392,7 @@ def test_texts_that_nothing_can_hold_are_refused(text: str) -> None:
         (b"a = " + b"[" * 100_000, "is not TOML"),
         (b"a = " + b"9" * 5_000, "is not TOML"),
         (b"a = " + b"{b=" * 100_000, "is not TOML"),
-        (b"[a" + b".a" * 100_000 + b"]\nb = 1", "cannot be used"),
+        (b"[a" + b".a" * 10_000 + b"]\nb = 1", "cannot be used"),
         (b"a = 0x" + b"f" * 50_000, "an integer of 200000 bits"),
         (b"", "run is missing"),
         (b"run = 1", "run = 1"),
