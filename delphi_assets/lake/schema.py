@@ -834,7 +834,7 @@ RUNS = Table(
         Column("n_contexts", _i64, "contexts that are there"),
         Column("n_tokens", _i64, "tokens in them, special ones too"),
         Column("begun_at", _when, "when the first shard of contexts was written; null without one"),
-        Column("written_at", _when, "when the last shard was"),
+        Column("last_written_at", _when, "when the last shard was"),
         Column("schema_version", _i32, "the newest that a shard was written with"),
         Column(
             "library_version",
@@ -875,7 +875,7 @@ POSITIONS = Table(
         _run,
         Column("position", _i64, "as in activations, windows and examples"),
         Column("context", _i64, "index of the context in the run"),
-        Column("offset", _i64, "of the token in its context, from 0"),
+        Column("offset", _i64, "of the token in its context, from 0; SQL wants its name in quotes"),
         Column("document", _text, "its document; null for BOS, and where none is known"),
         Column("token", _i32, "token id"),
         Column("text", _text, "the token as text"),

@@ -34,7 +34,7 @@ sizes as (
         sum(rows)::bigint as n_contexts,
         sum(tokens)::bigint as n_tokens,
         min(written_at) as begun_at,
-        max(written_at) as written_at,
+        max(written_at) as last_written_at,
         max(schema_version) as schema_version,
         arg_max(written_with, written_at) as library_version
     from shards
@@ -54,7 +54,7 @@ select
     coalesce(sizes.n_contexts, 0) as n_contexts,
     coalesce(sizes.n_tokens, 0) as n_tokens,
     sizes.begun_at,
-    sizes.written_at,
+    sizes.last_written_at,
     sizes.schema_version,
     sizes.library_version
 from run_settings() as settings

@@ -119,7 +119,8 @@ def test_a_run_says_what_it_is_of_and_how_large_it_is(con: duckdb.DuckDBPyConnec
         for run, length in LENGTHS.items()
     ]
     assert (
-        con.sql("from runs where begun_at > written_at or schema_version is null").fetchall() == []
+        con.sql("from runs where begun_at > last_written_at or schema_version is null").fetchall()
+        == []
     )
 
 
