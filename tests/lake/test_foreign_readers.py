@@ -15,6 +15,7 @@ from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import File, Unit
 from delphi_assets.lake.schema import (
     DOCUMENTS,
+    KEPT_SCORES,
     LABELS,
     POSITIONS,
     RUNS,
@@ -52,9 +53,13 @@ def bare(lake: Path) -> duckdb.DuckDBPyConnection:
 
 
 def contents(con: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[object, ...]]]:
-    """Rows of every table in a fixed order, as text; of views those without sums of fractions."""
+    """Rows in a fixed order, as text, of what holds no sums of fractions, which scores do.
+
+    Of kept scores a connection of the library computes those that are behind, and DuckDB does not.
+    """
     found = {}
-    for table in (*TABLES.values(), RUNS, DOCUMENTS, POSITIONS, TOP_WINDOWS):
+    tables = (table for table in TABLES.values() if table != KEPT_SCORES)
+    for table in (*tables, RUNS, DOCUMENTS, POSITIONS, TOP_WINDOWS):
         columns = ", ".join(f'"{column.name}"' for column in (*table.keys, *table.columns))
         found[table.name] = con.sql(f"select {columns} from {table.name} order by all").fetchall()
     return found
