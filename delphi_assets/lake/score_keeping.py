@@ -76,21 +76,32 @@ def bring_up_to_date(lake: Lake, run: str, hookpoint: str) -> bool:
     Raises `StorageError` when the lake cannot be written, `DataError` for a damaged file.
     """
     place = Behind(run, hookpoint)
+    if _is_kept(lake, place, _names(lake, place)):
+        return False
     path = f"{folder_of('claims', place._asdict())}/scores.lock"
     with claimed(lake, path, f"keep the scores of {hookpoint!r}", PATIENCE):
         for left in reversed(range(_TRIES)):
-            names = {name for name in lake.names(place.predictions) if name.endswith(".parquet")}
-            kept = kept_of(lake, place)
-            if not names or (kept and is_of(kept, names, database.sql_folder())):
+            names = _names(lake, place)
+            if _is_kept(lake, place, names):
                 return False
             try:
-                _write(lake, place, names, kept)
+                _write(lake, place, names, kept_of(lake, place))
             except duckdb.IOException as error:
                 if "No such file" not in str(error) or not left:
                     raise
             else:
                 return True
     return False
+
+
+def _names(lake: Lake, place: Behind) -> set[str]:
+    return {name for name in lake.names(place.predictions) if name.endswith(".parquet")}
+
+
+def _is_kept(lake: Lake, place: Behind, names: set[str]) -> bool:
+    """Whether the scores of these files of predictions are kept, or there are none."""
+    kept = kept_of(lake, place)
+    return not names or (kept is not None and is_of(kept, names, database.sql_folder()))
 
 
 def _write(lake: Lake, place: Behind, names: set[str], kept: Manifest | None) -> None:

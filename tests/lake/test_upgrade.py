@@ -189,9 +189,12 @@ def test_a_newer_lake_is_refused_with_both_numbers(
 
 
 def flip(path: Path) -> None:
-    """Change a byte in the middle of a file."""
+    """Change a byte in the middle of the rows of a file, which are not the most of a small one."""
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    largest = max(columns, key=lambda column: column.total_compressed_size)
     content = bytearray(path.read_bytes())
-    content[len(content) // 3] ^= 255
+    content[largest.data_page_offset + largest.total_compressed_size // 2] ^= 255
     path.write_bytes(content)
 
 
