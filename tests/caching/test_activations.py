@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,10 +102,10 @@ def test_an_interrupted_merge_goes_on(
 ) -> None:
     before, publish = sorted(rows(lake, "captured")), Draft.publish
 
-    def fail_on_the_second(self: Draft, *rest: object) -> object:
+    def fail_on_the_second(self: Draft, *rest: Any, **named: Any) -> object:
         if self._unit.keys["bucket"] == 1:
             raise KeyboardInterrupt
-        return publish(self, *rest)  # type: ignore[arg-type]
+        return publish(self, *rest, **named)
 
     monkeypatch.setattr(Draft, "publish", fail_on_the_second)
     with pytest.raises(KeyboardInterrupt):

@@ -258,11 +258,11 @@ def test_an_interrupted_capture_ends_with_the_same_rows(
     lake = prepared(profile)
     publish, drafts = Draft.publish, []
 
-    def fail_on_the_fourth(self: Draft, *rest: Any) -> Any:
+    def fail_on_the_fourth(self: Draft, *rest: Any, **named: Any) -> Any:
         drafts.append(self)
         if len(drafts) == 4:
             raise KeyboardInterrupt
-        return publish(self, *rest)
+        return publish(self, *rest, **named)
 
     monkeypatch.setattr(Draft, "publish", fail_on_the_fourth)
     with pytest.raises(KeyboardInterrupt):
