@@ -10,11 +10,10 @@ from pydantic import BaseModel
 from dagster_project.definitions import defs
 from dagster_project.jobs import JOBS
 from delphi_assets import command_line, reference
-from delphi_assets.explainers import registry as explainers
+from delphi_assets.ground.registries import EXPLAINERS, SCORERS
 from delphi_assets.lake.database import definitions, sql_folder
 from delphi_assets.lake.schema import TABLES, VIEWS
 from delphi_assets.llm.calls import failures
-from delphi_assets.scorers import registry as scorers
 from delphi_assets.settings import Profile
 from tests.parts.documents import (
     NOTEBOOKS,
@@ -152,14 +151,14 @@ def test_the_readme_names_every_command() -> None:
 
 def test_every_explainer_is_documented() -> None:
     page = text_of(ROOT / "docs" / "explainers.md")
-    for name in explainers.known():
+    for name in EXPLAINERS.shipped():
         assert f"\n| `{name}` |" in page, name
 
 
 def test_every_scorer_has_a_page() -> None:
     overview = text_of(ROOT / "docs" / "scorers.md")
     pages = {path.stem: path for path in (ROOT / "docs" / "scorers").glob("*.md")}
-    assert set(pages) == set(scorers.known())
+    assert set(pages) == set(SCORERS.shipped())
     for name, path in pages.items():
         assert f"\n| [`{name}`](scorers/{name}.md) |" in overview
         assert re.findall(r"^## (.+)$", text_of(path), re.MULTILINE) == SCORER_HEADINGS
