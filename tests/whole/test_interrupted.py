@@ -51,6 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.timeout(1800)  # A dozen runs of all stages, one after the other.
 def test_killed_in_every_stage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed in every stage, then left alone: the same tables, and no row written twice."""
     for kill in KILLS:
