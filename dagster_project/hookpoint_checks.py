@@ -52,8 +52,7 @@ def hookpoint_check(
                 blocking=blocking,
                 partition=hookpoint,
             )
-            # It takes this kind of event as well, which its annotation leaves out.
-            run.log_event(evaluation)  # type: ignore[arg-type]
+            run.log_event(evaluation)  # type: ignore[arg-type]  # it takes this event as well
         return _together(results)
 
     return check

@@ -46,6 +46,21 @@ _TRIES = 3
 log = logging.getLogger(__name__)
 
 
+class _There(NamedTuple):
+    """What there is of a hookpoint."""
+
+    names: set[str]
+    """Files of its predictions."""
+    kept: Manifest | None
+    """Of its kept scores; None where these are not there whole."""
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether the scores of these files are kept, or there are none."""
+        held = self.kept is not None and is_of(self.kept, self.names, database.sql_folder())
+        return held or not self.names
+
+
 class _Work(NamedTuple):
     """What there is to compute."""
 
@@ -76,16 +91,16 @@ def bring_up_to_date(lake: Lake, run: str, hookpoint: str) -> bool:
     Raises `StorageError` when the lake cannot be written, `DataError` for a damaged file.
     """
     place = Behind(run, hookpoint)
-    if _is_kept(lake, place, _names(lake, place)):
+    if _there(lake, place).is_up_to_date:
         return False
     path = f"{folder_of('claims', place._asdict())}/scores.lock"
     with claimed(lake, path, f"keep the scores of {hookpoint!r}", PATIENCE):
         for left in reversed(range(_TRIES)):
-            names = _names(lake, place)
-            if _is_kept(lake, place, names):
+            there = _there(lake, place)
+            if there.is_up_to_date:
                 return False
             try:
-                _write(lake, place, names, kept_of(lake, place))
+                _write(lake, place, there)
             except duckdb.IOException as error:
                 if "No such file" not in str(error) or not left:
                     raise
@@ -94,32 +109,22 @@ def bring_up_to_date(lake: Lake, run: str, hookpoint: str) -> bool:
     return False
 
 
-def _names(lake: Lake, place: Behind) -> set[str]:
-    return {name for name in lake.names(place.predictions) if name.endswith(".parquet")}
+def _there(lake: Lake, place: Behind) -> _There:
+    names = {name for name in lake.names(place.predictions) if name.endswith(".parquet")}
+    return _There(names, kept_of(lake, place))
 
 
-def _is_kept(lake: Lake, place: Behind, names: set[str]) -> bool:
-    """Whether the scores of these files of predictions are kept, or there are none."""
-    kept = kept_of(lake, place)
-    return not names or (kept is not None and is_of(kept, names, database.sql_folder()))
-
-
-def _write(lake: Lake, place: Behind, names: set[str], kept: Manifest | None) -> None:
+def _write(lake: Lake, place: Behind, there: _There) -> None:
     statements = hash_of(database.sql_folder())
     with database.connect(lake, up_to_date=False) as con:
-        work = _work(lake, con, place, names, kept)
-        facts = {FILES: sorted(names), COMPUTED_BY: statements}
+        work = _work(lake, con, place, there)
+        facts = {FILES: sorted(there.names), COMPUTED_BY: statements}
         rows = File(_rows(con, work))
         lake.publish(kept_scores_unit(*place), [rows], {}, facts, versioned=True)
 
 
-def _work(
-    lake: Lake,
-    con: duckdb.DuckDBPyConnection,
-    place: Behind,
-    names: set[str],
-    kept: Manifest | None,
-) -> _Work:
+def _work(lake: Lake, con: duckdb.DuckDBPyConnection, place: Behind, there: _There) -> _Work:
+    names, kept = there
     files = _files(lake, place, names)
     (last,) = database.query(con, "kept/last", files=files)["latent"].to_pylist()
     if kept is None or kept.facts[COMPUTED_BY] != hash_of(database.sql_folder()):

@@ -276,6 +276,7 @@ def test_kill_9_while_others_read(tmp_path: Path) -> None:
                 for number, line in enumerate(process.stdout):
                     written = int(line) + 1
                     if number == n_lines:
+                        # At any point of a write: where in it, the time drawn says.
                         time.sleep(kill_after)
                         process.kill()
             # The last append may have been done and not told.

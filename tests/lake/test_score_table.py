@@ -105,7 +105,7 @@ def test_only_what_changed_is_computed_again(lake: Lake, monkeypatch: pytest.Mon
     def noted(con: duckdb.DuckDBPyConnection, name: str, **given: object) -> object:
         if name == "kept/computed":
             asked.append(given["latents"])
-        return query(con, name, **given)  # type: ignore[arg-type]
+        return query(con, name, **given)  # type: ignore[arg-type]  # it passes on what it gets
 
     monkeypatch.setattr(database, "query", noted)
     bring_up_to_date(lake, *HERE)

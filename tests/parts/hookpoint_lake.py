@@ -81,30 +81,22 @@ def environment(folder: Path) -> dict[str, str]:
 
 def told(folder: Path, program: str) -> Any:
     """What a Python program prints last, read as JSON; it runs in the project."""
-    ended = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return json.loads(ended.stdout.splitlines()[-1])
+    return json.loads(_printed(folder, [sys.executable, "-c", program])[-1])
 
 
 def answered(folder: Path, query: str) -> Any:
     """What the UI's GraphQL answers in the project."""
     command = str(Path(sys.executable).with_name("dagster-graphql"))
+    lines = _printed(folder, [command, "-m", "dagster_project.definitions", "-t", query])
+    # The code server says there as well when it starts and ends.
+    (answer,) = (line for line in lines if line.startswith("{"))
+    return json.loads(answer)["data"]
+
+
+def _printed(folder: Path, command: list[str]) -> list[str]:
+    """The lines that a command prints which runs in the project."""
     ended = subprocess.run(
-        [command, "-m", "dagster_project.definitions", "-t", query],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
-    # The code server says there as well when it starts and ends.
-    (answer,) = (line for line in ended.stdout.splitlines() if line.startswith("{"))
-    return json.loads(answer)["data"]
+    return ended.stdout.splitlines()

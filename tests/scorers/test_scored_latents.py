@@ -21,7 +21,7 @@ GOOD, FAIR, BAD = (0.9, 0.8, 0.1, 0.2), (0.9, 0.1, 0.2, 0.3), (0.1, 0.2, 0.9, 0.
 
 def judged(name: str, index: int, said: tuple[float, ...], **columns: object) -> list[Row]:
     given = zip(TRUTHS, said, strict=True)
-    return answers(name, index, given, **columns)  # type: ignore[arg-type]
+    return answers(name, index, given, **columns)  # type: ignore[arg-type]  # names of columns
 
 
 def lake_of(folder: Path, predictions: list[Row], texts: list[Row], latents: list[Row]) -> Lake:
