@@ -11,8 +11,9 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_project.assets.captured import reported
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.served_run import ServedRun
 from delphi_assets.errors import SettingError
+from delphi_assets.settings import Profile
 
 
 class CaptureConfig(dg.Config):
@@ -28,9 +29,9 @@ class CaptureConfig(dg.Config):
     rebuild: bool = Field(default=False, description="as in the Launchpad of `captured`")
 
 
-def chosen(config: CaptureConfig) -> tuple[list[str], range]:
+def chosen(profile: Profile, config: CaptureConfig) -> tuple[list[str], range]:
     """Hookpoints, in the profile's order, and shards; raises `SettingError` for others."""
-    known, last = PROFILE.cache.hookpoints, PROFILE.n_shards - 1
+    known, last = profile.cache.hookpoints, profile.n_shards - 1
     if unknown := [name for name in config.hookpoints if name not in known]:
         raise SettingError(
             f"hookpoints = {unknown}: the profile has none of these; expected some of "
@@ -47,30 +48,37 @@ def chosen(config: CaptureConfig) -> tuple[list[str], range]:
     return [name for name in known if name in wanted], range(first, end + 1)
 
 
-@dg.op(
-    description="One forward pass over each token shard for all the hookpoints, as far as they are "
-    "not there.",
-    pool="gpu",
-    out=dg.Out(dg.Nothing),
-)
-def capture_together(context: dg.OpExecutionContext, config: CaptureConfig) -> None:
-    """Capture, then say of every partition that it is there."""
-    hookpoints, shards = chosen(config)
-    from delphi_assets.caching.capture import capture
+def capture_job(served: ServedRun) -> dg.JobDefinition:
+    """The job of a run."""
 
-    lake = open_lake()
-    report = capture(PROFILE, lake, shards, hookpoints, rebuild=config.rebuild)
-    for materialization in reported(lake, hookpoints, shards, report):
-        context.log_event(materialization)
+    @dg.op(
+        name=served.name("capture_together"),
+        description="One forward pass over each token shard for all the hookpoints, as far as they "
+        "are not there.",
+        pool="gpu",
+        out=dg.Out(dg.Nothing),
+        required_resource_keys=served.resource_keys,
+    )
+    def capture_together(context: dg.OpExecutionContext, config: CaptureConfig) -> None:
+        """Capture, then say of every partition that it is there."""
+        hookpoints, shards = chosen(served.profile, config)
+        from delphi_assets.caching.capture import capture
 
+        place = served.opened(context)
+        report = capture(place.profile, place.lake, shards, hookpoints, rebuild=config.rebuild)
+        for captured in reported(served.key("captured"), place, hookpoints, shards, report):
+            context.log_event(captured)
 
-@dg.job(
-    name="capture",
-    description="One forward pass for several hookpoints at once, where a backfill of `captured` "
-    "makes one a hookpoint. Open the Launchpad: as it stands it captures every hookpoint of the "
-    "profile; `hookpoints`, `first_shard` and `last_shard` say which. `sparse_coder` comes before, "
-    "for each of them; `activations` after. What is captured is not captured again.",
-)
-def capture_job() -> None:
-    """A single op."""
-    capture_together()
+    @dg.job(
+        name=served.name("capture"),
+        description="One forward pass for several hookpoints at once, where a backfill of "
+        "`captured` makes one a hookpoint. Open the Launchpad: as it stands it captures every "
+        "hookpoint of the profile; `hookpoints`, `first_shard` and `last_shard` say which. "
+        "`sparse_coder` comes before, for each of them; `activations` after. What is captured is "
+        "not captured again.",
+    )
+    def capture_all() -> None:
+        """A single op."""
+        capture_together()
+
+    return capture_all

@@ -14,15 +14,11 @@ import dagster as dg
 import pyarrow as pa
 
 from dagster_project import markdown
-from dagster_project.assets.examples import examples
-from dagster_project.assets.explanations import explanations
-from dagster_project.assets.labels import labels
-from dagster_project.assets.latents import latents
-from dagster_project.assets.predictions import predictions
-from dagster_project.file_checks import FILE_CHECKS
+from dagster_project.file_checks import file_checks
 from dagster_project.hookpoint_checks import VIOLATIONS, hookpoint_check
-from dagster_project.profile import keys_of, open_lake
+from dagster_project.served_run import ServedRun
 from delphi_assets.lake.database import Parameter, connect, query
+from delphi_assets.lake.place import Place
 from delphi_assets.reading.sound_windows import WAY_OUT, WINDOW_INVARIANTS
 
 ROWS_SHOWN, ROWS_IN_MESSAGE = 20, 3
@@ -35,7 +31,7 @@ MOST_FAILURES = 0.1
 class Invariant(NamedTuple):
     """What must hold for an asset, and the statement that finds where it does not."""
 
-    asset: dg.AssetsDefinition | dg.AssetSpec
+    asset: str
     statement: str
     description: str
     advice: str
@@ -52,7 +48,7 @@ _FAILURES = (("most", MOST_FAILURES),)
 
 INVARIANTS: Sequence[Invariant] = (
     Invariant(
-        latents,
+        "latents",
         "silent_hookpoint",
         "Some latent of the coder fires.",
         "There is nothing to explain. Usually the coder belongs to another model or hookpoint "
@@ -61,7 +57,7 @@ INVARIANTS: Sequence[Invariant] = (
         blocking=True,
     ),
     Invariant(
-        latents,
+        "latents",
         "missing_latents",
         "Every latent of the coder has a row in `latents`.",
         "`latents` was described from another coder than `sparse_coder` holds, or its file was "
@@ -69,7 +65,7 @@ INVARIANTS: Sequence[Invariant] = (
     ),
     *(
         Invariant(
-            examples,
+            "examples",
             invariant.statement,
             invariant.holds,
             f"{invariant.consequence} {WAY_OUT}",
@@ -79,14 +75,14 @@ INVARIANTS: Sequence[Invariant] = (
         for invariant in WINDOW_INVARIANTS
     ),
     Invariant(
-        examples,
+        "examples",
         "orphan_examples",
         "Every example is of a latent in `latents`.",
         "`latents` was written again with fewer latents, or lacks its file. Materialize `latents` "
         "at this hookpoint.",
     ),
     Invariant(
-        examples,
+        "examples",
         "short_selections",
         "Every latent got as many windows as the selection asks for.",
         "The columns `reason` and `lacking` say what ran out; nothing is wrong with the other "
@@ -97,14 +93,14 @@ INVARIANTS: Sequence[Invariant] = (
         severity=dg.AssetCheckSeverity.WARN,
     ),
     Invariant(
-        explanations,
+        "explanations",
         "orphan_explanations",
         "Every explanation is of a latent in `latents`.",
         "`latents` lacks rows that it had when these were written. Materialize `latents` at this "
         "hookpoint; the explanations stay.",
     ),
     Invariant(
-        explanations,
+        "explanations",
         "failed_explanations",
         f"At most {MOST_FAILURES:.0%} of an explainer's explanations failed.",
         "Look at `most_frequent_failure`. timeout, connection, rate_limit, server_error, rejected: "
@@ -116,7 +112,7 @@ INVARIANTS: Sequence[Invariant] = (
         severity=dg.AssetCheckSeverity.WARN,
     ),
     Invariant(
-        labels,
+        "labels",
         "orphan_labels",
         "Every label is of a latent in `latents`.",
         "They were added before `latents` was described here, or it was written again with fewer. "
@@ -124,14 +120,14 @@ INVARIANTS: Sequence[Invariant] = (
         "NAME`) and add them where they belong.",
     ),
     Invariant(
-        predictions,
+        "predictions",
         "orphan_predictions",
         "Every prediction judges an explanation and a window that are there.",
         "Files of `explanations` or `examples` were removed after these were scored. Bring them "
         "back from a copy of the lake, or leave these predictions out of any comparison.",
     ),
     Invariant(
-        predictions,
+        "predictions",
         "failed_predictions",
         f"At most {MOST_FAILURES:.0%} of a scorer's predictions failed.",
         "Scores leave failed answers out, so they may flatter. Look at `most_frequent_failure`. "
@@ -154,18 +150,18 @@ class Found(NamedTuple):
     """The first of them, up to `ROWS_SHOWN`."""
 
 
-def violations(invariant: Invariant, hookpoint: str, selection: str | None = None) -> Found:
+def violations(invariant: Invariant, place: Place, selection: str | None = None) -> Found:
     """What violates `invariant` at a hookpoint; without a `selection` in all of them."""
-    parameters = {**keys_of(hookpoint), **dict(invariant.parameters)}
+    parameters = {**place.keys, **dict(invariant.parameters)}
     if invariant.of_selection:
         parameters |= {"selection": selection, "first_latent": None, "last_latent": None}
     name = f"checks/{invariant.statement}"
-    with connect(open_lake()) as con:
+    with connect(place.lake) as con:
         first = query(con, name, **parameters, n_rows=ROWS_SHOWN)
         n_rows = first.num_rows
         if n_rows == ROWS_SHOWN:
             n_rows = query(con, name, **parameters, n_rows=ROWS_COUNTED).num_rows
-    return Found(hookpoint, n_rows, first)
+    return Found(place.hookpoint, n_rows, first)
 
 
 def message(invariant: Invariant, found: Found) -> str:
@@ -178,10 +174,18 @@ def message(invariant: Invariant, found: Found) -> str:
     return f"{many} at {found.hookpoint}. {invariant.advice}\n\n{rows.md_str}"
 
 
-def _check(invariant: Invariant) -> dg.AssetChecksDefinition:
-    def look(instance: dg.DagsterInstance, hookpoint: str) -> dg.AssetCheckResult:
-        told = _launched_selection(instance, hookpoint) if invariant.of_selection else None
-        found = violations(invariant, hookpoint, told)
+def checks_of(served: ServedRun) -> list[dg.AssetChecksDefinition]:
+    """The checks of a run."""
+    return [*(_check(served, invariant) for invariant in INVARIANTS), *file_checks(served)]
+
+
+def _check(served: ServedRun, invariant: Invariant) -> dg.AssetChecksDefinition:
+    examples = served.key("examples")
+
+    def look(instance: dg.DagsterInstance, place: Place) -> dg.AssetCheckResult:
+        of_selection = invariant.of_selection
+        told = _launched_selection(instance, examples, place.hookpoint) if of_selection else None
+        found = violations(invariant, place, told)
         shown = markdown.table(found.first)
         return dg.AssetCheckResult(
             passed=not found.n_rows,
@@ -190,20 +194,17 @@ def _check(invariant: Invariant) -> dg.AssetChecksDefinition:
             metadata={VIOLATIONS: found.n_rows} | ({"violations": shown} if shown else {}),
         )
 
-    name, description = invariant.statement, invariant.description
-    return hookpoint_check(
-        invariant.asset.key, name, description, look, blocking=invariant.blocking
-    )
+    asset, name, description = invariant.asset, invariant.statement, invariant.description
+    return hookpoint_check(served, asset, name, description, look, blocking=invariant.blocking)
 
 
-def _launched_selection(instance: dg.DagsterInstance, hookpoint: str) -> str | None:
+def _launched_selection(
+    instance: dg.DagsterInstance, examples: dg.AssetKey, hookpoint: str
+) -> str | None:
     """Name of the selection that `examples` wrote last at a hookpoint, as far as it is known."""
     records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(examples.key, asset_partitions=[hookpoint]), limit=1
+        dg.AssetRecordsFilter(examples, asset_partitions=[hookpoint]), limit=1
     ).records
     made = records[0].asset_materialization if records else None
     told = made.metadata.get("selection") if made else None
     return str(told.value) if told else None
-
-
-CHECKS = [*map(_check, INVARIANTS), *FILE_CHECKS]

@@ -1,19 +1,10 @@
-"""Everything Dagster needs to know, in one object. Loads without torch, transformers, litellm."""
+"""Everything Dagster needs to know of the environment's profile, in one object.
 
-import dagster as dg
+In: the environment (`DELPHI_ASSETS_PROFILE`, `DELPHI_ASSETS_LAKE`). Loads without torch,
+transformers, litellm. Several profiles side by side are components (`dagster_project.component`).
+"""
 
-from dagster_project.assets import ASSETS
-from dagster_project.automation import FREE_SENSOR
-from dagster_project.capture_job import capture_job
-from dagster_project.checks import CHECKS
-from dagster_project.jobs import JOBS
+from dagster_project.served_run import ServedRun
+from dagster_project.serving import definitions_of
 
-# In process: every new process would import torch or litellm anew, about 10 s a step.
-defs = dg.Definitions(
-    # Each with the file and the line where it is defined.
-    assets=dg.with_source_code_references(ASSETS),
-    asset_checks=CHECKS,
-    jobs=[capture_job, *JOBS],
-    sensors=[FREE_SENSOR],
-    executor=dg.in_process_executor,
-)
+defs = definitions_of(ServedRun.load())

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from dagster_project import markdown
 from dagster_project.hookpoint_checks import VIOLATIONS, hookpoint_check
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.served_run import ServedRun
+from delphi_assets.lake.place import Place, RunPlace
 from delphi_assets.lake.presence import presence
 
 NAME = "files_present"
@@ -34,10 +35,11 @@ _ADVICE = (
 )
 
 
-def look(asset: str, hookpoint: str | None = None) -> dg.AssetCheckResult:
-    """What there is of the files of an asset, at a hookpoint where it is cut by hookpoint."""
-    found = presence(open_lake(), asset, PROFILE.run.name, hookpoint)
-    where = hookpoint or PROFILE.run.name
+def look(asset: str, place: RunPlace) -> dg.AssetCheckResult:
+    """What there is of the files of an asset; at a hookpoint where `place` is one."""
+    hookpoint = place.hookpoint if isinstance(place, Place) else None
+    found = presence(place.lake, asset, place.run, hookpoint)
+    where = hookpoint or place.run
     numbers = {VIOLATIONS: len(found.damages), "n_files": found.n_files}
     if not found.damages:
         return dg.AssetCheckResult(
@@ -53,15 +55,25 @@ def look(asset: str, hookpoint: str | None = None) -> dg.AssetCheckResult:
     )
 
 
-def _of_hookpoints(asset: str) -> dg.AssetChecksDefinition:
+def file_checks(served: ServedRun) -> list[dg.AssetChecksDefinition]:
+    """The checks of a run."""
+    return [_of_contexts(served), *(_of_hookpoints(served, asset) for asset in OF_HOOKPOINTS)]
+
+
+def _of_hookpoints(served: ServedRun, asset: str) -> dg.AssetChecksDefinition:
     return hookpoint_check(
-        dg.AssetKey(asset), NAME, _DESCRIPTION, lambda instance, hookpoint: look(asset, hookpoint)
+        served, asset, NAME, _DESCRIPTION, lambda instance, place: look(asset, place)
     )
 
 
-@dg.asset_check(asset="contexts", name=NAME, description=_DESCRIPTION)
-def _of_contexts() -> dg.AssetCheckResult:
-    return look("contexts")
+def _of_contexts(served: ServedRun) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=served.key("contexts"),
+        name=NAME,
+        description=_DESCRIPTION,
+        required_resource_keys=served.resource_keys,
+    )
+    def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+        return look("contexts", served.opened(context.op_execution_context))
 
-
-FILE_CHECKS = [_of_contexts, *map(_of_hookpoints, OF_HOOKPOINTS)]
+    return check

@@ -8,17 +8,19 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from dagster_project.partitions import HOOKPOINTS
+from dagster_project.served_run import ServedRun
+from delphi_assets.lake.place import Place
 
 VIOLATIONS = "n_violations"
 """Name of the number that every result carries, which the UI draws over the launches."""
 
 
 def hookpoint_check(
-    asset: dg.AssetKey,
+    served: ServedRun,
+    asset: str,
     name: str,
     description: str,
-    look: Callable[[dg.DagsterInstance, str], dg.AssetCheckResult],
+    look: Callable[[dg.DagsterInstance, Place], dg.AssetCheckResult],
     *,
     blocking: bool = False,
 ) -> dg.AssetChecksDefinition:
@@ -29,21 +31,23 @@ def hookpoint_check(
     """
 
     @dg.asset_check(
-        asset=asset,
+        asset=served.key(asset),
         name=name,
         description=description,
         blocking=blocking,
-        partitions_def=HOOKPOINTS,
+        partitions_def=served.hookpoints,
+        required_resource_keys=served.resource_keys,
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         run = context.op_execution_context
+        place = served.opened(run)
         if run.has_partition_key:
-            return look(context.instance, run.partition_key)
-        hookpoints = HOOKPOINTS.get_partition_keys()
-        results = [look(context.instance, hookpoint) for hookpoint in hookpoints]
+            return look(context.instance, place.at(run.partition_key))
+        hookpoints = served.hookpoints.get_partition_keys()
+        results = [look(context.instance, place.at(hookpoint)) for hookpoint in hookpoints]
         for hookpoint, result in zip(hookpoints, results, strict=True):
             evaluation = dg.AssetCheckEvaluation(
-                asset_key=asset,
+                asset_key=served.key(asset),
                 check_name=name,
                 passed=bool(result.passed),
                 metadata=result.metadata,

@@ -8,77 +8,81 @@ In the UI: Jobs, the job, "Materialize...", a hookpoint, "Launch run". On the co
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
 
-from dagster_project.profile import PROFILE
+from dagster_project.served_run import ServedRun
+
+if TYPE_CHECKING:
+    # Dagster gives it no public name.
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition as Job,
+    )
+
+Fields: TypeAlias = Mapping[str, object]
 
 
-def _config(**assets: Mapping[str, object]) -> dict[str, object]:
-    return {"ops": {asset: {"config": dict(fields)} for asset, fields in assets.items()}}
+def jobs_of(served: ServedRun) -> list["Job"]:
+    """The jobs of a run."""
 
+    def job(name: str, *assets: str, description: str, **config: Fields) -> "Job":
+        ops = {served.name(asset): {"config": dict(fields)} for asset, fields in config.items()}
+        return dg.define_asset_job(
+            served.name(name),
+            selection=served.keys(*assets),
+            config={"ops": ops} if ops else None,
+            description=description,
+        )
 
-cache_hookpoint = dg.define_asset_job(
-    "cache_hookpoint",
-    selection=dg.AssetSelection.assets(
-        "contexts",
-        "sparse_coder",
-        "activations",
-        "neighbours",
-        "latents",
-        "examples",
-    ),
-    config=_config(activations={"capture_missing": True}),
-    description="From text to examples at one hookpoint: add it to `cache.hookpoints` of the "
-    "profile, reload the code location, choose it here. Other hookpoints of the run are left as "
-    "they are. Launched again after an interruption, it goes on.",
-)
-
-explain = dg.define_asset_job(
-    "explain",
-    selection=dg.AssetSelection.assets("explanations"),
-    description="Explain latents of a hookpoint from its stored examples: those that the profile "
-    "names, unless `latents` says which.",
-)
-
-explain_next = dg.define_asset_job(
-    "explain_next",
-    selection=dg.AssetSelection.assets("explanations"),
-    config=_config(explanations={"latents": "next 1000"}),
-    description="Explain the next 1,000 latents: the first, in order of number, that this "
-    "explainer and model never tried. Launch it again for the next 1,000.",
-)
-
-score = dg.define_asset_job(
-    "score",
-    selection=dg.AssetSelection.assets("predictions", "scores"),
-    description="Score stored explanations of a hookpoint. What is scored already is not asked "
-    "again, so this also scores what `explain_next` added.",
-)
-
-rescore = dg.define_asset_job(
-    "rescore",
-    selection=dg.AssetSelection.assets("predictions", "scores"),
-    config=_config(
-        predictions={
-            "scorer_model": PROFILE.score.scorer_model,
-            "explainer": PROFILE.explain.explainer,
-            "latents": PROFILE.score.latents,
-        }
-    ),
-    description="Score the same explanations with another judge: put its LiteLLM model string in "
-    "`scorer_model`. Answers of other judges stay beside the new ones.",
-)
-
-retry_failures = dg.define_asset_job(
-    "retry_failures",
-    selection=dg.AssetSelection.assets("explanations", "predictions", "scores"),
-    config=_config(explanations={"latents": "failed"}, predictions={"latents": "failed"}),
-    description="Ask again about latents whose explanation or answers failed, and about no others; "
-    "explanations that come of it are scored by `score`. Time-outs, rate limits and rejected "
-    "requests are asked again; an answer that could not be read, or a refusal, would be the same "
-    "again, so these are asked only when a setting changed "
-    "(another model, prompt or `llm.max_tokens`).",
-)
-
-JOBS = [cache_hookpoint, explain, explain_next, score, rescore, retry_failures]
+    return [
+        job(
+            "cache_hookpoint",
+            *("contexts", "sparse_coder", "activations", "neighbours", "latents", "examples"),
+            activations={"capture_missing": True},
+            description="From text to examples at one hookpoint: add it to `cache.hookpoints` of "
+            "the profile, reload the code location, choose it here. Other hookpoints of the run "
+            "are left as they are. Launched again after an interruption, it goes on.",
+        ),
+        job(
+            "explain",
+            "explanations",
+            description="Explain latents of a hookpoint from its stored examples: those that the "
+            "profile names, unless `latents` says which.",
+        ),
+        job(
+            "explain_next",
+            "explanations",
+            explanations={"latents": "next 1000"},
+            description="Explain the next 1,000 latents: the first, in order of number, that this "
+            "explainer and model never tried. Launch it again for the next 1,000.",
+        ),
+        job(
+            "score",
+            *("predictions", "scores"),
+            description="Score stored explanations of a hookpoint. What is scored already is not "
+            "asked again, so this also scores what `explain_next` added.",
+        ),
+        job(
+            "rescore",
+            *("predictions", "scores"),
+            predictions={
+                "scorer_model": served.profile.score.scorer_model,
+                "explainer": served.profile.explain.explainer,
+                "latents": served.profile.score.latents,
+            },
+            description="Score the same explanations with another judge: put its LiteLLM model "
+            "string in `scorer_model`. Answers of other judges stay beside the new ones.",
+        ),
+        job(
+            "retry_failures",
+            *("explanations", "predictions", "scores"),
+            explanations={"latents": "failed"},
+            predictions={"latents": "failed"},
+            description="Ask again about latents whose explanation or answers failed, and about no "
+            "others; explanations that come of it are scored by `score`. Time-outs, rate limits "
+            "and rejected requests are asked again; an answer that could not be read, or a "
+            "refusal, would be the same again, so these are asked only when a setting changed "
+            "(another model, prompt or `llm.max_tokens`).",
+        ),
+    ]

@@ -4,6 +4,7 @@ In: a section's settings, and fields of the asset's own. Out: a class of run con
 every setting, under its name and with its description; and the section as a launch changes it.
 """
 
+from collections.abc import Collection
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import dagster as dg
@@ -22,10 +23,7 @@ def config_of(
     One that may `rebuild` says what that costs. All other fields are optional: one that is left
     empty is the profile's.
     """
-    fields: dict[str, Any] = {
-        setting: _optional(_launched(field.annotation), _described(field.annotation, field))
-        for setting, field in section.model_fields.items()
-    }
+    fields = launchable(section)
     fields |= {setting: _optional(str, description) for setting, description in own.items()}
     if rebuild is not None:
         fields["rebuild"] = (bool, Field(False, description=rebuild))
@@ -34,13 +32,25 @@ def config_of(
     return made
 
 
-def launched(section: S, asset: str, config: dg.Config) -> S:
+def launchable(section: type[BaseModel], without: Collection[str] = ()) -> dict[str, Any]:
+    """Fields of a class of run config: the settings of a section, each of which may stay empty."""
+    return {
+        setting: _optional(_launched(field.annotation), _described(field.annotation, field))
+        for setting, field in section.model_fields.items()
+        if setting not in without
+    }
+
+
+def launched(section: S, asset: str, config: BaseModel) -> S:
     """`section` with the settings that a launch of `asset` gives.
 
     Raises `SettingError` for one that cannot be used.
     """
-    changes = {name: _given(getattr(config, name)) for name in type(section).model_fields}
-    return override(section, f"launch of {asset}", **changes)
+    given = config.model_dump()
+    settings = given.keys() & type(section).model_fields.keys()
+    return override(
+        section, f"launch of {asset}", **{name: _given(given[name]) for name in settings}
+    )
 
 
 def rebuilt(config: dg.Config) -> bool:

@@ -4,7 +4,7 @@
 out are path keys, times, hashes, and what comes from settings or an answer alone.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import dagster as dg
 
@@ -92,13 +92,18 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def column_lineage(asset: str) -> dg.TableColumnLineage | None:
-    """What the UI draws when a column is chosen; None for assets that read no table."""
+def column_lineage(
+    asset: str, key: Callable[[str], dg.AssetKey] = dg.AssetKey
+) -> dg.TableColumnLineage | None:
+    """What the UI draws when a column is chosen; None for assets that read no table.
+
+    `key` gives the keys of assets.
+    """
     if asset not in COLUMNS:
         return None
     return dg.TableColumnLineage(
         {
-            column: [dg.TableColumnDep(dg.AssetKey(made_of), name) for made_of, _, name in parts]
+            column: [dg.TableColumnDep(key(made_of), name) for made_of, _, name in parts]
             for column, sources in COLUMNS[asset].items()
             if (parts := [source.partition(".") for source in sources])
         }

@@ -12,9 +12,10 @@ import dagster as dg
 import pyarrow as pa
 
 from dagster_project.lineage import COLUMNS, column_lineage
-from dagster_project.profile import PROFILE, keys_of, open_lake
+from dagster_project.served_run import ServedRun
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake.manifests import folder_of
+from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import Column, Table
 
 OWNERS = ["team:interpretability"]
@@ -49,16 +50,17 @@ def columns_of(table: Table) -> dg.TableSchema:
     )
 
 
-def of_table(table: Table) -> dict[str, object]:
+def of_table(served: ServedRun, table: Table) -> dict[str, object]:
     """Definition metadata: column schema, table name and location of a table of the lake."""
     return {
         "dagster/column_schema": columns_of(table),
         "dagster/table_name": table.name,
-        "dagster/uri": open_lake().location(f"{table.name}/run={PROFILE.run.name}"),
+        "dagster/uri": served.lake.location(f"{table.name}/run={served.run}"),
     }
 
 
 def materialized(
+    served: ServedRun,
     asset: str,
     report: StageReport,
     *,
@@ -80,6 +82,7 @@ def materialized(
         name: value for name, value in extra.items() if isinstance(value, dg.MetadataValue | str)
     }
     metadata |= {
+        "run": served.run,
         rows_as: report.rows,
         "new_rows": report.new_rows,
         "seconds": round(report.seconds, 2),
@@ -93,13 +96,12 @@ def materialized(
         for name, value in {**report.facts, **extra}.items()
         if value is not None and (report.new_rows or not name.endswith(_RATE))
     }
-    if lineage := column_lineage(asset):
+    if lineage := column_lineage(asset, served.key):
         metadata["dagster/column_lineage"] = lineage
     tags = _made_from(context) if context and report.outdated and not report.new_rows else {}
     if report.code_versions:
-        of_rows = ", ".join(map(str, report.code_versions))
-        metadata["code_version_of_rows"] = of_rows
-        tags |= {_CODE_VERSION: of_rows}
+        metadata["code_version_of_rows"] = ", ".join(map(str, report.code_versions))
+        tags |= {_CODE_VERSION: served.code_version(*report.code_versions)}
     version = None if report.data_version is None else dg.DataVersion(report.data_version)
     return dg.MaterializeResult(metadata=metadata, data_version=version, tags=tags)
 
@@ -114,9 +116,9 @@ def _made_from(context: dg.AssetExecutionContext) -> dict[str, str]:
     return {name: value for name, value in tags.items() if name.startswith(_INPUTS)}
 
 
-def stored_bytes(table: Table, hookpoint: str) -> int:
+def stored_bytes(table: Table, place: Place) -> int:
     """Bytes of a growing table at a hookpoint, of rows that later ones replace too."""
-    return open_lake().bytes_in(folder_of(table.name, keys_of(hookpoint)))
+    return place.lake.bytes_in(folder_of(table.name, place.keys))
 
 
 def with_cost(report: StageReport, points: pa.Table) -> StageReport:

@@ -12,36 +12,36 @@ import dagster as dg
 import duckdb
 
 from dagster_project import markdown
-from dagster_project.profile import PROFILE, keys_of
 from delphi_assets.lake.database import query
+from delphi_assets.lake.place import Place
 from delphi_assets.reading.highlighting import mark
 
 N_LATENTS, N_WINDOWS = 5, 3
 _TOP_TOKENS = 5
 
 
-def of_latents(con: duckdb.DuckDBPyConnection, hookpoint: str) -> dg.MarkdownMetadataValue | None:
+def of_latents(con: duckdb.DuckDBPyConnection, place: Place) -> dg.MarkdownMetadataValue | None:
     """Latents from rare to frequent with their top tokens."""
-    found = _typical(con, hookpoint)
+    found = _typical(con, place)
     if not found:
         return None
     return dg.MetadataValue.md("\n".join(f"- {_heading(row)}: {_tokens(row)}" for row in found))
 
 
 def of_examples(
-    con: duckdb.DuckDBPyConnection, hookpoint: str, selection: str
+    con: duckdb.DuckDBPyConnection, place: Place, selection: str
 ) -> dg.MarkdownMetadataValue | None:
     """The same latents with their strongest train windows."""
-    found = _typical(con, hookpoint)
-    windows = _windows(con, hookpoint, selection, [row["latent"] for row in found])
+    found = _typical(con, place)
+    windows = _windows(con, place, selection, [row["latent"] for row in found])
     return _sheet([(_heading(row), [], windows.get(row["latent"], [])) for row in found])
 
 
 def of_explanations(
-    con: duckdb.DuckDBPyConnection, hookpoint: str, selection: str
+    con: duckdb.DuckDBPyConnection, place: Place, selection: str
 ) -> dg.MarkdownMetadataValue | None:
     """The latents explained last, with their explanations and strongest train windows."""
-    keys = {**keys_of(hookpoint), "selection": selection}
+    keys = {**place.keys, "selection": selection}
     rows = query(con, "ui/latest_explanations", **keys, n_latents=N_LATENTS).to_pylist()
     texts: dict[int, list[str]] = {}
     for row in rows:
@@ -49,30 +49,30 @@ def of_explanations(
         by = markdown.escaped(", ".join(dict.fromkeys((row["explainer"], row["explainer_model"]))))
         text = markdown.escaped(markdown.cut(row["explanation"].replace("\n", "; ")))
         texts.setdefault(row["latent"], []).append(f"{by}: *{text.strip()}*")
-    windows = _windows(con, hookpoint, selection, list(texts))
+    windows = _windows(con, place, selection, list(texts))
     return _sheet(
         [(f"**latent {latent}**", said, windows.get(latent, [])) for latent, said in texts.items()]
     )
 
 
-def _typical(con: duckdb.DuckDBPyConnection, hookpoint: str) -> list[dict[str, Any]]:
-    keys = keys_of(hookpoint)
+def _typical(con: duckdb.DuckDBPyConnection, place: Place) -> list[dict[str, Any]]:
+    keys = place.keys
     found: list[dict[str, Any]]
     found = query(con, "ui/typical_latents", **keys, n_latents=N_LATENTS).to_pylist()
     return found
 
 
 def _windows(
-    con: duckdb.DuckDBPyConnection, hookpoint: str, selection: str, latents: list[int]
+    con: duckdb.DuckDBPyConnection, place: Place, selection: str, latents: list[int]
 ) -> dict[int, list[str]]:
     """Lines of windows by latent."""
-    keys = {**keys_of(hookpoint), "selection": selection}
+    keys = {**place.keys, "selection": selection}
     rows = query(con, "ui/strongest_windows", **keys, latents=latents, n_windows=N_WINDOWS)
     lines: dict[int, list[str]] = {}
     strongest: dict[int, float] = {}
     for row in rows.to_pylist():
         maximum = strongest.setdefault(row["latent"], row["max_activation"])
-        marked = mark(row["activations"], PROFILE.explain.threshold, maximum, inclusive=True)
+        marked = mark(row["activations"], place.profile.explain.threshold, maximum, inclusive=True)
         shown = markdown.window(row["str_tokens"], marked)
         lines.setdefault(row["latent"], []).append(f"{row['max_activation']:.3g} · {shown}")
     return lines

@@ -3,25 +3,29 @@
 In: a profile file. Out: the lake, the same materializations in the Dagster instance that `make ui`
 opens, and what each step said.
 
-1. The code location is loaded for the profile; DAGSTER_HOME is laid (`.dagster` unless set), and
-   runs of killed processes are closed.
+1. The definitions of the profile are made, under the names that the UI has for it; DAGSTER_HOME is
+   laid (`.dagster` unless set), and runs of killed processes are closed.
 2. A step is a Dagster run with its partitions and its asset checks.
 """
 
 import os
 import shutil
+import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 
-from delphi_assets.errors import SettingError
+from dagster_project.component import served_by
+from dagster_project.served_run import ServedRun
+from dagster_project.serving import definitions_of
 from delphi_assets.lake.lake import Lake
 from delphi_assets.runs.order import Outcome, Step
 from delphi_assets.runs.running import Opened
-from delphi_assets.settings import PROFILE_VARIABLE, Profile
+from delphi_assets.settings import Profile
 
 _PROCESS_TAG = "delphi_assets/process"
 _RETRIES_TAG = "dagster/max_retries"
@@ -35,28 +39,43 @@ _NOT_FACTS = (*_ROWS, "new_rows", "bytes", "seconds", "outdated", "code_version_
 
 @contextmanager
 def by_dagster(file: Path, profile: Profile, lake: Lake) -> Iterator[Opened]:
-    """Runs steps as Dagster runs; a process serves one profile."""
-    os.environ[PROFILE_VARIABLE] = str(file)
-    from dagster_project.definitions import defs
-    from dagster_project.profile import PROFILE
-
-    if profile != PROFILE:
-        raise SettingError(
-            f"this process has opened run {PROFILE.run.name!r} with Dagster, and {file} is another "
-            "profile; expected one profile a process."
-        )
+    """Runs steps as Dagster runs."""
+    served = served_here(file, profile)
+    job = definitions_of(served).resolve_implicit_global_asset_job_def()
     home = prepare_home()
     with dg.DagsterInstance.get() as instance:
         close_interrupted_runs(instance)
-        job = defs.resolve_implicit_global_asset_job_def()
         try:
-            yield Opened(f"Dagster home {home}", lambda step: run_step(job, instance, step))
+            yield Opened(
+                f"Dagster home {home}",
+                lambda step: run_step(job, instance, step, served.key(step.stage)),
+            )
         except dg.DagsterExecutionInterruptedError as error:
             raise KeyboardInterrupt from error
 
 
-def run_step(job: dg.JobDefinition, instance: dg.DagsterInstance, step: Step) -> Outcome:
-    """Materialize one step as a Dagster run of this process.
+def served_here(file: Path, profile: Profile) -> ServedRun:
+    """The profile under the names that it has in the Dagster project of the current folder.
+
+    One that is not among those served there has its run's name before every other; without a
+    project, or with one that serves none, names are plain.
+    """
+    here = Path.cwd()
+    laid = here / "pyproject.toml"
+    told = tomllib.loads(laid.read_text(encoding="utf-8")) if laid.is_file() else {}
+    if "defs_module" not in told.get("tool", {}).get("dg", {}).get("project", {}):
+        return ServedRun(profile, file)
+    if str(here) not in sys.path:
+        sys.path.insert(0, str(here))
+    served = served_by(dg.ComponentTree.for_project(here)).values()
+    own = [one for one in served if one.file.samefile(file)]
+    return ServedRun(profile, file, named=own[0].named if own else bool(served))
+
+
+def run_step(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, step: Step, asset: dg.AssetKey
+) -> Outcome:
+    """Materialize one step, which is of an asset, as a Dagster run of this process.
 
     Raises `KeyboardInterrupt` when Ctrl-C or SIGTERM ended it.
     """
@@ -71,7 +90,7 @@ def run_step(job: dg.JobDefinition, instance: dg.DagsterInstance, step: Step) ->
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         instance=instance,
         partition_key=partition,
-        asset_selection=[dg.AssetKey(step.stage)],
+        asset_selection=[asset],
         raise_on_error=False,
         tags=tags,
     )

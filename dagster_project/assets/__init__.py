@@ -1,5 +1,7 @@
 """One asset a file. Dagster takes their order from what they read."""
 
+from collections.abc import Callable, Sequence
+
 import dagster as dg
 
 from dagster_project.assets.activations import activations
@@ -15,8 +17,9 @@ from dagster_project.assets.predictions import predictions
 from dagster_project.assets.scores import scores
 from dagster_project.assets.sources import coder, corpus, model
 from dagster_project.assets.sparse_coder import sparse_coder
+from dagster_project.served_run import ServedRun
 
-ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
+_MAKERS: Sequence[Callable[[ServedRun], dg.AssetsDefinition | dg.AssetSpec]] = (
     activations,
     captured,
     coder,
@@ -32,6 +35,9 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     predictions,
     scores,
     sparse_coder,
-]
+)
 
-__all__ = ["ASSETS"]
+
+def assets_of(served: ServedRun) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The assets of a run."""
+    return [made(served) for made in _MAKERS]

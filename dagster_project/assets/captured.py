@@ -6,17 +6,13 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_project import glances, plots
-from dagster_project.assets.contexts import contexts
-from dagster_project.assets.sources import model
-from dagster_project.assets.sparse_coder import sparse_coder
 from dagster_project.metadata import OWNERS, asset_tags, materialized, of_table
-from dagster_project.partitions import CAPTURES, TO_HOOKPOINT, capture_key, captures
-from dagster_project.profile import PROFILE, open_lake
+from dagster_project.served_run import TO_HOOKPOINT, ServedRun, capture_key
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake import schema
 from delphi_assets.lake.code_versions import CODE_VERSIONS
-from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.manifests import Manifest
+from delphi_assets.lake.place import RunPlace
 from delphi_assets.lake.units import captured_unit
 
 
@@ -30,67 +26,83 @@ class CapturedConfig(dg.Config):
     )
 
 
-@dg.asset(
-    group_name="subject",
-    description="Every non-zero activation of every latent on a token shard.\n\n"
-    "**In:** `contexts`, "
-    "`sparse_coder`, the model. **Out:** files that `activations` merges and takes away. **Cost:** "
-    "the forward pass, the most expensive computation of a run: one over each shard for all "
-    "hookpoints of a run, stopped after the last of them. A backfill in the UI is a run, and a "
-    "pass, a hookpoint: the job `capture` does several in one. Shards of one run load the model "
-    "once; other processes or machines can do others at the same time. **Look "
-    "at:** `tokens_per_second`, and whether `activations_per_token` is what the coder's k says.",
-    kinds={"torch", "parquet"},
-    owners=OWNERS,
-    tags=asset_tags("table"),
-    code_version=str(CODE_VERSIONS["captured"]),
-    partitions_def=CAPTURES,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[model, contexts, dg.AssetDep(sparse_coder, partition_mapping=TO_HOOKPOINT)],
-    pool="gpu",
-    metadata=of_table(schema.CAPTURED),
-)
-def captured(
-    context: dg.AssetExecutionContext, config: CapturedConfig
-) -> dg.MaterializeResult[None]:
-    """All shards and hookpoints that the run was launched for."""
-    from delphi_assets.caching.capture import capture
+def captured(served: ServedRun) -> dg.AssetsDefinition:
+    """The asset of a run."""
 
-    lake = open_lake()
-    hookpoints, shards = captures(context.partition_keys)
-    report = capture(PROFILE, lake, shards, hookpoints, rebuild=config.rebuild)
-    for hookpoint in hookpoints:
-        for shard in shards:
-            context.add_asset_metadata(
-                facts_of(lake, hookpoint, shard), partition_key=capture_key(hookpoint, shard)
-            )
-    found = rates(lake)
-    return materialized(
-        "captured",
-        report,
-        rows_as="rows_of_these_shards",
-        tokens_per_second_by_shard=glances.capture_rates(found),
-        speed=plots.capture_rates(found),
+    @dg.asset(
+        key=served.key("captured"),
+        group_name=served.group("subject"),
+        description="Every non-zero activation of every latent on a token shard.\n\n"
+        "**In:** `contexts`, `sparse_coder`, the model. **Out:** files that `activations` "
+        "merges and takes away. **Cost:** the forward pass, the most expensive computation of "
+        "a run: one over each shard for all hookpoints of a run, stopped after the last of "
+        "them. A backfill in the UI is a run, and a pass, a hookpoint: the job `capture` does "
+        "several in one. Shards of one run load the model once; other processes or machines "
+        "can do others at the same time. **Look at:** `tokens_per_second`, and whether "
+        "`activations_per_token` is what the coder's k says.",
+        kinds={"torch", "parquet"},
+        owners=OWNERS,
+        tags=asset_tags("table"),
+        code_version=served.code_version(CODE_VERSIONS["captured"]),
+        partitions_def=served.captures,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[
+            served.key("model"),
+            served.key("contexts"),
+            dg.AssetDep(served.key("sparse_coder"), partition_mapping=TO_HOOKPOINT),
+        ],
+        required_resource_keys=served.resource_keys,
+        pool="gpu",
+        metadata=of_table(served, schema.CAPTURED),
     )
+    def materialize(
+        context: dg.AssetExecutionContext, config: CapturedConfig
+    ) -> dg.MaterializeResult[None]:
+        """All shards and hookpoints that the run was launched for."""
+        from delphi_assets.caching.capture import capture
+
+        place = served.opened(context)
+        hookpoints, shards = served.captured(context.partition_keys)
+        report = capture(place.profile, place.lake, shards, hookpoints, rebuild=config.rebuild)
+        for hookpoint in hookpoints:
+            for shard in shards:
+                context.add_asset_metadata(
+                    facts_of(place, hookpoint, shard), partition_key=capture_key(hookpoint, shard)
+                )
+        found = rates(place)
+        return materialized(
+            served,
+            "captured",
+            report,
+            rows_as="rows_of_these_shards",
+            tokens_per_second_by_shard=glances.capture_rates(found),
+            speed=plots.capture_rates(found),
+        )
+
+    return materialize
 
 
 def reported(
-    lake: Lake, hookpoints: Iterable[str], shards: Sequence[int], report: StageReport
+    key: dg.AssetKey,
+    place: RunPlace,
+    hookpoints: Iterable[str],
+    shards: Sequence[int],
+    report: StageReport,
 ) -> Iterator[dg.AssetMaterialization]:
-    """Materializations of partitions that a run of something else has captured."""
+    """Materializations of partitions of `captured` (its `key`) that something else captured."""
     for hookpoint in hookpoints:
         for shard in shards:
             yield dg.AssetMaterialization(
-                captured.key,
+                key,
                 partition=capture_key(hookpoint, shard),
-                metadata=facts_of(lake, hookpoint, shard),
+                metadata=facts_of(place, hookpoint, shard),
                 tags={"dagster/data_version": str(report.data_version)},
             )
 
 
-def facts_of(lake: Lake, hookpoint: str, shard: int) -> dict[str, int | float]:
+def facts_of(place: RunPlace, hookpoint: str, shard: int) -> dict[str, int | float]:
     """Numbers of one partition; they outlive its files, which `activations` takes away."""
-    manifest = lake.manifest(captured_unit(PROFILE.run.name, hookpoint, shard))
+    manifest = place.lake.manifest(captured_unit(place.run, hookpoint, shard))
     if manifest is None:
         return {}
     return {
@@ -99,10 +111,10 @@ def facts_of(lake: Lake, hookpoint: str, shard: int) -> dict[str, int | float]:
     }
 
 
-def rates(lake: Lake) -> dict[str, list[float]]:
+def rates(place: RunPlace) -> dict[str, list[float]]:
     """Tokens a second of every shard captured so far, by hookpoint."""
     of_hookpoints: dict[str, list[float]] = {}
-    for manifest in lake.manifests("captured", run=PROFILE.run.name):
+    for manifest in place.lake.manifests("captured", run=place.run):
         of_hookpoints.setdefault(str(manifest.keys["hookpoint"]), []).append(_rate(manifest))
     return of_hookpoints
 

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_project import markdown, plots
-from dagster_project.assets.examples import examples
-from dagster_project.assets.explanations import explanations
-from dagster_project.assets.neighbours import neighbours
 from dagster_project.launch import config_of, launched
 from dagster_project.metadata import (
     COST_POINTS,
@@ -20,12 +17,10 @@ from dagster_project.metadata import (
     stored_bytes,
     with_cost,
 )
-from dagster_project.partitions import HOOKPOINTS
-from dagster_project.profile import PROFILE, keys_of, open_lake
+from dagster_project.served_run import ServedRun
 from delphi_assets.lake import schema
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.newest_rows import newest_rows_version
-from delphi_assets.lake.place import Place
 from delphi_assets.latent_ranges import parse_wanted
 from delphi_assets.settings import ScoreSettings
 
@@ -40,47 +35,61 @@ else:
     )
 
 
-@dg.asset(
-    group_name="scoring",
-    description="A scorer's answer on every test window of a latent, given nothing but a stored "
-    "explanation.\n\n"
-    "**In:** `explanations`, test windows of `examples`, `neighbours` for "
-    "discrimination. **Out:** a row per answer, floors beside it (`score.controls`); a failure is "
-    "a row with its reason. **Cost:** windows / `num_examples_per_scorer_prompt` calls a latent, "
-    "scorer and control (docs/scorers.md); what is there already is not asked again. **Look at:** "
-    "`failed_predictions`, the calibration of the judge, `run_dollars_so_far`.",
-    kinds={"litellm", "parquet"},
-    owners=OWNERS,
-    tags=asset_tags("table", paid=True),
-    code_version="1",
-    partitions_def=HOOKPOINTS,
-    deps=[examples, explanations, neighbours],
-    pool="llm",
-    metadata=of_table(schema.PREDICTIONS),
-)
-def predictions(
-    context: dg.AssetExecutionContext, config: PredictionsConfig
-) -> dg.MaterializeResult[None]:
-    """One hookpoint a partition; ranges of latents are run config."""
-    settings = launched(PROFILE.score, "predictions", config)
-    own = config.model_dump(include={"selection", "explainer"})
-    wanted = parse_wanted(settings.latents)
-    selection, explainer = own["selection"] or PROFILE.selection.name, own["explainer"] or None
-    from delphi_assets.scorers.predictions import score
+def predictions(served: ServedRun) -> dg.AssetsDefinition:
+    """The asset of a run."""
 
-    lake, hookpoint = open_lake(), context.partition_key
-    report = score(PROFILE, lake, hookpoint, wanted, settings, selection, explainer)
-    keys = keys_of(hookpoint)
-    version = newest_rows_version(Place(PROFILE, lake, hookpoint), "predictions")
-    with connect(lake) as con:
-        failed = query(con, "ui/failed_latents", **keys, stage="prediction", n_shown=LATENTS_SHOWN)
-        points = query(con, "ui/cost_so_far", run=PROFILE.run.name, n_points=COST_POINTS)
-        calibrated = query(con, "ui/calibration", **keys, selection=selection)
-    return materialized(
-        "predictions",
-        replace(with_cost(report, points), data_version=version),
-        bytes=stored_bytes(schema.PREDICTIONS, hookpoint),
-        calibration=plots.calibration(calibrated),
-        failures=markdown.table(failed),
-        cost_so_far=plots.cost_so_far(points),
+    @dg.asset(
+        key=served.key("predictions"),
+        group_name=served.group("scoring"),
+        description="A scorer's answer on every test window of a latent, given nothing but a "
+        "stored explanation.\n\n"
+        "**In:** `explanations`, test windows of `examples`, `neighbours` for discrimination. "
+        "**Out:** a row per answer, floors beside it (`score.controls`); a failure is a row with "
+        "its reason. **Cost:** windows / `num_examples_per_scorer_prompt` calls a latent, scorer "
+        "and control (docs/scorers.md); what is there already is not asked again. **Look at:** "
+        "`failed_predictions`, the calibration of the judge, `run_dollars_so_far`.",
+        kinds={"litellm", "parquet"},
+        owners=OWNERS,
+        tags=asset_tags("table", paid=True),
+        code_version=served.code_version(1),
+        partitions_def=served.hookpoints,
+        deps=[served.key("examples"), served.key("explanations"), served.key("neighbours")],
+        required_resource_keys=served.resource_keys,
+        pool="llm",
+        metadata=of_table(served, schema.PREDICTIONS),
     )
+    def materialize(
+        context: dg.AssetExecutionContext, config: PredictionsConfig
+    ) -> dg.MaterializeResult[None]:
+        """One hookpoint a partition; ranges of latents are run config."""
+        settings = launched(served.profile.score, "predictions", config)
+        own = config.model_dump(include={"selection", "explainer"})
+        wanted = parse_wanted(settings.latents)
+        selection, explainer = (
+            own["selection"] or served.profile.selection.name,
+            own["explainer"] or None,
+        )
+        from delphi_assets.scorers.predictions import score
+
+        place = served.place(context, selection)
+        report = score(
+            place.profile, place.lake, place.hookpoint, wanted, settings, selection, explainer
+        )
+        version = newest_rows_version(place, "predictions")
+        with connect(place.lake) as con:
+            failed = query(
+                con, "ui/failed_latents", **place.keys, stage="prediction", n_shown=LATENTS_SHOWN
+            )
+            points = query(con, "ui/cost_so_far", run=place.run, n_points=COST_POINTS)
+            calibrated = query(con, "ui/calibration", **place.keys, selection=selection)
+        return materialized(
+            served,
+            "predictions",
+            replace(with_cost(report, points), data_version=version),
+            bytes=stored_bytes(schema.PREDICTIONS, place),
+            calibration=plots.calibration(calibrated),
+            failures=markdown.table(failed),
+            cost_so_far=plots.cost_so_far(points),
+        )
+
+    return materialize

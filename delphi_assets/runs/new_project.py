@@ -16,6 +16,8 @@ FILES: Mapping[str, str] = {
     OWN_PROFILE: "profile.toml",
     "Makefile": "Makefile",
     "definitions.py": "definitions.txt",
+    "defs/__init__.py": "defs.txt",
+    "defs/runs/defs.yaml": "defs.yaml",
     "pyproject.toml": "pyproject.toml",
     ".dagster/dagster.yaml": "dagster.yaml",
     ".gitignore": "gitignore",

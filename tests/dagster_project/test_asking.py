@@ -1,61 +1,51 @@
 """Launches that ask an LLM: one that cannot be asked, or gives nothing of use, is a failed run."""
 
-import sys
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
-from dagster_project.assets.explanations import explanations as asset
-from dagster_project.partitions import HOOKPOINTS
 from dagster_project.runner import _error
 from delphi_assets import connect
 from delphi_assets.lake.lake import Lake
-from tests.parts.explained_lake import add_hookpoint, make_lake, profile
+from tests.parts.explained_lake import make_lake, profile
 from tests.parts.fault_server import FaultServer, Reply
+from tests.parts.launching import launch
 
 pytestmark = pytest.mark.slow
 
-# The package gives the asset under its module's name.
-MODULE = sys.modules["dagster_project.assets.explanations"]
-PLACE = HOOKPOINTS.get_partition_keys()[0]
+CONFIG = {"explainer": "default", "explainer_model": "openai/x"}
+"""The launch's own model."""
 
 
 @pytest.fixture
-def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
-    """The code location's lake: two latents, whose profile asks nobody."""
-    made = make_lake(tmp_path, 2)
-    add_hookpoint(made, PLACE, range(2))
-    monkeypatch.setattr(MODULE, "PROFILE", profile())
-    monkeypatch.setattr(MODULE, "open_lake", lambda: made)
-    return made
-
-
-def launch() -> dg.ExecuteInProcessResult:
-    """The asset, with the launch's own model."""
-    config = {"explainer": "default", "explainer_model": "openai/x"}
-    return dg.materialize(
-        [asset],
-        partition_key=PLACE,
-        run_config={"ops": {"explanations": {"config": config}}},
-        raise_on_error=False,
-    )
+def lake(tmp_path: Path) -> Lake:
+    """Two latents, whose profile asks nobody."""
+    return make_lake(tmp_path, 2)
 
 
 def test_a_launch_without_a_key_fails(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    result = launch()
+    result = launch("explanations", profile(), lake, CONFIG)
     assert not result.success
     assert "explainer_model = 'openai/x' needs OPENAI_API_KEY" in str(_error(result))
 
 
-def test_a_launch_in_which_every_answer_failed_fails(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_launch_in_which_every_answer_failed_fails(lake: Lake) -> None:
     with FaultServer(lambda asked: Reply(status=400)) as server:
-        monkeypatch.setattr(MODULE, "PROFILE", profile(api_base=server.url))
-        result = launch()
+        result = launch("explanations", profile(api_base=server.url), lake, CONFIG)
     assert not result.success
     assert "no answer of model = 'openai/x'" in str(_error(result))
     failed = "select count(*) from explanations where failure = 'rejected'"
     assert connect(lake).sql(failed).fetchall() == [(2,)], "the rows are stored"
+
+
+def test_a_launch_may_call_llms_otherwise(lake: Lake) -> None:
+    """By the resource: the profile stays as it is, and what cannot be is refused at once."""
+    with FaultServer(lambda asked: Reply(status=500)) as server:
+        asked = profile(api_base=server.url, max_retries=0)
+        launch("explanations", asked, lake, CONFIG)
+        n_asked = len(server.asked)
+        launch("explanations", asked, lake, CONFIG, llm={"max_retries": 2})
+        assert len(server.asked) == n_asked + 3 * n_asked
+        result = launch("explanations", asked, lake, CONFIG, llm={"max_retries": -1})
+    assert "max_retries = -1" in str(_error(result))

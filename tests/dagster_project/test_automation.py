@@ -6,11 +6,11 @@ import dagster as dg
 import pytest
 import yaml
 
-from dagster_project.partitions import HOOKPOINTS
+from dagster_project.served_run import ServedRun
 
 pytestmark = pytest.mark.slow
 
-PLACE = HOOKPOINTS.get_partition_keys()[0]
+PLACE = ServedRun.load().profile.cache.hookpoints[0]
 SETTINGS = Path(__file__).parents[2] / "dagster_project" / "dagster.yaml"
 
 

@@ -3,19 +3,23 @@
 import pytest
 
 from dagster_project.capture_job import CaptureConfig, chosen
-from dagster_project.profile import PROFILE
 from delphi_assets.errors import SettingError
+from delphi_assets.settings import load_profile
 
+PROFILE = load_profile("demo")
 LAST = PROFILE.n_shards - 1
 
 
 def test_as_it_stands_it_is_all_of_the_profile() -> None:
-    assert chosen(CaptureConfig()) == (list(PROFILE.cache.hookpoints), range(PROFILE.n_shards))
+    assert chosen(PROFILE, CaptureConfig()) == (
+        list(PROFILE.cache.hookpoints),
+        range(PROFILE.n_shards),
+    )
 
 
 def test_a_launch_names_some() -> None:
     config = CaptureConfig(hookpoints=["layers.9"], first_shard=2, last_shard=3)
-    assert chosen(config) == (["layers.9"], range(2, 4))
+    assert chosen(PROFILE, config) == (["layers.9"], range(2, 4))
 
 
 @pytest.mark.parametrize(
@@ -29,4 +33,4 @@ def test_a_launch_names_some() -> None:
 )
 def test_what_is_not_there_is_refused(config: CaptureConfig, message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        chosen(config)
+        chosen(PROFILE, config)

@@ -14,9 +14,11 @@ pytestmark = pytest.mark.slow
 LAUNCHES = """
 import json
 import dagster as dg
-from dagster_project.assets import ASSETS
-from dagster_project.checks import CHECKS
+from dagster_project.served_run import ServedRun
+from dagster_project.serving import definitions_of
 
+defs = definitions_of(ServedRun.load())
+job = defs.resolve_implicit_global_asset_job_def()
 key = dg.AssetKey("examples")
 found = []
 with dg.DagsterInstance.get() as instance:
@@ -27,9 +29,9 @@ with dg.DagsterInstance.get() as instance:
                     key, partition=hookpoint, metadata={{"selection": selection}}
                 )
             )
-        result = dg.materialize(
-            [*ASSETS, *CHECKS],
-            selection=dg.AssetSelection.checks(dg.AssetCheckKey(key, name)),
+        result = job.get_subset(
+            asset_check_selection={{dg.AssetCheckKey(key, name)}}, asset_selection=set()
+        ).execute_in_process(
             # As the UI launches checks alone: the partition, if there is one, is a tag.
             tags={{}} if hookpoint is None else {{"dagster/partition": hookpoint}},
             instance=instance,
@@ -97,10 +99,14 @@ def test_a_hookpoint_that_passes_hides_no_other(project: Path) -> None:
 FILES = """
 import json
 from dagster_project import file_checks
+from dagster_project.served_run import ServedRun
+from delphi_assets.lake.place import Place
+served = ServedRun.load()
+place = Place(served.profile, served.lake, "layers.1")
 print(json.dumps([
     [asset, look.passed, look.metadata["n_violations"].value, look.metadata["n_files"].value,
      look.description]
-    for asset in file_checks.OF_HOOKPOINTS for look in [file_checks.look(asset, "layers.1")]
+    for asset in file_checks.OF_HOOKPOINTS for look in [file_checks.look(asset, place)]
 ]))
 """
 

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dagster_project import glances, markdown, plots, previews, profile
-from dagster_project.profile import PROFILE
+from dagster_project import glances, markdown, plots, previews
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.reading.rendering import visible
+from delphi_assets.settings import load_profile
 from tests.parts.hand_built import (
     HOOKPOINT,
     RUN,
@@ -125,20 +126,21 @@ def lake_of_latents(folder: Path) -> Lake:
     return lake
 
 
-@pytest.fixture
-def at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The profile's run is that of the hand-built lake."""
-    run = PROFILE.run.model_copy(update={"name": RUN})
-    monkeypatch.setattr(profile, "PROFILE", PROFILE.model_copy(update={"run": run}))
+def at_hand(lake: Lake) -> Place:
+    """The hand-built lake's hookpoint, by the demo's profile."""
+    profile = load_profile("demo")
+    run = profile.run.model_copy(update={"name": RUN})
+    return Place(profile.model_copy(update={"run": run}), lake, HOOKPOINT)
 
 
-@pytest.mark.usefixtures("at_hand")
 def test_previews_show_windows_and_escape_them(tmp_path: Path) -> None:
-    with connect(lake_of_latents(tmp_path)) as con:
+    lake = lake_of_latents(tmp_path)
+    place = at_hand(lake)
+    with connect(lake) as con:
         made = (
-            previews.of_latents(con, HOOKPOINT),
-            previews.of_examples(con, HOOKPOINT, "default"),
-            previews.of_explanations(con, HOOKPOINT, "default"),
+            previews.of_latents(con, place),
+            previews.of_examples(con, place, "default"),
+            previews.of_explanations(con, place, "default"),
         )
     for preview in made:
         assert preview is not None
@@ -150,14 +152,14 @@ def test_previews_show_windows_and_escape_them(tmp_path: Path) -> None:
     assert f"<em>{HOSTILE[3]}</em>" in html.unescape(explanations)
 
 
-@pytest.mark.usefixtures("at_hand")
 def test_there_is_no_preview_of_nothing(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     lake.initialize()
+    place = at_hand(lake)
     with connect(lake) as con:
-        assert previews.of_latents(con, HOOKPOINT) is None
-        assert previews.of_examples(con, HOOKPOINT, "default") is None
-        assert previews.of_explanations(con, HOOKPOINT, "default") is None
+        assert previews.of_latents(con, place) is None
+        assert previews.of_examples(con, place, "default") is None
+        assert previews.of_explanations(con, place, "default") is None
 
 
 PLACE = {"run": RUN, "hookpoint": HOOKPOINT}

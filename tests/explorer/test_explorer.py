@@ -356,11 +356,13 @@ def test_the_command_writes_it(
 
 ASSET = """
 import dagster as dg
-from dagster_project.assets import ASSETS
+from dagster_project.definitions import defs
 
-instance = dg.DagsterInstance.ephemeral()
-ended = dg.materialize(
-    ASSETS, selection=["explorer"], partition_key="layers.0", instance=instance
+job = defs.resolve_implicit_global_asset_job_def()
+ended = job.execute_in_process(
+    asset_selection=[dg.AssetKey("explorer")],
+    partition_key="layers.0",
+    instance=dg.DagsterInstance.ephemeral(),
 )
 (written,) = ended.asset_materializations_for_node("explorer")
 print({name: value.value for name, value in written.metadata.items()})

@@ -20,10 +20,10 @@ from dagster_project.checks import (
     Invariant,
     message,
 )
-from dagster_project.profile import PROFILE
 from delphi_assets.delphi_runs.texts import DELPHI
 from delphi_assets.lake.database import Parameter, connect, query, sql_folder
 from delphi_assets.lake.lake import Lake
+from delphi_assets.settings import load_profile
 from tests.parts.hand_built import PLACE, Row, add, answers, explanation, latent, publish, window
 
 MOST = {"most": 0.25}
@@ -173,7 +173,7 @@ def test_a_failed_check_says_what_to_do(tmp_path: Path, invariant: Invariant) ->
     assert said.startswith(f"1 row at layers.0. {invariant.advice}")
     assert said.count("\n|") >= 3
     for section, name in re.findall(r"`(llm|cache|selection)\.(\w+)`", invariant.advice):
-        assert name in type(getattr(PROFILE, section)).model_fields
+        assert name in type(getattr(load_profile("demo"), section)).model_fields
     none = Found("layers.0", 0, found.slice(0, 0))
     assert message(invariant, none) == "Holds at layers.0."
 

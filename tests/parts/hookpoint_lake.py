@@ -84,10 +84,10 @@ def told(folder: Path, program: str) -> Any:
     return json.loads(_printed(folder, [sys.executable, "-c", program])[-1])
 
 
-def answered(folder: Path, query: str) -> Any:
-    """What the UI's GraphQL answers in the project."""
+def answered(folder: Path, query: str, module: str = "dagster_project.definitions") -> Any:
+    """What the UI's GraphQL answers in the project, of the definitions in a module."""
     command = str(Path(sys.executable).with_name("dagster-graphql"))
-    lines = _printed(folder, [command, "-m", "dagster_project.definitions", "-t", query])
+    lines = _printed(folder, [command, "-m", module, "-t", query])
     # The code server says there as well when it starts and ends.
     (answer,) = (line for line in lines if line.startswith("{"))
     return json.loads(answer)["data"]

@@ -141,8 +141,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 MULTIPROCESS = """
 import dagster as dg
-from dagster_project.definitions import ASSETS
-defs = dg.Definitions(assets=ASSETS, executor=dg.multiprocess_executor)
+from dagster_project.definitions import defs as own
+defs = dg.Definitions(
+    assets=own.assets, resources=own.resources, executor=dg.multiprocess_executor
+)
 """
 ONE = ("explanations", "--partition", HOOKPOINT)
 WAYS: dict[str, Sequence[str]] = {
