@@ -35,11 +35,11 @@ class ProfileResource(dg.ConfigurableResource[None]):
 class LakeResource(dg.ConfigurableResource[None]):
     """The lake that holds the run's tables."""
 
-    root: str = Field(description="folder or object-store URL of the lake")
+    url: str = Field(description="folder or object-store URL of the lake")
 
     def open(self) -> Lake:
         """The lake."""
-        return Lake(self.root)
+        return Lake(self.url)
 
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def resources_of(profile: Profile, file: str) -> dict[str, Any]:
     """The resources of a profile, by name."""
     return {
         PROFILE: ProfileResource(file=file),
-        LAKE: LakeResource(root=profile.run.lake),
+        LAKE: LakeResource(url=profile.run.lake),
         LLM: LLMResource(),
     }
 
@@ -68,6 +68,6 @@ def of_step(profile: ProfileResource, lake: LakeResource, llm: LLMResource) -> R
     Raises `SettingError` for what cannot be used.
     """
     read, opened = profile.load(), lake.open()
-    run = read.run.model_copy(update={"lake": lake.root})
+    run = read.run.model_copy(update={"lake": lake.url})
     called = launched(read.llm, LLM, llm)
     return RunPlace(read.model_copy(update={"run": run, "llm": called}), opened)

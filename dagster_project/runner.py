@@ -85,9 +85,12 @@ def run_step(
     partition = step.parts[0] if len(step.parts) == 1 else None
     if len(step.parts) > 1:
         tags |= {_RANGE_START: step.parts[0], _RANGE_END: step.parts[-1]}
+    # Errors are told in one line by the caller; the whole trace is in the Dagster UI.
+    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if step.rebuild:
+        config["ops"] = {asset.to_python_identifier(): {"config": {"rebuild": True}}}
     result = job.execute_in_process(
-        # Errors are told in one line by the caller; the whole trace is in the Dagster UI.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config=config,
         instance=instance,
         partition_key=partition,
         asset_selection=[asset],

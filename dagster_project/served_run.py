@@ -26,9 +26,9 @@ TO_HOOKPOINT = dg.MultiToSingleDimensionPartitionMapping("hookpoint")
 """Between an asset cut by `captures` and one cut by `hookpoints`, either way."""
 
 RUN_TAG, SELECTION_TAG, MODEL_TAG = (
-    "delphi_assets/run",
-    "delphi_assets/selection",
-    "delphi_assets/model",
+    "delphi-assets/run",
+    "delphi-assets/selection",
+    "delphi-assets/model",
 )
 """Tags of a Dagster run: what it worked on."""
 

@@ -10,11 +10,11 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from delphi_assets.commands.command import Command, Facts, add_profile
 from delphi_assets.errors import DelphiAssetsError
-from delphi_assets.runs.order import ASKING, STAGES, Outcome, Stage, Step, steps
+from delphi_assets.runs.order import ASKING, REBUILT, STAGES, Outcome, Stage, Step, steps
 from delphi_assets.runs.running import LIBRARY, Runner, runner
 
 
@@ -25,6 +25,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help=f"last stage to run: {', '.join(STAGES[:-1])} or {STAGES[-1]} (the default)",
     )  # fmt: skip
     parser.add_argument(
+        "--rebuild", choices=REBUILT, action="append", default=[], metavar="STAGE",
+        help="write a stage again where its code or what it is made from has changed: "
+        f"{', '.join(REBUILT[:-1])} or {REBUILT[-1]}; may be given several times. captured takes "
+        "a forward pass",
+    )  # fmt: skip
+    parser.add_argument(
         "--runner",
         metavar="NAME",
         help=f"{LIBRARY}, which keeps no history, or dagster, which is taken where it is installed",
@@ -32,11 +38,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(asked: argparse.Namespace) -> Facts:
-    run_profile(asked.profile, runner(asked.runner), asked.until)
+    run_profile(asked.profile, runner(asked.runner), asked.until, asked.rebuild)
     return ()
 
 
-def run_profile(name: str | None, runs: Runner, until: Stage = STAGES[-1]) -> None:
+def run_profile(
+    name: str | None, runs: Runner, until: Stage = STAGES[-1], rebuild: Collection[Stage] = ()
+) -> None:
     """Run the stages of a profile and print what is said of them.
 
     Raises `DelphiAssetsError` for the first stage that fails, or when checks of the data do.
@@ -59,7 +67,7 @@ def run_profile(name: str | None, runs: Runner, until: Stage = STAGES[-1]) -> No
     try:
         with runs(file, profile, lake) as opened:
             _say(f"run {profile.run.name!r} in lake {lake.location('')}, {opened.told}\n")
-            for step in steps(profile, until):
+            for step in steps(profile, until, rebuild):
                 _say(f"{step.label} ...")
                 outcomes[step] = _outcome(opened.run, step)
                 _say(summary.stage_line(outcomes[step]))

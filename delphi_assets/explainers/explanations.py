@@ -123,7 +123,7 @@ def terms_of(
     if settings.prompt_version == "latest" or not isinstance(explainer, AskedExplainer):
         return terms
     made_by = {"explainer": settings.explainer, "explainer_model": settings.explainer_model}
-    with database.connect(place.lake) as con:
+    with database.connect(place.lake, up_to_date=False) as con:
         [row] = database.query(
             con, "explanations/prompt_version", **terms.keys, selection=selection, **made_by
         ).to_pylist()

@@ -123,7 +123,7 @@ class Outcomes:
         )
 
     def _read(self) -> dict[str, Outcome]:
-        with database.connect(self._terms.lake) as con:
+        with database.connect(self._terms.lake, up_to_date=False) as con:
             rows = database.query(con, "explanations/outcomes", **self._terms.keys).to_pylist()
         return {row.pop("explanation_id"): Outcome(**row) for row in rows}
 

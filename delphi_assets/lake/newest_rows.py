@@ -26,7 +26,7 @@ def newest_rows_version(place: Place, table: str) -> str:
     kept = lake.read_json(path) or {}
     if generation and kept.get("generation") == generation:
         return str(kept["digest"])
-    with connect(lake) as con:
+    with connect(lake, up_to_date=False) as con:
         [row] = query(
             con, f"versions/{table}", run=place.run, hookpoint=place.hookpoint
         ).to_pylist()

@@ -36,7 +36,7 @@ def problems(lake: Lake) -> Iterator[Problem]:
 
     Raises `NotReadyError` without a lake, `ConflictError` for one of a newer version.
     """
-    with connect(lake) as con:
+    with connect(lake, up_to_date=False) as con:
         damaged = False
         for found in _of_files(lake):
             damaged = True

@@ -91,7 +91,7 @@ def add_labels(
     started = time.perf_counter()
     _check_source(source)
     held = read_labels(Path(file))
-    with connect(lake) as con:
+    with connect(lake, up_to_date=False) as con:
         given = list(_by_place(con, held, run, hookpoint))
         for one in given:
             _check(con, Path(file), one)
@@ -124,7 +124,7 @@ def remove_labels(
     there are when the source has none, `NotReadyError` without a lake.
     """
     started = time.perf_counter()
-    with connect(lake) as con:
+    with connect(lake, up_to_date=False) as con:
         found = query(con, "labels/of_source", source=source, run=run, hookpoint=hookpoint)
         if not found.num_rows:
             sources = query(con, "labels/sources")["source"].to_pylist()

@@ -17,7 +17,7 @@ def check_latents(place: Place, latents: Latents) -> None:
     """
     if not latents.ranges:
         return
-    with database.connect(place.lake) as con:
+    with database.connect(place.lake, up_to_date=False) as con:
         [there] = database.query(
             con, "explanations/known_latents", run=place.run, hookpoint=place.hookpoint
         ).to_pylist()

@@ -59,7 +59,7 @@ def check_windows(place: SelectionPlace, latents: Latents) -> None:
     """
     first = min((start for start, _ in latents.ranges), default=None)
     last = max((end for _, end in latents.ranges), default=None)
-    with database.connect(place.lake) as con:
+    with database.connect(place.lake, up_to_date=False) as con:
         for invariant in WINDOW_INVARIANTS:
             found = database.query(
                 con,

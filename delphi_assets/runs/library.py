@@ -5,30 +5,32 @@ In: a profile, its lake and a step (`runs.order`). Out: what the stage says.
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.place import Place
-from delphi_assets.runs.order import Outcome, Stage, Step
+from delphi_assets.runs.order import Outcome, Step
 from delphi_assets.settings import Profile
 
 
 def run(profile: Profile, lake: Lake, step: Step) -> Outcome:
     """Do what is missing of a step; raises what its stage raises."""
     hookpoint = step.parts[0] if step.parts else ""
-    report = _stage(step.stage)(profile, lake, hookpoint)
+    report = _stage(step)(profile, lake, hookpoint)
     return Outcome(report.rows, report.new_rows, report.seconds, report.facts)
 
 
 def _stage(  # noqa: PLR0911 - one a stage
-    stage: Stage,
+    step: Step,
 ) -> Callable[[Profile, Lake, str], StageReport]:
     """The function of a stage; a stage loads models or clients that others do without."""
-    match stage:
+    rebuild = step.rebuild
+    match step.stage:
         case "contexts":
             from delphi_assets.caching.contexts import build_contexts
 
-            return lambda profile, lake, _: build_contexts(profile, lake)
+            return lambda profile, lake, _: build_contexts(profile, lake, rebuild=rebuild)
         case "sparse_coder":
             from delphi_assets.caching.coder_preparation import prepare_coder
 
@@ -36,16 +38,18 @@ def _stage(  # noqa: PLR0911 - one a stage
         case "captured":
             from delphi_assets.caching.capture import capture
 
-            return lambda profile, lake, _: capture(profile, lake, range(profile.n_shards))
+            return lambda profile, lake, _: capture(
+                profile, lake, range(profile.n_shards), rebuild=rebuild
+            )
         case "activations":
             from delphi_assets.caching.activations import merge_shards
 
-            return merge_shards
+            return partial(merge_shards, rebuild=rebuild)
         case "neighbours":
             from delphi_assets.selection.neighbours import find_all_neighbours
 
             return lambda profile, lake, hookpoint: find_all_neighbours(
-                profile, lake, hookpoint, profile.neighbours
+                profile, lake, hookpoint, profile.neighbours, rebuild=rebuild
             )
         case "latents":
             from delphi_assets.selection.latents import describe_latents

@@ -36,7 +36,7 @@ def changes_since(
 
 def is_answered(place: Place, selection: str) -> bool:
     """Whether an explainer or a judge has answered on the selection's windows."""
-    with connect(place.lake) as con:
+    with connect(place.lake, up_to_date=False) as con:
         [row] = query(
             con, "versions/answers", run=place.run, hookpoint=place.hookpoint, selection=selection
         ).to_pylist()

@@ -84,6 +84,28 @@ def test_library_and_dagster_give_the_same_rows(project: Path) -> None:
     assert contents(project, "lake") == contents(project, "other")
 
 
+@pytest.mark.parametrize("start", [START, WITHOUT_DAGSTER])
+def test_what_a_selection_drew_on_is_written_again_when_asked(project: Path, start: str) -> None:
+    """Other neighbours: refused with what to do, written with it, and then nothing is new."""
+    text = (project / "tiny.toml").read_text(encoding="utf-8")
+    drawing = "[selection]\nnon_activating_source = { random = 0.5, co-occurrence = 0.5 }\n"
+    text = text.replace("[selection]\n", drawing)
+    profile, lake = project / "drawing.toml", f"rebuilt-{start == START}"
+    profile.write_text(text, encoding="utf-8")
+    asked = (str(profile), "--until", "examples")
+    assert run(project, lake, *asked, start=start).returncode == 0
+    profile.write_text(f"{text}\n[neighbours]\nn_neighbours = 3\n", encoding="utf-8")
+    refused = run(project, lake, *asked, start=start)
+    assert refused.returncode == 1
+    assert "rebuild = true" in refused.stderr
+    insisted = run(project, lake, *asked, "--rebuild", "neighbours", start=start)
+    assert insisted.returncode == 0, insisted.stderr
+    with connect(project / lake) as con:
+        assert con.sql("select max(rank) from neighbours").fetchall() == [(3,)]
+    again = run(project, lake, *asked, "--rebuild", "neighbours", start=start)
+    assert "0 new rows" in again.stdout
+
+
 def test_a_failing_stage_is_a_line_by_the_library_too(project: Path) -> None:
     text = (project / "tiny.toml").read_text(encoding="utf-8")
     profile = project / "no-corpus.toml"

@@ -93,9 +93,9 @@ def test_two_profiles_stand_side_by_side(project: Path) -> None:
     """The first as if it were alone; what is launched of one is not there of the other."""
     latest, first = launched(project, ["scores"], [OTHER, "scores"])
     for tags, run in ((first, RUN), (latest, OTHER)):
-        assert tags["delphi_assets/run"] == run
-        assert tags["delphi_assets/selection"] == "default"
-        assert tags["delphi_assets/model"] == "none"
+        assert tags["delphi-assets/run"] == run
+        assert tags["delphi-assets/selection"] == "default"
+        assert tags["delphi-assets/model"] == "none"
     launched(project, ["scores"])
     shown = nodes(project)
     plain = {name for name in shown if "/" not in name}

@@ -34,7 +34,7 @@ def launch(
         partition_key=hookpoint,
         resources={
             resources.PROFILE: Given(file=""),
-            resources.LAKE: resources.LakeResource(root=str(lake.root)),
+            resources.LAKE: resources.LakeResource(url=str(lake.root)),
             resources.LLM: resources.LLMResource(),
         },
         run_config={

@@ -141,9 +141,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 MULTIPROCESS = """
 import dagster as dg
-from dagster_project.definitions import defs as own
+from dagster_project import definitions
 defs = dg.Definitions(
-    assets=own.assets, resources=own.resources, executor=dg.multiprocess_executor
+    assets=definitions.defs.assets,
+    resources=definitions.defs.resources,
+    executor=dg.multiprocess_executor,
 )
 """
 ONE = ("explanations", "--partition", HOOKPOINT)

@@ -138,7 +138,7 @@ class CompletionLog:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self._database = stack.enter_context(database.connect(self._lake))
+            self._database = stack.enter_context(database.connect(self._lake, up_to_date=False))
             self._read_calls()
             self._appender = Appender(self._lake, COMPLETIONS, {"run": self._run})
             stack.push_async_callback(self._appender.close)

@@ -127,7 +127,7 @@ def stand_in(request: Request) -> Completion:
 
 def _stored(lake: Lake, run: str, model: str) -> tuple[dict[str, float], set[str]]:
     """Mean answer by role, and the requests that have one."""
-    with database.connect(lake) as con:
+    with database.connect(lake, up_to_date=False) as con:
         lengths = database.query(con, "completions/answer_lengths", run=run, model=model)
         calls = database.query(con, "completions/calls", run=run, paid=list(failures.PAID))
     return (

@@ -38,7 +38,7 @@ class Scoring(SelectionPlace):
 
     def query(self, name: str, **parameters: database.Parameter) -> list[dict[str, object]]:
         """Rows of `sql/<name>.sql`, given run, hookpoint and selection beside `parameters`."""
-        con = database.connect(self.lake)
+        con = database.connect(self.lake, up_to_date=False)
         rows = database.query(
             con, name, **{**self.keys, "selection": self.selection}, **parameters
         ).to_pylist()
@@ -78,7 +78,7 @@ class Scoring(SelectionPlace):
         """Tokens, as text, on which no latent can fire."""
         if not self.profile.cache.filter_bos:
             return frozenset()
-        con = database.connect(self.lake)
+        con = database.connect(self.lake, up_to_date=False)
         rows = database.query(con, "predictions/special_tokens", run=self.run).to_pylist()
         con.close()
         return frozenset(row["str_token"] for row in rows)
