@@ -19,6 +19,7 @@ set variable lake = 'lake';
 .read sql/views/labels.sql
 .read sql/views/latents.sql
 .read sql/views/neighbours.sql
+.read sql/views/planted.sql
 .read sql/views/predictions.sql
 .read sql/views/shortfalls.sql
 .read sql/views/vocabulary.sql

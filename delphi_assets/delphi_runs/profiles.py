@@ -1,10 +1,9 @@
 """The profile of an imported run: what Delphi's configurations say, as settings of this project.
 
-In: a run's layout and its number of tokens. Out: a `Profile`, and its TOML. What Delphi does not
+In: a run's layout and its number of tokens. Out: a `Profile`. What Delphi does not
 say (revision and precision of the model) is the default.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,17 +68,3 @@ def _selection(config: Mapping[str, Any], ctx_len: int) -> dict[str, object]:
     assert isinstance(wanted, int)
     fitting = [size for size in range(1, min(wanted, ctx_len) + 1) if ctx_len % size == 0]
     return {**found, "example_ctx_len": max(fitting, default=ctx_len)}
-
-
-def profile_toml(profile: Profile) -> str:
-    """The sections of a profile that an import sets, as TOML."""
-    lines = ["# Made by import-delphi: with this profile the later stages continue the run."]
-    for section, settings in profile.model_dump(exclude_defaults=True).items():
-        lines += ["", f"[{section}]"]
-        # What JSON writes of these is TOML too, unless it escapes characters.
-        lines += [
-            f"{name} = {json.dumps(value, ensure_ascii=False)}"
-            for name, value in settings.items()
-            if value is not None
-        ]
-    return "\n".join(lines) + "\n"

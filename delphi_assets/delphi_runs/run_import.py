@@ -29,13 +29,14 @@ from delphi_assets.delphi_runs.imported_activations import (
 from delphi_assets.delphi_runs.imported_corpus import check_corpus, write_corpus
 from delphi_assets.delphi_runs.imported_texts import check_texts, write_texts
 from delphi_assets.delphi_runs.layout import DelphiRun, read_layout
-from delphi_assets.delphi_runs.profiles import imported_profile, profile_toml
+from delphi_assets.delphi_runs.profiles import imported_profile
 from delphi_assets.delphi_runs.source import check_source
 from delphi_assets.delphi_runs.texts import LEFT_OUT
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.place import RunPlace
+from delphi_assets.settings.profile_files import profile_toml
 
 
 @terminable()
@@ -92,5 +93,5 @@ def _left_out(delphi: DelphiRun) -> str:
 def _write_profile(place: RunPlace) -> str:
     """Put the profile into the lake, where it is not; returns its location."""
     path = f"profiles/{place.run}/profile.toml"
-    place.lake.create_text(path, profile_toml(place.profile))
+    place.lake.create_text(path, profile_toml(place.profile, "import-delphi"))
     return place.lake.location(path)

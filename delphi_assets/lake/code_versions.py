@@ -19,6 +19,7 @@ CODE_VERSIONS = {
     "shortfalls": 2,
     "eligibility": 1,
     "kept_scores": 1,
+    "planted": 1,
 }
 """Of today."""
 

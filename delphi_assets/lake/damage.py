@@ -84,6 +84,8 @@ _WAYS_OUT = {
     "answers from completions",
     "labels": "restore it from a copy, or delete it and add its labels again with "
     "'delphi-assets add-labels'",
+    "planted": "restore it from a copy, or delete it and give 'delphi-assets plant' again, as "
+    "before",
     "predictions": "delete it and materialize the asset 'predictions' again, which takes the "
     "answers from completions",
 }

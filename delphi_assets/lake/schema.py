@@ -656,6 +656,49 @@ LABELS = Table(
     ("run", "hookpoint", "source", "latent", "name"),
 )
 
+PLANTED = Table(
+    "planted",
+    "One description of a latent that was planted, true or wrong in a known way, with what is "
+    "known of the latent.",
+    (_run, _hookpoint),
+    (
+        _latent,
+        Column("name", _text, "name of its predicate"),
+        Column(
+            "kind",
+            _text,
+            "kind of its predicate: token, words, topic and so on; package.module:function for one "
+            "that came with a file",
+        ),
+        Column(
+            "relation",
+            _text,
+            "how the description stands to the truth: true, parent (too broad), child (too "
+            "narrow), sibling, condition_missing, condition_extra, other (another latent's), empty",
+        ),
+        Column("number", _i32, "1 for the first description of this relation"),
+        Column("text", _text, "the description; of the relation empty a text without a letter"),
+        Column("sign", _i8, "of its activations: 1 or -1"),
+        Column("base_rate", _f64, "n_true / tokens that are not special"),
+        Column("n_true", _i64, "tokens on which its predicate holds"),
+        Column("n_missed", _i64, "of these, tokens on which it does not fire, for any reason"),
+        Column("n_false", _i64, "tokens on which it fires and its predicate does not hold"),
+        Column("miss_rate", _f64, "planted share of missed tokens among those of n_true"),
+        Column("absorbed_by", _i32, "latent on whose tokens it misses more; null without one"),
+        Column("absorbed_rate", _f64, "planted share of those tokens"),
+        Column("silent_rate", _f64, "planted share of contexts in which it does not fire at all"),
+        Column(
+            "false_fire_rate",
+            _f64,
+            "planted share of the tokens, in other contexts, on which its predicate does not hold "
+            "and it fires",
+        ),
+        Column("stronger_at", _i32, "latent on whose tokens it is stronger; null without one"),
+        Column("strength_factor", _f64, "how many times as strong it is there"),
+    ),
+    ("run", "hookpoint", "latent", "relation", "number"),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -674,6 +717,7 @@ TABLES: dict[str, Table] = {
         PREDICTIONS,
         COMPLETIONS,
         LABELS,
+        PLANTED,
     )
 }
 

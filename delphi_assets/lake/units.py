@@ -47,6 +47,11 @@ def neighbours_unit(run: str, hookpoint: str, method: str) -> Unit:
     return Unit("neighbours", {"run": run, "hookpoint": hookpoint, "method": method})
 
 
+def planted_unit(run: str, hookpoint: str) -> Unit:
+    """The unit of the descriptions of a planted run's latents."""
+    return Unit("planted", {"run": run, "hookpoint": hookpoint})
+
+
 def kept_scores_unit(run: str, hookpoint: str) -> Unit:
     """The unit of a hookpoint's kept scores."""
     return Unit("kept_scores", {"run": run, "hookpoint": hookpoint})

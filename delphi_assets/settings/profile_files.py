@@ -5,8 +5,10 @@ else `profile.toml` in the current folder, else demo. Out: a `Profile`. Every pr
 `SettingError` that names the setting, the value and what was expected.
 """
 
+import json
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,3 +86,26 @@ def override(section: S, origin: str, **changes: object) -> S:
     # What nobody has given stays so: it may be what a stored selection was made with.
     stated = section.model_dump(exclude_unset=True)
     return checked(type(section), {**stated, **given}, origin)
+
+
+def profile_toml(profile: Profile, command: str) -> str:
+    """What a profile says that is no default, as TOML, for a run that a `command` has made."""
+    lines = [f"# Made by {command}: with this profile the later stages continue the run."]
+    for section, settings in profile.model_dump(mode="json", exclude_defaults=True).items():
+        lines += ["", f"[{section}]"]
+        lines += [
+            f"{name} = {_toml(value)}" for name, value in settings.items() if value is not None
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A value in one line; what JSON writes of texts and numbers is TOML too."""
+    if isinstance(value, Mapping):
+        pairs = [
+            f"{json.dumps(name)} = {_toml(one)}" for name, one in value.items() if one is not None
+        ]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)

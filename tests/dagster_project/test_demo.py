@@ -132,8 +132,9 @@ def test_every_stage_has_rows(project: Path) -> None:
     """From text to scores, at both hookpoints."""
     tables = contents(project)
     empty = {name for name, rows in tables.items() if not rows.num_rows}
-    # The demo asks no LLM, draws no windows by what they mean, and nobody has added labels.
-    assert empty <= {"completions", "embeddings", "labels", "shortfalls"}
+    # The demo asks no LLM, draws no windows by what they mean, nobody has added labels, and its
+    # latents are a coder's.
+    assert empty <= {"completions", "embeddings", "labels", "planted", "shortfalls"}
     with connect(project / "lake") as con:
         scored = con.sql(
             "select hookpoint, control, count(distinct latent) from scores "

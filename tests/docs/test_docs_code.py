@@ -26,6 +26,9 @@ LABELS = ROOT / "docs" / "labels.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 """Has a lake and a test of its own."""
 
+PLANTED = ROOT / "docs" / "planted.md"
+"""So has this one, `tests/whole/test_planted.py`; its TOML is no profile."""
+
 OWN = {*(ROOT / "docs" / "add-your-own").glob("*.md")}
 """Hold modules of a package of the reader's, and have a test of their own."""
 
@@ -72,7 +75,7 @@ def test_python_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_sql_answers(folder: Path) -> None:
     con = connect(folder / "lake")
-    pages = [page for page in PAGES if page not in (TUTORIAL, *OWN)]
+    pages = [page for page in PAGES if page not in (TUTORIAL, PLANTED, *OWN)]
     found = [block for page in pages for block in blocks(page, "sql")]
     assert len(found) >= 3
     for block in found:
@@ -96,7 +99,7 @@ def test_twenty_questions_are_answered_in_time_and_need_little(folder: Path) -> 
 def test_profiles_are_accepted() -> None:
     """Parts of a profile, put over the demo's; the tutorial's first is a whole one."""
     base = tomllib.loads(profile_path("demo").read_text(encoding="utf-8"))
-    pages = [page for page in PAGES if page not in (TUTORIAL, *OWN)]
+    pages = [page for page in PAGES if page not in (TUTORIAL, PLANTED, *OWN)]
     found = [block for page in pages for block in blocks(page, "toml")]
     assert len(found) >= 3
     for block in found:
