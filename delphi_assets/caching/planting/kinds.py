@@ -241,6 +241,7 @@ class Tag(Kind):
 
     tags: Texts = Field(description="tags of the Penn Treebank, such as NNP or VBZ")
     least: int = Field(1, ge=1, description="fewest letters of the word")
+    but: Folded | tuple[()] = Field((), description="words that are none, whatever the tagger says")
     fires: Fires = Field("last", description=_LAST)
 
     def mask(self, passage: Passage, others: Mapping[str, Mask]) -> Mask:
@@ -249,7 +250,10 @@ class Tag(Kind):
         found = [
             (word.start, word.end)
             for word, tag in zip(passage.words, passage.tags, strict=True)
-            if tag in wanted and len(word.text) >= self.least and word.text.isalpha()
+            if tag in wanted
+            and len(word.text) >= self.least
+            and word.text.isalpha()
+            and word.text.casefold() not in self.but
         ]
         return passage.marked(found, self.fires)
 

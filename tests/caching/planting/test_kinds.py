@@ -101,6 +101,10 @@ def test_parts_of_speech_are_those_of_the_tagger() -> None:
     assert fired("tag", tokens, tags=["DT"]) == [0]
     assert fired("tag", tokens, tags=["JJ", "RB"]) == [1, 7]
     assert fired("tag", tokens, tags=["NNP"]) == [6]
+    assert fired("tag", tokens, tags=["NNS"]) == [3, 4]
+    # The tagger errs: a file may say so.
+    assert fired("tag", tokens, tags=["NNS"], but=["Returns"]) == [4]
+    assert fired("tag", tokens, tags=["NNS"], least=8) == []
     assert fired("tag", ["an", " Overflow", "Error"], tags=["NN", "NNP"]) == [2]
     assert fired("tag", [], tags=["NN"]) == []
 
