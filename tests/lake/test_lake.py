@@ -62,6 +62,7 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
         lake.claim_run("r", {"cache.n_tokens": 6})
 
 
+@pytest.mark.slow
 def test_a_run_must_be_claimed_and_is_claimed_once(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     with pytest.raises(NotReadyError, match=r"holds no run 'r'.*'contexts'"):

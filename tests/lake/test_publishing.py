@@ -77,6 +77,7 @@ def publish(lake: Lake, *tokens: int, versioned: bool = False) -> Manifest:
     return lake.publish(UNIT, [File(rows(*tokens))], {}, versioned=versioned)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_is_published_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ def test_killed_at_any_step_it_is_published_or_not_there(
     assert step == 6, "to stage and move the manifest twice, and the file"
 
 
+@pytest.mark.slow
 def test_killed_while_it_replaces_it_shows_the_old_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

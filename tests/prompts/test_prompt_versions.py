@@ -115,6 +115,7 @@ def n_mended(instructions: list[str]) -> int:
     return sum(MENDED in one for one in instructions)
 
 
+@pytest.mark.slow
 def test_answers_of_an_earlier_version_are_gone_on_with(lake: Lake, ship: Ship) -> None:
     with FaultServer(answer) as server:
         stages = Stages(lake, server)

@@ -74,6 +74,7 @@ def test_shipped_prompts_can_all_be_read() -> None:
             assert len(prompts.explainer_cases(name.removesuffix(".toml"))) == 2
 
 
+@pytest.mark.slow
 def test_the_text_that_was_used_is_found_by_its_hash(tmp_path: Path) -> None:
     lake, folder = make_lake(tmp_path, 2), tmp_path / "prompts"
     folder.mkdir()

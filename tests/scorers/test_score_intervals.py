@@ -184,6 +184,7 @@ def coverage(low: Floats, high: Floats, truth: float) -> float:
     return float(np.mean((low <= truth + 1e-12) & (truth <= high + 1e-12)))
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """A part of `benchmarks/interval_coverage.py`; docs/scorers.md has all of it."""
     cases: dict[str, Case] = {
