@@ -123,11 +123,14 @@ class AskedExplainer(Explainer):
         """The prompt: what is the same for all latents first, then the latent's windows."""
 
     def made_by(self, terms: Terms) -> Mapping[str, object]:
-        """What marks tokens, and how answers are sampled and held to a form."""
+        """What marks tokens, how answers are sampled and held to a form, and the model where its
+        name does not say which it is.
+        """
         return {
             "threshold": terms.settings.threshold,
             "temperature": terms.llm.temperature,
             "json_schema": terms.llm.json_schema,
+            **({} if terms.identity is None else {"identity": terms.identity}),
         }
 
     def request(self, record: LatentRecord, terms: Terms) -> Request:
@@ -139,6 +142,7 @@ class AskedExplainer(Explainer):
             temperature=terms.llm.temperature,
             max_tokens=terms.llm.max_tokens,
             schema=schema(terms.settings.cot) if terms.llm.json_schema else None,
+            identity=terms.identity,
         )
 
     def read(self, completion: Completion) -> ReadExplanation:

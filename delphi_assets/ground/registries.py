@@ -91,7 +91,12 @@ NEIGHBOUR_METHODS = Registry(
 )
 
 TRANSPORTS = Registry(
-    "transport", "a", {"litellm": "delphi_assets.llm.transports.through_litellm:LiteLLM"}
+    "transport",
+    "a",
+    {
+        "litellm": "delphi_assets.llm.transports.through_litellm:LiteLLM",
+        "local": "delphi_assets.llm.transports.local:Local",
+    },
 )
 
 RUNNERS = Registry("runner", "a", {"library": "delphi_assets.runs.running:by_library"})

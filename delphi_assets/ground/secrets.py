@@ -54,6 +54,8 @@ class Endpoint(NamedTuple):
     authorization: str | None
     """Value of an Authorization header for the user and password of the URL."""
     secrets: tuple[str, ...]
+    key: str | None = None
+    """Of a server that this library started; else it is in the environment, or there is none."""
 
 
 def endpoint(api_base: str | None) -> Endpoint:

@@ -460,7 +460,14 @@ class ScoreSettings(_Section):
     scorer_model: str = Field(
         "lexical", description="LiteLLM model string of the judge, or lexical"
     )
-    num_examples_per_scorer_prompt: int = Field(5, gt=0, le=10_000, description="examples a prompt")
+    answer: Literal["list", "first_token"] = Field(
+        "list",
+        description="detection, fuzz: answers to several windows as a list, or (first_token) one "
+        "window a question, answered by the log-probabilities of 1 and 0: for small models",
+    )
+    num_examples_per_scorer_prompt: int = Field(
+        5, gt=0, le=10_000, description="examples a prompt, where answer is list"
+    )
     log_prob: bool = Field(False, description="ask for log-probabilities, giving probabilities")
     controls: tuple[Control, ...] = Field(
         (),

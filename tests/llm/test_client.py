@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from delphi_assets.errors import DelphiAssetsError, SettingError
-from delphi_assets.ground.secrets import MASK, Scrubber, endpoint
+from delphi_assets.ground.secrets import MASK, Endpoint, Scrubber, endpoint
 from delphi_assets.lake.group_commit import GroupCommit
 from delphi_assets.llm.asking import loop
 from delphi_assets.llm.asking.client import Client
@@ -245,7 +245,7 @@ def test_an_endpoint_keeps_its_password_to_itself() -> None:
     split = endpoint("https://joe:p%40ss@host:8080/v1")
     assert split.url == "https://host:8080/v1"
     assert split.authorization == "Basic am9lOnBAc3M="
-    assert endpoint("http://host/v1") == ("http://host/v1", None, ())
+    assert endpoint("http://host/v1") == Endpoint("http://host/v1", None, ())
 
 
 def test_group_commit_gives_each_caller_its_result_or_the_error() -> None:

