@@ -11,6 +11,7 @@ from delphi_assets import connect
 from delphi_assets.caching.planting.kinds import KINDS
 from delphi_assets.caching.planting.passages import Passage
 from delphi_assets.caching.planting.planted_coder import HOOKPOINT
+from delphi_assets.caching.planting.planted_run import plant_activations
 from delphi_assets.caching.planting.predicates import Defects, Predicates, read_predicates
 from delphi_assets.command_line import main
 from delphi_assets.errors import ConflictError, NotReadyError, SettingError
@@ -247,6 +248,30 @@ def test_what_is_half_done_is_finished(
         for table in ("planted", "contexts")
     ]
     assert before == after
+
+
+def test_shards_that_are_there_are_not_made_again(folder: Path, predicates: Predicates) -> None:
+    """Stopped between two shards, it goes on with the second one, and gives the same rows."""
+    profile, stopped = load_profile(str(folder / "tiny.toml")), Lake(folder / "stopped")
+    for step in steps(profile, "contexts"):
+        run_step(profile, stopped, step)
+    plant_activations(profile, stopped, RUN, predicates)
+    first, second = stopped.manifests("captured", run=RUN)
+    Path(stopped.location(second.files[0].path)).unlink()
+    report = plant_activations(profile, stopped, RUN, predicates)
+    assert (report.rows, report.new_rows) == (first.rows + second.rows, second.rows)
+    again = stopped.manifests("captured", run=RUN)
+    assert [one.files[0].sha256 for one in again] == [
+        one.files[0].sha256 for one in (first, second)
+    ]
+
+
+def test_a_shard_says_what_one_says_that_a_model_read(lake: Lake, made: PlantedRun) -> None:
+    """So that Dagster shows it as any other."""
+    for shard in lake.manifests("captured", run=RUN):
+        assert shard.facts["tokens_per_second"] > 0
+        fired = shard.rows / shard.facts["tokens"]
+        assert shard.facts["activations_per_token"] == pytest.approx(fired, abs=1e-3)
 
 
 def test_what_cannot_be_planted_is_refused(

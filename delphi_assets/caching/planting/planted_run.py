@@ -122,11 +122,16 @@ def _write_shard(
         fire(one, held.positions, cache.cache_ctx_len, held.masks, str(place.profile.run.seed))
         for one in predicates.all
     ]
+    seconds, n_tokens = time.perf_counter() - started, len(held.positions)
+    n_fired = sum(len(one.positions) for one in fired)
+    # What a manifest says of a shard that a model has read.
     facts = {
         "num_latents": len(predicates.all),
         "positions": contexts.facts["tokens"],
-        "tokens": len(held.positions),
-        "seconds": round(time.perf_counter() - started, 2),
+        "tokens": n_tokens,
+        "seconds": round(seconds, 2),
+        "tokens_per_second": round(n_tokens / seconds, 1),
+        "activations_per_token": round(n_fired / max(n_tokens, 1), 3),
         "device": "none",
         "torch": "none",
         FINGERPRINT: predicates.sha256,

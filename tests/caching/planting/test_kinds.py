@@ -1,11 +1,13 @@
 """Each kind of predicate on texts whose tokens are those of the demo's tokenizer, masks by hand."""
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
+from delphi_assets.caching.planting import tagging
 from delphi_assets.caching.planting.kinds import KINDS, Both, Either, Function
 from delphi_assets.caching.planting.passages import Passage
 from delphi_assets.errors import SettingError
@@ -107,6 +109,13 @@ def test_parts_of_speech_are_those_of_the_tagger() -> None:
     assert fired("tag", tokens, tags=["NNS"], least=8) == []
     assert fired("tag", ["an", " Overflow", "Error"], tags=["NN", "NNP"]) == [2]
     assert fired("tag", [], tags=["NN"]) == []
+
+
+def test_without_the_tagger_it_is_said_what_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tagging, "_tagger", tagging._tagger.__wrapped__)
+    monkeypatch.setitem(sys.modules, "textblob.en", None)
+    with pytest.raises(SettingError, match=r"need the package textblob.*extra 'planted'"):
+        fired("tag", ["a"], tags=["DT"])
 
 
 def test_predicates_are_made_of_others() -> None:
