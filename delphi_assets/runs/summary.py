@@ -62,7 +62,60 @@ def of_hookpoint(place: Place, coder: Mapping[str, object]) -> str:
         for title, statement in (("best", "best_explained"), ("worst", "worst_explained")):
             parts.append(f"\n{title} explained by detection (balanced accuracy)")
             parts.append(_explanations(con, statement, place))
+        if place.profile.explain.explainer_model != "lexical":
+            parts += _of_llm(con, place)
     return "\n".join(parts)
+
+
+def _of_llm(con: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
+    """What the profile's LLM came to on the latents that it explained, beside other explainers."""
+    model, parts = place.profile.explain.explainer_model, list[str]()
+    for scorer in place.profile.score.scorers:
+        asked = {**place.keys, "scorer": scorer, "model": model}
+        found = query(con, "analysis/explainers_side_by_side", **asked).to_pylist()
+        rows = [row for row in found if row["metric"] in _SUMMED_UP]
+        if not rows:
+            continue
+        lines = [
+            (
+                row["explainer_model"],
+                row["judge"],
+                row["metric"],
+                row["n_latents"],
+                row["n_texts"],
+                row["own"],
+                row["shuffled"],
+                row["above_shuffled"],
+                _interval(row["above_shuffled_low"], row["above_shuffled_high"]),
+            )
+            for row in rows
+        ]
+        heading = (
+            "explainer",
+            "judge",
+            "metric",
+            "scored",
+            "texts",
+            "own",
+            "shuffled",
+            "above it",
+            "95% interval",
+        )
+        parts += [f"\n{scorer} on the latents that {model} explained", grid(heading, lines)]
+        parts += [_verdict(row) for row in rows if row["explainer_model"] == model]
+    return parts
+
+
+def _verdict(row: Mapping[str, object]) -> str:
+    """What a row says, in words; nobody can tell a bad explanation from a judge that knows none."""
+    by = f"  {row['explainer_model']}, judged by {row['judge']}, {row['metric']}:"
+    low, high = row["above_shuffled_low"], row["above_shuffled_high"]
+    if not isinstance(low, float) or not isinstance(high, float):
+        return f"{by} too few latents with a floor for an interval."
+    if low > 0:
+        return f"{by} above the floor: explanations tell their latents from others."
+    below = "below the floor" if high < 0 else "not told from the floor"
+    return f"{by} {below}: explanations or judge are at fault, and the score does not say which."
 
 
 def _scores(con: duckdb.DuckDBPyConnection, place: Place) -> str:

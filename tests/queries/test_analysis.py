@@ -283,6 +283,41 @@ def test_own_against_floors_are_paired(tmp_path: Path) -> None:
     ]
 
 
+def test_explainers_side_by_side(tmp_path: Path) -> None:
+    """Counting explained latents 0, 1 and 3, the LLM all four: three are compared.
+
+    Recall by counting 1, 0.5, 0.5 and 0, 0.5, 0.5 with another text: above it 1, 0, 0.
+    """
+    lake, rest = floored(tmp_path), (False, False)
+    texts = ("same", "same", None, "other")
+    counted = [explanation(f"y{i}", i, text) for i, text in enumerate(texts) if text]
+    add(lake, "explanations", counted)
+    hits = {0: (True, True), 1: (True, False), 3: (True, False)}
+    by_other = {0: (False, False), 1: (True, False), 3: (True, False)}
+    given = [
+        *(row for i, said in hits.items() for row in answers(f"y{i}", i, four(*said, *rest))),
+        *(
+            row
+            for i, said in by_other.items()
+            for row in answers("y0" if i else "y1", i, four(*said, *rest), control="shuffled")
+        ),
+    ]
+    add(lake, "predictions", given)
+    asked = {**PLACE, "scorer": "detection", "model": "lexical"}
+    with connect(lake) as con:
+        found = query(con, "analysis/explainers_side_by_side", **asked).to_pylist()
+    recalls = [row for row in found if row["metric"] == "recall"]
+    columns = ("explainer_model", "judge", "n_latents", "n_texts", "own", "n_shuffled", "shuffled")
+    assert [[row[name] for name in columns] for row in recalls] == [
+        ["gpt", "gpt", 3, 3, pytest.approx(2.5 / 3), 2, 0.5],
+        ["lexical", "lexical", 3, 2, pytest.approx(2 / 3), 3, pytest.approx(1 / 3)],
+    ]
+    # Two pairs have no interval; of three it is 4.303 (here 6% short) standard errors of 1/3.
+    assert recalls[0]["above_shuffled_low"] is None
+    assert recalls[1]["above_shuffled"] == pytest.approx(1 / 3)
+    assert recalls[1]["above_shuffled_high"] == pytest.approx(1 / 3 + 4.303 / 3, abs=0.1)
+
+
 def test_hookpoint_scores(tmp_path: Path) -> None:
     """Recall 1, 1, 0.5, 0.5 of latents firing 100, 200, 4 and 0 times; checked with numpy too."""
     with connect(floored(tmp_path)) as con:
