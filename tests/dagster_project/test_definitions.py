@@ -252,6 +252,7 @@ def test_what_a_launch_gives_replaces_the_profiles() -> None:
         "scorers": ["simulation"],
         "options": {"tests.parts.with_options:picky": {"least": 2, "words": ["a", "b"]}},
         "scorer_model": "openai/judge",
+        "answer": "first_token",
         "num_examples_per_scorer_prompt": 3,
         "log_prob": True,
         "controls": ["empty"],
