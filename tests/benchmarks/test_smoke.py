@@ -19,13 +19,35 @@ from benchmarks.delphi_windows import SETTINGS, WINDOWS, select
 from benchmarks.parts.record import RESULTS
 from benchmarks.parts.windows_compared import HERE
 from delphi_assets import connect
+from delphi_assets.caching.planting.predicates import read_predicates
 from delphi_assets.delphi_runs.run_export import export_run
 from delphi_assets.delphi_runs.run_import import import_run
 from delphi_assets.lake.lake import Lake
 from delphi_assets.llm.calls import attempts
+from delphi_assets.runs.library import run as run_step
+from delphi_assets.runs.order import steps
+from delphi_assets.runs.planting import plant_run
+from delphi_assets.settings import load_profile
 from tests.parts.random_lake import HOOKPOINT, RUN, random_lake
+from tests.parts.tiny_project import make_project
 
 pytestmark = pytest.mark.slow
+
+PREDICATES = """
+[[predicate]]
+name = "token"
+kind = "words"
+words = ["token", "tokens"]
+text = 'The word "token" or "tokens".'
+wrong.sibling = 'The word "context".'
+
+[[predicate]]
+name = "after-a"
+kind = "after"
+words = ["a"]
+text = 'The word directly after "a".'
+wrong.sibling = 'The word directly after "the".'
+"""
 
 ELSEWHERE = {"delphi_reads": "delphi"}
 """Benchmarks that need a package which is not among the project's, by what it is imported as."""
@@ -99,6 +121,21 @@ def _saelens(made: Made) -> list[str]:
     return ["read", str(folder)]
 
 
+def _truth(made: Made) -> list[str]:
+    """A planted run of two latents, up to its windows."""
+    (made.scratch / "truth").mkdir(parents=True)
+    folder = make_project(made.scratch / "truth")
+    (folder / "own.toml").write_text(PREDICATES, encoding="utf-8")
+    lake, profile = Lake(folder / "lake"), load_profile(str(folder / "tiny.toml"))
+    for step in steps(profile, "contexts"):
+        run_step(profile, lake, step)
+    run = plant_run(profile, lake, "planted", read_predicates(folder / "own.toml"))
+    profile = load_profile(run.profile_file)
+    for step in steps(profile, "examples"):
+        run_step(profile, lake, step)
+    return [str(folder / "lake"), "--scorers", "embedding", "--latents", "2"]
+
+
 def _fixed(line: str) -> Callable[[Made], list[str]]:
     return lambda made: line.format(**made._asdict()).split()
 
@@ -122,6 +159,7 @@ OPTIONS: dict[str, Callable[[Made], list[str]]] = {
     "questions": _fixed("{lake} --repeats 1"),
     "reading": _fixed("{lake} --run random --hookpoint layers.0 --latents 3"),
     "saelens_reads": _saelens,
+    "truth": _truth,
 }
 
 

@@ -118,6 +118,11 @@ EXAMPLES = [
     window(1, 2, "test", 90, [0.0, 0.0, 0.0]),
 ]  # fmt: skip
 
+PLANTED: list[Row] = [
+    {"latent": 0, "kind": "form", "relation": relation, "number": 1, "text": text}
+    for relation, text in (("true", "fires on def"), ("sibling", "Python definitions"))
+]
+
 
 @pytest.fixture(scope="module")
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -130,6 +135,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     add(lake, "explanations", EXPLANATIONS)
     add(lake, "predictions", PREDICTIONS)
     add(lake, "completions", COMPLETIONS)
+    publish(lake, "planted", PLANTED)
     with connect(lake) as connection:
         yield connection
 
