@@ -154,6 +154,7 @@ def test_new_explanations_make_what_follows_stale_and_nothing_new_does_not(proje
             ("scores", {}),
         ],
     )
+    assert [told.error for told in (again, explained, scored, shown, written)] == [""] * 5
     assert before.stale() == set()
     assert (again.metadata["new_rows"], again.stale()) == ("0", set())
     assert explained.metadata["new_rows"] != "0"

@@ -80,9 +80,11 @@ def test_a_view_has_the_rows_of_the_library_through_adbc(lake: Lake, catalogue: 
         connect(lake) as ours,
     ):
         for name in EVERY:
+            # Only what plants latents fills it.
+            least = [(-1,)] if name == "planted" else [(0,)]
             cursor.execute(f"select count(*) from {name}")
             count = ours.table(name).count("*").fetchall()
-            assert cursor.fetchall() == count > [(0,)], name
+            assert cursor.fetchall() == count > least, name
             cursor.execute(f"select * from {name} limit 1")
             assert {*cursor.fetch_arrow_table().column_names} == {*ours.table(name).columns}
         with pytest.raises(adbc_driver_manager.dbapi.Error, match="read-only"):

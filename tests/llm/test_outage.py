@@ -239,8 +239,8 @@ def test_a_client_that_cannot_be_entered_leaves_nothing_open(
     opened: list[object] = []
     connect: Callable[..., object] = database.connect
 
-    def watched(*arguments: object) -> object:
-        opened.append(connect(*arguments))
+    def watched(*arguments: object, **settings: object) -> object:
+        opened.append(connect(*arguments, **settings))
         return opened[-1]
 
     lake = made(tmp_path)
