@@ -147,10 +147,16 @@ class ServedRun:
         place = of_step(given[PROFILE], given[LAKE], given[LLM])
         tags = {
             RUN_TAG: place.run,
-            SELECTION_TAG: selection or place.profile.selection.name,
+            SELECTION_TAG: place.profile.selection.name,
             MODEL_TAG: place.profile.model.name,
         }
-        context.instance.add_run_tags(context.run.run_id, tags)
+        run = context.instance.get_run_by_id(context.run.run_id)
+        # A step that chooses no selection, as a check, does not say another one than those before.
+        new = {name: value for name, value in tags.items() if run is None or name not in run.tags}
+        if selection is not None:
+            new[SELECTION_TAG] = selection
+        if new:
+            context.instance.add_run_tags(context.run.run_id, new)
         return place
 
     def place(self, context: dg.AssetExecutionContext, selection: str | None = None) -> Place:

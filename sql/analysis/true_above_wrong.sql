@@ -15,6 +15,7 @@ with described as (
         scored.metric,
         scored.latent,
         scored.score,
+        scored.empty,
         planted.kind,
         planted.relation
     from scored_latents as scored
@@ -30,39 +31,15 @@ with described as (
         and planted.kind <> 'random'
 ),
 
--- As the floor of the true description: the empty one is no explanation of its own.
-empty as (
-    select
-        scored.scorer,
-        scored.judge,
-        scored.judge_hash,
-        scored.selection,
-        scored.metric,
-        scored.latent,
-        scored.empty as score,
-        planted.kind,
-        'empty' as relation
-    from scored_latents as scored
-    inner join planted
-        on planted.run = $run
-        and planted.hookpoint = $hookpoint
-        and scored.latent = planted.latent
-        and scored.explanation = planted.text
-    where
-        scored.run = $run
-        and scored.hookpoint = $hookpoint
-        and scored.empty is not null
-        and planted.kind <> 'random'
-        and planted.relation = 'true'
-),
-
+-- The empty text is no explanation of its own: it is the floor of the true one.
 wrong as (
-    select *
+    select * exclude (empty)
     from described
     where relation <> 'true'
     union all
-    select *
-    from empty
+    select * exclude (empty) replace (empty as score, 'empty' as relation)
+    from described
+    where relation = 'true' and empty is not null
 ),
 
 pairs as (

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from dagster_project.runner import _error
 from delphi_assets import connect
 from delphi_assets.lake.lake import Lake
-from tests.parts.explained_lake import make_lake, profile
+from tests.parts.explained_lake import SELECTION, make_lake, profile
 from tests.parts.fault_server import FaultServer, Reply
 from tests.parts.launching import launch
 
@@ -49,3 +50,17 @@ def test_a_launch_may_call_llms_otherwise(lake: Lake) -> None:
         assert len(server.asked) == n_asked + 3 * n_asked
         result = launch("explanations", asked, lake, CONFIG, llm={"max_retries": -1})
     assert "max_retries = -1" in str(_error(result))
+
+
+def test_the_checks_of_a_launch_do_not_say_another_selection(lake: Lake) -> None:
+    """The run keeps the tag of the selection that was chosen, not of the profile's."""
+    given = profile()
+    other = given.selection.model_copy(update={"name": "other"})
+    named = given.model_copy(update={"selection": other})
+    with dg.DagsterInstance.ephemeral() as instance:
+        config = {"explainer": "lexical", "selection": SELECTION}
+        result = launch("explanations", named, lake, config, instance=instance)
+        assert result.success, _error(result)
+        assert result.get_asset_check_evaluations(), "checks ran behind it"
+        (run,) = instance.get_runs()
+    assert run.tags["delphi-assets/selection"] == SELECTION

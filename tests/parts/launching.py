@@ -1,11 +1,11 @@
-"""One asset of a run, launched: a run whose profile is in no file, in a lake that is there."""
+"""One asset of a run with its checks, launched; the profile is in no file, the lake is there."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 
-from dagster_project import assets, resources
+from dagster_project import assets, checks, resources
 from dagster_project.served_run import ServedRun
 from delphi_assets.lake.lake import Lake
 from delphi_assets.settings import Profile
@@ -17,6 +17,7 @@ def launch(
     lake: Lake,
     config: Mapping[str, object] | None = None,
     llm: Mapping[str, object] | None = None,
+    instance: dg.DagsterInstance | None = None,
 ) -> dg.ExecuteInProcessResult:
     """What a launch at the only hookpoint gives; `config` and `llm` as in the Launchpad."""
 
@@ -29,8 +30,9 @@ def launch(
     served = ServedRun(profile, Path("none.toml"))
     (hookpoint,) = profile.cache.hookpoints
     return dg.materialize(
-        assets.assets_of(served),
+        [*assets.assets_of(served), *checks.checks_of(served)],
         selection=[served.key(asset)],
+        instance=instance,
         partition_key=hookpoint,
         resources={
             resources.PROFILE: Given(file=""),
