@@ -15,6 +15,7 @@ from dagster_project import markdown
 from delphi_assets.lake.database import query
 from delphi_assets.lake.place import Place
 from delphi_assets.reading.highlighting import mark
+from delphi_assets.reading.in_words import in_words
 
 N_LATENTS, N_WINDOWS = 5, 3
 _TOP_TOKENS = 5
@@ -47,7 +48,7 @@ def of_explanations(
     for row in rows:
         # An explainer without an LLM is its own model.
         by = markdown.escaped(", ".join(dict.fromkeys((row["explainer"], row["explainer_model"]))))
-        text = markdown.escaped(markdown.cut(row["explanation"].replace("\n", "; ")))
+        text = markdown.escaped(markdown.cut(in_words(row["explanation"]).replace("\n", "; ")))
         texts.setdefault(row["latent"], []).append(f"{by}: *{text.strip()}*")
     windows = _windows(con, place, selection, list(texts))
     return _sheet(

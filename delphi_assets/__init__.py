@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from delphi_assets.lake.lake import Lake
     from delphi_assets.latent_ranges import Latents, parse_latents
     from delphi_assets.reading.added_labels import add_labels, remove_labels
+    from delphi_assets.reading.in_words import in_words
     from delphi_assets.reading.records import Example, LatentRecord
     from delphi_assets.reading.rendering import window_html
     from delphi_assets.runs.hookpoint import Hookpoint, Latent
@@ -91,6 +92,7 @@ __all__ = [
     "describe_latents",
     "explain",
     "find_neighbours",
+    "in_words",
     "load_profile",
     "merge_shards",
     "override",
@@ -131,6 +133,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "lake.lake": ("Lake",),
     "latent_ranges": ("Latents", "parse_latents"),
     "reading.added_labels": ("add_labels", "remove_labels"),
+    "reading.in_words": ("in_words",),
     "reading.records": ("Example", "LatentRecord"),
     "reading.rendering": ("window_html",),
     "scorers.predictions": ("score",),

@@ -25,6 +25,7 @@ import duckdb
 from delphi_assets.explorer.described import LatentRows, Row
 from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.lake.database import query
+from delphi_assets.reading.in_words import in_words
 from delphi_assets.reading.label_columns import LabelColumn, LabelColumns
 from delphi_assets.reading.rendering import visible
 
@@ -190,6 +191,6 @@ def _whole(number: float) -> float | int:
 
 
 def _texts(held: _Held, n_rows: int) -> Mapping[str, Any]:
-    texts = [one["explanation"] or one["failure"] or "" for one in held.values()]
+    texts = [in_words(one["explanation"] or one["failure"] or "") for one in held.values()]
     failed = [at for at, one in held.items() if one["explanation"] is None]
     return {"at": _at(held, n_rows), "texts": list(map(one_line, texts)), "failed": failed}

@@ -23,6 +23,7 @@ from delphi_assets.explorer.ranges import PAGE, Range
 from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.explorer.windows import page_windows
 from delphi_assets.lake.database import query
+from delphi_assets.reading.in_words import in_words
 from delphi_assets.reading.rendering import visible
 
 _NEIGHBOURS = 10
@@ -79,7 +80,9 @@ def _label(row: Row) -> dict[str, str]:
 
 
 def _explanation(row: Row) -> dict[str, Any]:
-    shown = {name: lines(row[name]) for name in ("explanation", "failure") if row[name] is not None}
+    told = {"explanation": row["explanation"] and in_words(row["explanation"])}
+    told["failure"] = row["failure"]
+    shown = {name: lines(text) for name, text in told.items() if text is not None}
     return {**_without_latent(row), **shown}
 
 

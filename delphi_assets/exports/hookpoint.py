@@ -1,7 +1,8 @@
 """What exports read: the latents of a hookpoint, a range at a time, with their best explanations.
 
 In: a lake, a run and a hookpoint, and by what the best explanation is chosen. Out: Arrow tables of
-`sql/exports/`. Memory is that of a range, whatever the number of latents.
+`sql/exports/`, explanations as a person reads them (`reading.in_words`). Memory is that of a range,
+whatever the number of latents.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from delphi_assets.errors import NotReadyError, SettingError
 from delphi_assets.lake.database import Parameter, connect, execute, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.queries.parameters import completed
+from delphi_assets.reading.in_words import in_words
 from delphi_assets.reading.label_columns import LabelColumns
 
 METRICS = ("balanced_accuracy", "auroc", "auprc", "f1", "accuracy", "correlation")
@@ -112,11 +114,11 @@ class ExportedHookpoint:
 
     def latents(self, of: LatentBatch) -> pa.Table:
         """What is known of latents, with their best explanations: `sql/exports/latents.sql`."""
-        return self._rows("latents", of, **vars(self.best))
+        return _readable(self._rows("latents", of, **vars(self.best)))
 
     def explanations(self, of: LatentBatch) -> pa.Table:
         """Their best explanations: `sql/exports/explanations.sql`."""
-        return self._rows("explanations", of, **vars(self.best))
+        return _readable(self._rows("explanations", of, **vars(self.best)))
 
     def scores(self, of: LatentBatch) -> pa.Table:
         """The scores of these, a row a scorer: `sql/exports/scores.sql`."""
@@ -157,3 +159,10 @@ class ExportedHookpoint:
                 f"nothing at {self.hookpoint!r} was judged by {self.best.scorer!r}; expected one "
                 f"of {there}, to say which explanation of a latent is its best."
             )
+
+
+def _readable(rows: pa.Table) -> pa.Table:
+    """Rows with their explanations as a person reads them."""
+    place = rows.schema.get_field_index("explanation")
+    texts = [text and in_words(text) for text in rows["explanation"].to_pylist()]
+    return rows.set_column(place, "explanation", pa.array(texts, pa.string()))

@@ -56,6 +56,14 @@ class Evidence(NamedTuple):
     lift: float
 
 
+class Line(NamedTuple):
+    """A line of an explanation: a token, and what stands just before it, the heaviest first."""
+
+    token: str
+    own: Evidence
+    preceding: list[tuple[str, Evidence]]
+
+
 @dataclass(frozen=True)
 class TokenEvidence:
     """A listed token: how much activation it carries, and what stands just before it."""
@@ -163,24 +171,39 @@ def is_written(explanation: str) -> bool:
     return _OTHER.fullmatch(last) is not None and all(map(_LINE.fullmatch, lines))
 
 
-@lru_cache(maxsize=1_024)
-def parse(explanation: str) -> Mapping[str, TokenEvidence]:
-    """The tokens an explanation lists; raises `DataError` when it is not a lexical one."""
+def read_lines(explanation: str) -> list[Line]:
+    """The lines of an explanation but the last; raises `DataError` when it is not a lexical one.
+
+    Tokens of one text have a line each.
+    """
     if not is_written(explanation):
         raise DataError(
             f"{explanation[:80]!r} is not a lexical explanation; the lexical judge reads only "
             "what the lexical explainer writes. Use an LLM as scorer_model for other explanations."
         )
+    return list(map(_read_line, explanation.split("\n")[:-1]))
+
+
+def _read_line(line: str) -> Line:
+    match = _LINE.fullmatch(line)
+    assert match is not None, "is_written said so"
+    preceding = [
+        (json.loads(token), _evidence(share, lift))
+        for token, share, lift in _AFTER.findall(match[4])
+    ]
+    return Line(json.loads(match[1]), _evidence(match[2], match[3]), preceding)
+
+
+def _evidence(percent: str, lift: str) -> Evidence:
+    return Evidence(float(percent) / 100, float(lift))
+
+
+@lru_cache(maxsize=1_024)
+def parse(explanation: str) -> Mapping[str, TokenEvidence]:
+    """The tokens an explanation lists; raises `DataError` when it is not a lexical one."""
     evidence: dict[str, TokenEvidence] = {}
-    for line in explanation.split("\n")[:-1]:
-        match = _LINE.fullmatch(line)
-        assert match is not None
-        preceding = {
-            json.loads(token): Evidence(float(share) / 100, float(lift))
-            for token, share, lift in _AFTER.findall(match[4])
-        }
-        own = Evidence(float(match[2]) / 100, float(match[3]))
-        evidence.setdefault(json.loads(match[1]), TokenEvidence(own, preceding))
+    for line in read_lines(explanation):
+        evidence.setdefault(line.token, TokenEvidence(line.own, dict(line.preceding)))
     return evidence
 
 

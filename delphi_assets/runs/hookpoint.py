@@ -32,6 +32,7 @@ from delphi_assets.latent_ranges import (
     latent_index,
 )
 from delphi_assets.reading.added_labels import add_labels
+from delphi_assets.reading.in_words import in_words
 from delphi_assets.reading.label_columns import LabelColumns
 from delphi_assets.reading.records import LatentRecord, Selection, records_in
 from delphi_assets.settings import Profile, SelectionSettings, override, profile_of_run
@@ -51,6 +52,11 @@ class Explanation(NamedTuple):
     failure: str | None
     cost: float | None
     written_at: datetime
+
+    @property
+    def in_words(self) -> str | None:
+        """The explanation as a person reads it: a sentence where it is a lexical one."""
+        return self.explanation and in_words(self.explanation)
 
 
 class Score(NamedTuple):
@@ -407,7 +413,7 @@ def _statistics_notes(statistics: dict[str, Any]) -> list[str]:
 
 
 def _explanation_note(one: Explanation, selection: str) -> str:
-    said = one.explanation or f"failed: {one.failure}"
+    said = one.in_words or f"failed: {one.failure}"
     return f"{one.explainer} ({one.explainer_model}{_other(one.selection, selection)}): {said}"
 
 

@@ -15,6 +15,7 @@ from delphi_assets.ground.columns import in_columns
 from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.place import Place, RunPlace
+from delphi_assets.reading.in_words import in_words
 from delphi_assets.runs.order import Outcome
 from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
 from delphi_assets.settings import PROFILE_VARIABLE, profile_path, usual_profile
@@ -171,7 +172,7 @@ def _explanations(con: duckdb.DuckDBPyConnection, statement: str, place: Place) 
             row["balanced_accuracy"],
             repr(row["top_token"]),
             row["top_token_share"],
-            _cut(row["explanation"]),
+            _cut(in_words(row["explanation"])),
         )
         for row in found.to_pylist()
     ]

@@ -25,6 +25,7 @@ from delphi_assets.llm.asking.client import Client
 from delphi_assets.llm.asking.keys import check_model
 from delphi_assets.llm.calls.completions import Completion
 from delphi_assets.llm.calls.requests import Message, Request
+from delphi_assets.reading.in_words import in_words
 from delphi_assets.reading.records import LatentRecord
 from delphi_assets.scorers.predictions import scorer_of
 from delphi_assets.scorers.work.explained import Explained, stored_explanations
@@ -103,6 +104,8 @@ def _explain(scoring: Scoring, record: LatentRecord) -> tuple[Explained | None, 
             text = told = explainer.open(terms)(shown)
         except NoTextError as error:
             text, told = "", f"nothing ({error})"
+        if (sentence := in_words(told)) != told:
+            told = f"{told}\n(to a person: {sentence})"
         trial = Trial(name, (), None, told or "nothing: a failure", None)
         model = name
     elif isinstance(explainer, AskedExplainer):
