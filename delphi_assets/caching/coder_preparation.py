@@ -3,6 +3,10 @@
 In: a profile, a hookpoint, and for `embedded:train` the table `contexts`. Out: the table `weights`,
 and a trained coder in the lake in sparsify's layout, read by the same loader as anybody's.
 
+A floor (`coders.floors`) is made from the coder of `coder.sparse_model`, which is trained for it
+where it has to be and nobody has yet. Of the floor only the table is kept: it is made anew whenever
+it is read.
+
 A trained coder's folder comes into a local lake whole and stays: a run interrupted after training
 does not train again, and of two that train at once both go on with the first one's coder. On a
 remote lake its files come one by one, and a folder that lacks some is refused.
@@ -29,6 +33,7 @@ from delphi_assets.caching.prepared_coder import (
     check_unchanged,
     files_here,
     load_prepared,
+    read_at,
     trained_folder,
 )
 from delphi_assets.coders.coder import Coder
@@ -43,7 +48,7 @@ from delphi_assets.lake.schema import WEIGHTS
 from delphi_assets.lake.units import weights_unit
 from delphi_assets.lake.versions import changes, data_version
 from delphi_assets.models.subject import load_subject
-from delphi_assets.settings import TRAIN, Profile
+from delphi_assets.settings import FLOORS, TRAIN, Profile
 
 _MADE_WITH_CODER = ("captured", "activations")
 """Tables whose units of a hookpoint hold the fingerprint of its coder."""
@@ -82,11 +87,13 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
     if outdated := _outdated(manifest):
         manifest = None
     if manifest is None:
-        preflight.check(profile)
+        checked = preflight.check(profile)
         lake.claim_run(profile.run.name, profile.run_config())
         facts: dict[str, Any] = {}
-        if profile.sparse_model_of(hookpoint) == TRAIN:
-            facts = _trained(place) | origins.model_facts(profile.model)
+        floor = profile.sparse_model_of(hookpoint) in FLOORS
+        if _trains(place):
+            trained = _trained(read_at(place), checked[hookpoint].module)
+            facts = origins.model_facts(profile.model) | ({} if floor else trained)
         coder = load_prepared(place)
         for table in _MADE_WITH_CODER:
             for made in lake.manifests(table, **unit.keys):
@@ -95,7 +102,7 @@ def prepare_coder(profile: Profile, lake: Lake, hookpoint: str) -> StageReport:
             "d_in": coder.shape.d_in,
             "side": coder.shape.side,
             FINGERPRINT: coder.fingerprint,
-            **origins.coder_facts(files_here(place)),
+            **origins.coder_facts(files_here(place), floor=floor),
             **facts,
         }
         facts["num_latents"] = new_rows = coder.shape.num_latents
@@ -124,18 +131,22 @@ def _outdated(manifest: Manifest | None) -> bool:
 def weights_config(place: Place) -> dict[str, object]:
     """The settings that change the hookpoint's coder: all of the run's when it is trained on it."""
     config = place.config
-    if place.profile.sparse_model_of(place.hookpoint) == TRAIN:
+    if _trains(place):
         return {name: value for name, value in config.items() if name != "coder.dtype"}
     return {name: config[name] for name in _READING_A_CODER if name in config}
 
 
-def _trained(place: Place) -> dict[str, Any]:
+def _trains(place: Place) -> bool:
+    """Whether the hookpoint's coder is trained on the run, or made from one that is."""
+    return place.profile.sparse_model_of(read_at(place).hookpoint) == TRAIN
+
+
+def _trained(place: Place, module: str) -> dict[str, Any]:
     """Facts of the hookpoint's trained coder, training it first if it is not in the lake."""
     from delphi_assets.caching.coder_training import train_coder
 
     lake, folder = place.lake, trained_folder(place)
     if not lake.exists(folder):
-        module = preflight.check(place.profile)[place.hookpoint].module
         with tempfile.TemporaryDirectory() as made:
             subject = load_subject(place.profile.model)
             facts = asdict(train_coder(place, subject, module, Path(made)))

@@ -43,6 +43,9 @@ MODEL_FINGERPRINT = "model_fingerprint"
 _FOLDER, _FILES = "coder_folder", "coder_files"
 """Facts of the table weights: where the coder's files were, and their names."""
 
+_MADE_FROM = "coder_made_from"
+"""Fact of the table weights of a floor: the fingerprint of the coder that it is made from."""
+
 _WEIGHTS = (("model*.safetensors", "adapter_model*.safetensors"), ("pytorch_model*.bin",))
 """Files of a model's weights; later ones count where there are no earlier ones."""
 
@@ -76,11 +79,16 @@ class ContextsOrigin(NamedTuple):
         return all(None in (mine, theirs) or mine == theirs for mine, theirs in pairs)
 
 
-def coder_facts(files: Sequence[Path]) -> dict[str, str]:
-    """Facts by which `check_coder` finds a coder's files; all of them are in one folder."""
+def coder_facts(files: Sequence[Path], *, floor: bool = False) -> dict[str, str]:
+    """Facts by which `check_coder` finds a coder's files; all of them are in one folder.
+
+    A floor's are those of the coder it is made from, whose fingerprint is another one.
+    """
     if not files:
         return {}
-    return {_FOLDER: str(files[0].parent.absolute()), _FILES: ", ".join(f.name for f in files)}
+    made_from = {_MADE_FROM: fingerprint(files)} if floor else {}
+    names = ", ".join(file.name for file in files)
+    return {_FOLDER: str(files[0].parent.absolute()), _FILES: names, **made_from}
 
 
 def check_coder(place: Place) -> Manifest | None:
@@ -93,15 +101,18 @@ def check_coder(place: Place) -> Manifest | None:
         return made
     files = [Path(made.facts[_FOLDER], name) for name in made.facts[_FILES].split(", ")]
     there = all(file.is_file() for file in files)
-    if there and (now := fingerprint(files)) != made.facts[FINGERPRINT]:
-        raise replaced_coder(place.hookpoint, made.facts[_FOLDER], made, now)
+    known = made.facts.get(_MADE_FROM, made.facts[FINGERPRINT])
+    if there and (now := fingerprint(files)) != known:
+        raise replaced_coder(place.hookpoint, made.facts[_FOLDER], made, now, known)
     return made
 
 
-def replaced_coder(hookpoint: str, where: str, made: Manifest, now: str) -> ConflictError:
-    """The error for a coder `where` that is not the one `made` was made from."""
+def replaced_coder(
+    hookpoint: str, where: str, made: Manifest, now: str, known: object = None
+) -> ConflictError:
+    """The error for a coder `where` that is not the one `made` was made from, which had `known`."""
     what = f"the coder of hookpoint {hookpoint!r} ({where})"
-    return _replaced(what, made, made.facts.get(FINGERPRINT), now)
+    return _replaced(what, made, known or made.facts.get(FINGERPRINT), now)
 
 
 def model_fingerprint(settings: ModelSettings) -> str | None:

@@ -27,7 +27,7 @@ from delphi_assets.models.subject import (
     load_config,
     pick_device,
 )
-from delphi_assets.settings import TRAIN, CoderSettings, ModelSettings, Profile
+from delphi_assets.settings import FLOORS, TRAIN, CoderSettings, ModelSettings, Profile
 
 
 class Checked(NamedTuple):
@@ -64,27 +64,35 @@ def _check(profile_json: str) -> dict[str, Checked]:
 
 
 def _coders(profile: Profile, shapes: Mapping[str, HookpointShape]) -> dict[str, CoderShape]:
-    trained = {name for name in shapes if profile.sparse_model_of(name) == TRAIN}
+    read_as = {name: profile.read_as(name) for name in shapes}
+    floors = {name: profile.sparse_model_of(name) for name in shapes if read_as[name] != name}
+    trained = {name for name in shapes if profile.sparse_model_of(read_as[name]) == TRAIN}
     if trained and profile.coder.transcoder_subtracts_b_dec:
         raise SettingError(
             f"coder.transcoder_subtracts_b_dec = true with coder.sparse_model = {TRAIN!r}, "
             "which trains SAEs; expected false."
         )
     found = {
-        name: describe_coder(_existing(profile, name), name, reading_of(profile, name))
+        name: describe_coder(
+            _existing(profile, read_as[name]), read_as[name], reading_of(profile, name)
+        )
         for name in shapes
         if name not in trained
     }
     _each_coder_once(
         {
-            name: f"trained on module {shape.module!r}"
-            if name in trained
-            else f"in {str(found[name].place.resolve())!r}"
+            name: (f"{floors[name]} of the one " if name in floors else "") + where
             for name, shape in shapes.items()
+            for where in [
+                f"trained on module {shape.module!r}"
+                if name in trained
+                else f"in {str(found[name].place.resolve())!r}"
+            ]
         }
     )
     for name, described in found.items():
-        given = f"{setting_of(name)} = {profile.sparse_model_of(name)!r}"
+        source = read_as[name]
+        given = f"{setting_of(source)} = {profile.sparse_model_of(source)!r}"
         _check_hook(given, name, shapes[name], described.hook, profile.model)
         _check_width(given, name, shapes[name], described.shape)
     return {
@@ -97,7 +105,7 @@ def _existing(profile: Profile, hookpoint: str) -> str:
     """The source of a coder that is not to be trained."""
     source = profile.sparse_model_of(hookpoint)
     if source.startswith("embedded:"):
-        expected = "" if "@" in hookpoint else f"{TRAIN!r}, "
+        expected = f"{', '.join(map(repr, FLOORS)) if '@' in hookpoint else repr(TRAIN)}, "
         raise SettingError(
             f"{setting_of(hookpoint)} = {source!r} is unknown; expected {expected}a folder, or a "
             "repository of the Hugging Face hub."

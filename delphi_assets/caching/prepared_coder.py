@@ -1,7 +1,8 @@
 """The coder of a hookpoint as the stages read it: where it is, and whether it is still the same.
 
 In: a place, and the table `weights`, whose facts hold the coder's fingerprint. Out:
-the coder, or an error that names what is missing or was replaced.
+the coder, or an error that names what is missing or was replaced. A floor is made when it is read,
+from the files of the coder that it is a floor of.
 
 `load_described` refuses a coder that the table does not describe, and so does `check_unchanged`,
 which loads nothing: what fires in one part of a run and in the next is of one coder, and a run that
@@ -17,21 +18,24 @@ import torch
 from delphi_assets.caching import origins
 from delphi_assets.coders import files_at_hand, load_coder, reading_of
 from delphi_assets.coders.coder import Coder, Encoder
+from delphi_assets.coders.floors import floor_fingerprint, floor_of
 from delphi_assets.coders.sources import setting_of
 from delphi_assets.errors import NotReadyError
 from delphi_assets.ground.machine_cache import fingerprint
 from delphi_assets.lake.lake import Manifest
 from delphi_assets.lake.manifests import FINGERPRINT
 from delphi_assets.lake.place import Place
-from delphi_assets.settings import TRAIN
+from delphi_assets.settings import FLOORS, TRAIN
 
 
 @contextmanager
 def coder_source(place: Place) -> Iterator[str | Path]:
     """Where the hookpoint's coder can be loaded from: the profile's, or a trained one's folder.
 
-    Raises `NotReadyError` when it is to be trained and has not been.
+    Of a floor it is that of the coder it is made from. Raises `NotReadyError` when it is to be
+    trained and has not been.
     """
+    place = read_at(place)
     source = place.profile.sparse_model_of(place.hookpoint)
     if source != TRAIN:
         yield source
@@ -52,9 +56,12 @@ def load_prepared(
     dtype: torch.dtype = torch.float32,
 ) -> Coder:
     """The hookpoint's coder, whoever trained it; raises as `coder_source` and `load_coder`."""
+    profile, hookpoint = place.profile, place.hookpoint
     with coder_source(place) as source:
-        reading = reading_of(place.profile, place.hookpoint)
-        return load_coder(source, place.hookpoint, device, dtype, reading)
+        reading = reading_of(profile, hookpoint)
+        coder = load_coder(source, profile.read_as(hookpoint), device, dtype, reading)
+    floor = profile.sparse_model_of(hookpoint)
+    return floor_of(coder, floor, profile.run.seed) if floor in FLOORS else coder
 
 
 def load_described(
@@ -98,11 +105,18 @@ def check_unchanged(place: Place, weights: Manifest | None) -> None:
     if weights is None or FINGERPRINT not in weights.facts:
         return
     if files := files_here(place):
-        check_fingerprint(place, weights, fingerprint(files))
+        now, source = fingerprint(files), place.profile.sparse_model_of(place.hookpoint)
+        if source in FLOORS:
+            now = floor_fingerprint(now, source, place.profile.run.seed)
+        check_fingerprint(place, weights, now)
 
 
 def files_here(place: Place) -> list[Path]:
-    """The coder's files, where this machine has them without fetching any; else none."""
+    """The coder's files, where this machine has them without fetching any; else none.
+
+    Of a floor they are those of the coder it is made from.
+    """
+    place = read_at(place)
     source: str | Path = place.profile.sparse_model_of(place.hookpoint)
     if source == TRAIN:
         folder = place.lake.local_path(trained_folder(place))
@@ -122,6 +136,11 @@ def check_fingerprint(place: Place, made: Manifest, now: str) -> None:
         source = place.profile.sparse_model_of(place.hookpoint)
         where = f"{setting_of(place.hookpoint)} = {source!r}"
         raise origins.replaced_coder(place.hookpoint, where, made, now)
+
+
+def read_at(place: Place) -> Place:
+    """The place whose coder's files are read: of a floor the one of its trained coder."""
+    return place.at(place.profile.read_as(place.hookpoint))
 
 
 def trained_folder(place: Place) -> str:

@@ -79,6 +79,7 @@ class _Found(NamedTuple):
 
 def reading_of(profile: Profile, hookpoint: str) -> CoderReading:
     """How the profile has the hookpoint's coder read; a trained one is in sparsify's layout."""
+    hookpoint = profile.read_as(hookpoint)
     if profile.sparse_model_of(hookpoint) == TRAIN:
         return CoderReading("sparsify")
     coder = profile.coder

@@ -153,7 +153,7 @@ def _look_at_model(profile: Profile) -> str | None:
     elif _is_on_hub(name):
         return "the model is on the hub"
     for hookpoint in profile.cache.hookpoints:
-        source = profile.sparse_model_of(hookpoint)
+        source = profile.sparse_model_of(profile.read_as(hookpoint))
         if source != TRAIN and _is_on_hub(source):
             return f"the coder of {hookpoint} is on the hub"
     from delphi_assets.caching.preflight import check

@@ -20,7 +20,10 @@ from delphi_assets.settings.profile_files import (
 from delphi_assets.settings.run_profile import profile_of_run
 from delphi_assets.settings.sections import (
     EMBEDDED_ENCODER,
+    FLOORS,
     LONGEST_CONTEXT,
+    RANDOM_ROWS,
+    SHUFFLED_ROWS,
     TRAIN,
     CacheSettings,
     CoderSettings,
@@ -36,9 +39,12 @@ from delphi_assets.settings.sections import (
 
 __all__ = [
     "EMBEDDED_ENCODER",
+    "FLOORS",
     "LONGEST_CONTEXT",
     "OWN_PROFILE",
     "PROFILE_VARIABLE",
+    "RANDOM_ROWS",
+    "SHUFFLED_ROWS",
     "TRAIN",
     "CacheSettings",
     "CoderSettings",

@@ -10,12 +10,13 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from delphi_assets.errors import SettingError
-from delphi_assets.ground.hookpoint_names import coder_of, problem_of_hookpoint
+from delphi_assets.ground.hookpoint_names import coder_of, module_of, problem_of_hookpoint
 from delphi_assets.ground.registries import CODER_FORMATS
 from delphi_assets.latent_ranges import parse_latents, parse_wanted
 from delphi_assets.settings.earlier import as_made, before
 from delphi_assets.settings.options import told_of
 from delphi_assets.settings.sections import (
+    FLOORS,
     MOST_SHARDS,
     TRAIN,
     CacheSettings,
@@ -102,6 +103,11 @@ class Profile(Settings):
         source = self.coder.sparse_models[named] if named else self.coder.sparse_model
         assert source is not None, "a profile without it is refused"
         return source
+
+    def read_as(self, hookpoint: str) -> str:
+        """The hookpoint whose coder's files are read: of a floor the one of its trained coder."""
+        floor = self.sparse_model_of(hookpoint) in FLOORS
+        return module_of(hookpoint) if floor else hookpoint
 
     def coder_format_of(self, hookpoint: str) -> str | None:
         """The format that the hookpoint's coder is said to be in; None for what its files tell."""

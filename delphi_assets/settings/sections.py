@@ -31,6 +31,11 @@ from delphi_assets.settings.strict import Settings
 TRAIN = "embedded:train"
 """The `coder.sparse_model` that is trained on the run's own contexts."""
 
+RANDOM_ROWS = "embedded:random"
+SHUFFLED_ROWS = "embedded:shuffled"
+FLOORS = (RANDOM_ROWS, SHUFFLED_ROWS)
+"""Those `coder.sparse_models` that are made from `coder.sparse_model` and know nothing."""
+
 EMBEDDED_ENCODER = "embedded"
 """The `selection.sentence_encoder` that comes with the `demo` extra."""
 
@@ -148,7 +153,8 @@ class CoderSettings(_Section):
     )
     sparse_models: dict[str, str] = Field(
         {},
-        description="more coders by a name of their own, for hookpoints such as 'layers.9@wide'",
+        description="more coders by a name of their own, for hookpoints such as 'layers.9@wide'; "
+        "or embedded:random or embedded:shuffled, a floor made from sparse_model",
     )
     format: str | None = Field(
         None,
@@ -191,6 +197,28 @@ class CoderSettings(_Section):
             raise ValueError(
                 f"coder.sparse_models.{trained[0]} = {TRAIN!r}; expected a coder that exists, as "
                 "only coder.sparse_model is trained"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _floors_have_a_coder(self) -> Self:
+        if self.sparse_model in FLOORS:
+            raise ValueError(
+                f"coder.sparse_model = {self.sparse_model!r}, which is made from a coder; expected "
+                f"that coder, and {self.sparse_model!r} in coder.sparse_models under a name of its "
+                "own"
+            )
+        floors = [name for name, source in self.sparse_models.items() if source in FLOORS]
+        if floors and self.sparse_model is None:
+            raise ValueError(
+                f"coder.sparse_models.{floors[0]} = {self.sparse_models[floors[0]]!r} without "
+                "coder.sparse_model, from which it is made; expected that coder"
+            )
+        if odd := sorted(set(floors) & set(self.formats)):
+            raise ValueError(
+                f"coder.formats.{odd[0]} = {self.formats[odd[0]]!r} with coder.sparse_models."
+                f"{odd[0]} = {self.sparse_models[odd[0]]!r}, which is made from "
+                "coder.sparse_model; expected no format for it"
             )
         return self
 

@@ -18,7 +18,8 @@ from delphi_assets.caching.coder_training import (
     unexplained,
 )
 from delphi_assets.caching.contexts import build_contexts
-from delphi_assets.caching.prepared_coder import coder_source, load_described
+from delphi_assets.caching.origins import check_coder
+from delphi_assets.caching.prepared_coder import coder_source, load_described, load_prepared
 from delphi_assets.coders import load_coder
 from delphi_assets.errors import ConflictError, DataError, NotReadyError
 from delphi_assets.lake.lake import Lake, Unit, read_parquet
@@ -278,6 +279,39 @@ def test_coders_of_one_module_are_described_apart(
         coder = load_coder(source, "layers.1")
         assert rows["decoder_norm"].to_pylist() == coder.decoder_rows.norm(dim=1).tolist()
         assert load_described(Place(profile, lake, hookpoint)).fingerprint == coder.fingerprint
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_floor_is_made_from_the_coder_of_its_module(
+    training: Profile, tmp_path: Path, trained: bool
+) -> None:
+    """Its own table and fingerprint; who trains the coder does not matter, nor in what order."""
+    source = "embedded:train" if trained else str(make_coder(tmp_path / "coder", "layers.1"))
+    floors = {"random": "embedded:random", "shuffled": "embedded:shuffled"}
+    hookpoints = ("layers.1@random", "layers.1@shuffled", "layers.1")
+    coder = training.coder.model_copy(update={"sparse_model": source, "sparse_models": floors})
+    cache = training.cache.model_copy(update={"hookpoints": hookpoints})
+    profile = training.model_copy(update={"coder": coder, "cache": cache})
+    lake = Lake(profile.run.lake)
+    build_contexts(profile, lake)
+    reports = [prepare_coder(profile, lake, hookpoint) for hookpoint in hookpoints]
+    assert len({report.facts[FINGERPRINT] for report in reports}) == 3
+    made_from = {report.facts.get("coder_made_from") for report in reports[:2]}
+    assert made_from == {reports[2].facts[FINGERPRINT]}
+    assert "fvu" not in reports[0].facts, "what training came to is no fact of a floor"
+    for hookpoint in hookpoints:
+        assert prepare_coder(profile, lake, hookpoint).new_rows == 0
+        place = Place(profile, lake, hookpoint)
+        encoder = load_described(place)
+        expected = load_prepared(place)
+        x = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(encoder.encode(x).latent, expected.encode(x).latent)
+    if not trained:
+        make_coder(tmp_path / "coder", "layers.1", seed=77)
+        with pytest.raises(ConflictError, match=r"'layers\.1@random' .* were replaced"):
+            prepare_coder(profile, lake, "layers.1@random")
+        with pytest.raises(ConflictError, match=r"'layers\.1@random' .* were replaced"):
+            check_coder(Place(profile, lake, "layers.1@random"))
 
 
 def test_another_source_under_the_same_name_is_a_conflict(

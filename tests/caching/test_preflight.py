@@ -73,7 +73,7 @@ def test_the_width_is_that_of_the_side_the_coder_reads(
                 "cache": {"hookpoints": ["layers.0@a"]},
                 "coder": {"sparse_models": {"a": "embedded:sae"}},
             },
-            r"coder\.sparse_models\.a = 'embedded:sae' is unknown; expected a folder",
+            r"coder\.sparse_models\.a = 'embedded:sae' is unknown; expected 'embedded:random'",
         ),
         (
             {

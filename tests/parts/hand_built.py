@@ -14,12 +14,18 @@ WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
 
 
-def add(lake: Lake, table: str, rows: Sequence[Row]) -> None:
-    """Add rows at `RUN` and `HOOKPOINT`; columns that a row leaves out are null."""
+def add(lake: Lake, table: str, rows: Sequence[Row], **elsewhere: str) -> None:
+    """Add rows at `RUN` and `HOOKPOINT`, or elsewhere; columns that a row leaves out are null."""
     schema = TABLES[table]
     full = [{name: row.get(name) for name in schema.arrow.names} for row in rows]
     names = [key.name for key in schema.keys]
-    keys: dict[str, str | int] = {"selection": "default", "bucket": 0, "shard": 0, **PLACE}
+    keys: dict[str, str | int] = {
+        "selection": "default",
+        "bucket": 0,
+        "shard": 0,
+        **PLACE,
+        **elsewhere,
+    }
     lake.append(schema, {name: keys[name] for name in names}, schema.from_rows(full))
 
 

@@ -93,6 +93,21 @@ def test_shipped_profiles_load(name: str) -> None:
             {"coder": {"sparse_models": {"own": "embedded:train"}}},
             ["coder.sparse_models.own = 'embedded:train'", "only coder.sparse_model is trained"],
         ),
+        (
+            {"coder": {"sparse_model": "embedded:random"}},
+            ["coder.sparse_model = 'embedded:random'", "in coder.sparse_models"],
+        ),
+        (
+            {
+                "cache": {"hookpoints": ["layers.1@own"]},
+                "coder": {"sparse_model": None, "sparse_models": {"own": "embedded:shuffled"}},
+            },
+            ["coder.sparse_models.own = 'embedded:shuffled'", "without coder.sparse_model"],
+        ),
+        (
+            {"coder": {"sparse_models": {"r": "embedded:random"}, "formats": {"r": "sparsify"}}},
+            ["coder.formats.r = 'sparsify'", "expected no format"],
+        ),
         ({"coder": {"dtype": "float64"}}, ["coder.dtype = 'float64'", "'bfloat16'"]),
     ],
 )
