@@ -12,6 +12,7 @@ import dagster as dg
 import pyarrow as pa
 
 from dagster_project import markdown
+from delphi_assets.scorers.recall_by_strength import RecallCurve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -167,6 +168,60 @@ def calibration(bins: pa.Table) -> dg.MarkdownMetadataValue | None:
             fontsize=_TITLE,
         )
     return _markdown(figure, "calibration")
+
+
+def recall_by_strength(curves: Sequence[RecallCurve]) -> dg.MarkdownMetadataValue | None:
+    """What explanations find of each rank bin of windows, a panel a scorer and judge.
+
+    Own explanations with their interval, those of other latents as a dashed line, and what own ones
+    claim of silent windows as a dotted one.
+    """
+    # An empty text has no explainer, and is found in all windows or in none.
+    kinds = sorted({curve[1:6] for curve in curves if curve.control != "empty"})
+    if not kinds:
+        return None
+    figure, panels = _panels(len(kinds))
+    for axes, kind in zip(panels, kinds, strict=True):
+        by_control = {curve.control: curve for curve in curves if curve[1:6] == kind}
+        for control, label, color in _CONTROLS:
+            if control in by_control:
+                _draw_recall(axes, by_control[control], label, color)
+        _, model, scorer, judge, _ = kind
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("rank bin of the window, 1 the strongest")
+        axes.set_ylabel("share found")
+        axes.set_title(f"{short(model)}: {scorer}, judged by {short(judge)}", fontsize=_TITLE)
+        axes.legend(frameon=False, fontsize=7)
+    return _markdown(figure, "recall by strength")
+
+
+def _draw_recall(axes: Any, curve: RecallCurve, label: str, color: str) -> None:
+    at = [found.quantile + 1 for found in curve.found]
+    own = curve.control == "none"
+    axes.plot(
+        at,
+        [found.share for found in curve.found],
+        color=color,
+        linestyle="-" if own else "--",
+        marker="o" if own else None,
+        markersize=3,
+        label=label,
+    )
+    if not own:
+        return
+    axes.fill_between(
+        at,
+        [found.share if found.low is None else found.low for found in curve.found],
+        [found.share if found.high is None else found.high for found in curve.found],
+        color=color,
+        alpha=0.2,
+        linewidth=0,
+    )
+    axes.set_xticks(at)
+    if curve.claimed is not None:
+        axes.axhline(
+            curve.claimed, color=_INK, linewidth=1, linestyle=":", label="of silent windows"
+        )
 
 
 def f1_by_density(bins: pa.Table) -> dg.MarkdownMetadataValue | None:

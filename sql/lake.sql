@@ -2,6 +2,7 @@
 -- Another lake: set variable lake = '<folder>'; the macros and views follow.
 set variable lake = 'lake';
 .read sql/macros/beyond_rounding.sql
+.read sql/macros/drawn_mass.sql
 .read sql/macros/latest_predictions.sql
 .read sql/macros/metric_of.sql
 .read sql/macros/normal95.sql
@@ -33,6 +34,7 @@ set variable lake = 'lake';
 .read sql/scores/computed_scores.sql
 .read sql/scores/correlations.sql
 .read sql/scores/document_influences.sql
+.read sql/scores/masses.sql
 .read sql/scores/quantile_scores.sql
 .read sql/scores/scored_latents.sql
 .read sql/scores/scores.sql

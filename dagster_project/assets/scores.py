@@ -11,6 +11,7 @@ from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.database import connect, query, statement
 from delphi_assets.lake.schema import SCORES
 from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
+from delphi_assets.scorers.recall_by_strength import recall_curves
 
 
 def scores(served: ServedRun) -> dg.AssetsDefinition:
@@ -21,10 +22,12 @@ def scores(served: ServedRun) -> dg.AssetsDefinition:
         group_name=served.group("scoring"),
         description="How good every explanation is, by every scorer and judge.\n\n"
         "**In:** `predictions`, `latents`. **Out:** a view, so nothing is written and nothing "
-        "is out of date: confusion counts, precision, recall, F1, balanced accuracy, AUROC, "
-        "AUPRC, correlation, each with a 95% interval; launching it draws what it says now. "
+        "is out of date: confusion counts, precision, recall, F1, balanced accuracy, mass "
+        "explained, AUROC, AUPRC, correlation, each with a 95% interval; launching it draws what "
+        "it says now. "
         "**Cost:** seconds of SQL. **Look at:** how far the own explanations (bars) stand "
-        "from the floors (lines); a scorer whose floors are as high says nothing.",
+        "from the floors (lines); a scorer whose floors are as high says nothing. Then at how far "
+        "recall falls from strong windows to weak ones.",
         kinds={"duckdb", "view"},
         owners=OWNERS,
         tags=asset_tags("view"),
@@ -50,6 +53,7 @@ def scores(served: ServedRun) -> dg.AssetsDefinition:
             bins = query(con, "ui/score_distributions", **place.keys, selection=selection)
             by_density = query(con, "ui/f1_by_density", **place.keys, selection=selection)
             calibrated = query(con, "ui/calibration", **place.keys, selection=selection)
+            curves = recall_curves(con, place.run, place.hookpoint)
             means = query(con, "analysis/hookpoint_scores", **place.keys)
             compared = query(con, "analysis/own_against_floors", **place.keys, most_tokens=None)
             n_scores = query(con, "ui/score_rows", **place.keys)["n_scores"][0].as_py()
@@ -62,6 +66,9 @@ def scores(served: ServedRun) -> dg.AssetsDefinition:
             scores=glances.scores(bins),
             score_distributions=plots.score_distributions(bins),
             f1_against_density=plots.f1_by_density(by_density),
+            recall_by_strength=plots.recall_by_strength(
+                [curve for curve in curves if curve.selection == selection]
+            ),
             calibration=plots.calibration(calibrated),
             hookpoint_scores=markdown.table(means),
             own_against_floors=markdown.table(compared),

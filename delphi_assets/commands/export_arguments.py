@@ -21,8 +21,8 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         "--metric",
         default="balanced_accuracy",
         metavar="NAME",
-        help="and this metric: balanced_accuracy (the default), auroc, auprc, f1, accuracy or "
-        "correlation; explanations without one come last",
+        help="and this metric: balanced_accuracy (the default), mass_explained, auroc, auprc, f1, "
+        "accuracy or correlation; explanations without one come last",
     )
     for name, what in (
         ("scorer-model", "judge that counts where several judged; else the first by name"),

@@ -12,6 +12,10 @@ from delphi_assets.explorer.site_folder import HookpointPlace
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.units import weights_unit
+from delphi_assets.scorers.recall_by_strength import RecallCurve, recall_curves
+
+_KINDS = "none", "shuffled"
+"""Controls whose recall by strength is drawn."""
 
 
 def overview_of(
@@ -39,11 +43,16 @@ def overview_of(
         "columns": [one._asdict() for one in listing.columns],
         "labels": [one._asdict() for one in listing.labels],
         "scorers": query(con, "explorer/scorers").to_pylist(),
+        "recall": [_curve(one) for one in recall_curves(con, *place) if one.control in _KINDS],
         "distributions": query(con, "explorer/distributions").to_pylist(),
         "densities": [[row["log10_density"], row["n_latents"]] for row in densities],
         "run_settings": _pairs(lake.run_settings(place.run)),
         "coder": _pairs(weights.facts if weights else {}),
     }
+
+
+def _curve(curve: RecallCurve) -> dict[str, Any]:
+    return {**curve._asdict(), "found": [list(found) for found in curve.found]}
 
 
 def _pairs(facts: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -21,7 +21,7 @@ from delphi_assets.queries.parameters import completed
 from delphi_assets.reading.in_words import in_words
 from delphi_assets.reading.label_columns import LabelColumns
 
-METRICS = ("balanced_accuracy", "auroc", "auprc", "f1", "accuracy", "correlation")
+METRICS = ("balanced_accuracy", "mass_explained", "auroc", "auprc", "f1", "accuracy", "correlation")
 """Scores that can decide which explanation is the best: the higher the better."""
 
 

@@ -400,6 +400,14 @@ EXAMPLES = Table(
             "not say",
             added=True,
         ),
+        Column(
+            "n_in_bin",
+            _i64,
+            "of an activating test window: the windows of its bin from which test windows were "
+            "drawn, those that train left over; null elsewhere, and in selections made by versions "
+            "that did not say",
+            added=True,
+        ),
     ),
     ("run", "hookpoint", "selection", "latent", "example"),
 )
@@ -742,11 +750,11 @@ _asked = (
 )
 
 
-def _estimate(name: str, doc: str, interval: str) -> tuple[Column, ...]:
+def _estimate(name: str, doc: str, interval: str, *, added: bool = False) -> tuple[Column, ...]:
     return (
-        Column(name, _f64, doc),
-        Column(f"{name}_low", _f64, f"lower end of its 95% interval: {interval}"),
-        Column(f"{name}_high", _f64, "upper end"),
+        Column(name, _f64, doc, added),
+        Column(f"{name}_low", _f64, f"lower end of its 95% interval: {interval}", added),
+        Column(f"{name}_high", _f64, "upper end", added),
     )
 
 
@@ -783,7 +791,9 @@ SCORES = Table(
     "scores",
     "One explanation, judged by one scorer and judge. A view of predictions "
     "(`sql/scores/scores.sql`). What is undefined is null: precision, f1, balanced_accuracy, auroc "
-    "and auprc need true and false examples, auroc and auprc a probability or value for each.",
+    "and auprc need true and false examples, auroc and auprc a probability or value for each; "
+    "mass_found and mass_explained need answers of yes or no about windows: null where one of "
+    "several is picked, or a number or activations are the answer.",
     (),
     (
         *_judged,
@@ -813,6 +823,21 @@ SCORES = Table(
             "balanced_accuracy",
             "mean of recall and specificity",
             "of a sum, from their Wilson intervals (Newcombe 1998, method 10; Zou and Donner 2008)",
+        ),
+        *_estimate(
+            "mass_found",
+            "activation in windows answered with yes / activation in all windows in which the "
+            "latent fires, estimated from the test windows, which stand for their bins "
+            "(`sql/scores/masses.sql`)",
+            "Wilson's with the effective sample size of the weights (Kish 1965)",
+            added=True,
+        ),
+        *_estimate(
+            "mass_explained",
+            "mass_found less the share of false examples answered with yes: 1 for a judge that "
+            "finds all and claims nothing else, 0 for one that answers whatever it sees",
+            "of a difference, from those of mass_found and specificity, as of balanced_accuracy",
+            added=True,
         ),
         *_estimate(
             "auroc",
@@ -1004,6 +1029,10 @@ SCORED_LATENTS = Table(
                 "f1",
                 "accuracy",
                 "balanced_accuracy",
+                "mass_found",
+                "mass_explained",
+                "mass_explained_low",
+                "mass_explained_high",
                 "auroc",
                 "correlation",
             )

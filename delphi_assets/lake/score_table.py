@@ -30,7 +30,13 @@ from delphi_assets.lake.units import kept_scores_unit
 FILES, COMPUTED_BY = "predictions", "computed_by"
 """Facts of a unit: names of files of predictions, and a hash of the statements."""
 
-_STATEMENTS = ("scores/computed_scores", "scores/correlations", "macros/latest_predictions")
+_STATEMENTS = (
+    "scores/computed_scores",
+    "scores/correlations",
+    "scores/masses",
+    "macros/latest_predictions",
+    "macros/drawn_mass",
+)
 
 
 class Behind(NamedTuple):

@@ -75,6 +75,7 @@ class Score(NamedTuple):
     f1: float | None
     accuracy: float | None
     balanced_accuracy: float | None
+    mass_explained: float | None
     auroc: float | None
 
 
@@ -419,7 +420,11 @@ def _explanation_note(one: Explanation, selection: str) -> str:
 
 def _score_note(score: Score, selection: str) -> str:
     control = "" if score.control == "none" else f", {score.control} explanation"
-    rates = [("balanced accuracy", score.balanced_accuracy), ("AUROC", score.auroc)]
+    rates = [
+        ("balanced accuracy", score.balanced_accuracy),
+        ("mass explained", score.mass_explained),
+        ("AUROC", score.auroc),
+    ]
     if (score.balanced_accuracy, score.auroc) == (None, None):
         rates = [("accuracy", score.accuracy)]
     shown = ", ".join(f"{name} {rate:.3f}" for name, rate in rates if rate is not None)

@@ -18,13 +18,14 @@ from delphi_assets.lake.place import Place, RunPlace
 from delphi_assets.reading.in_words import in_words
 from delphi_assets.runs.order import Outcome
 from delphi_assets.scorers.kept_scores import keep_influences, keep_scores
+from delphi_assets.scorers.recall_by_strength import recall_curves
 from delphi_assets.settings import PROFILE_VARIABLE, profile_path, usual_profile
 
 FEW_TOKENS = 2
 """A latent fires on few distinct tokens when this many carry 80% of its activation mass."""
 SHOWN = 5
 _TEXT, _WIDTH = 74, 110
-_SUMMED_UP = ("balanced_accuracy", "auroc", "correlation")
+_SUMMED_UP = ("balanced_accuracy", "mass_explained", "auroc", "correlation")
 
 
 def stage_line(outcome: Outcome) -> str:
@@ -59,6 +60,7 @@ def of_hookpoint(place: Place, coder: Mapping[str, object]) -> str:
             f"scored {census['n_scored']:,}",
             "\nmean scores with a latent's own explanation and, as a floor, with another latent's",
             _scores(con, place),
+            *_by_strength(con, place),
         ]
         for title, statement in (("best", "best_explained"), ("worst", "worst_explained")):
             parts.append(f"\n{title} explained by detection (balanced accuracy)")
@@ -157,6 +159,27 @@ def _scores(con: duckdb.DuckDBPyConnection, place: Place) -> str:
         "95% interval",
     )
     return grid(heading, lines)
+
+
+def _by_strength(con: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
+    """What own explanations find in each rank bin, and what they claim of silent windows."""
+    curves = [
+        curve
+        for curve in recall_curves(con, place.run, place.hookpoint)
+        if (curve.selection, curve.control) == (place.profile.selection.name, "none")
+    ]
+    if not curves:
+        return []
+    n_bins = 1 + max(bin.quantile for curve in curves for bin in curve.found)
+    lines = []
+    for curve in curves:
+        shares = {bin.quantile: bin.share for bin in curve.found}
+        by = (curve.scorer, curve.explainer_model, curve.judge, curve.n_latents)
+        lines.append((*by, *(shares.get(number) for number in range(n_bins)), curve.claimed))
+    bins = ["strongest", *(str(number) for number in range(2, n_bins)), "weakest"][:n_bins]
+    heading = ("scorer", "explainer", "judge", "scored", *bins, "silent")
+    title = "share of windows that a latent's own explanation finds, by how strongly it fires there"
+    return [f"\n{title}", grid(heading, lines)]
 
 
 def _interval(low: float | None, high: float | None) -> str | None:

@@ -3,7 +3,7 @@
 -- Columns: latent, selection, explainer, scorer, judge, the metric shown, its value for the latent's
 --   own explanation (own), for another latent's (shuffled), for an empty one (empty), each with a 95%
 --   interval, what a guess gives where one of several is picked (chance), own less the highest of
---   these floors (above_floors), for comparison the value of the explanation that counting gives
+--   these floors (above_floors), mass_explained as in scores with its 95% interval, for comparison the value of the explanation that counting gives
 --   (lexical): judged by counting, or by this judge where the scorer cannot be judged so; answers
 --   asked for, of these failed and their share, how it was asked (judge_hash), and the explanation.
 -- The metric of a scorer and the floors are those of scored_latents.
@@ -59,6 +59,9 @@ select
         own.floor,
         case when own.metric = 'accuracy' then own.chance end
     ) as above_floors,
+    own.mass_explained,
+    own.mass_explained_low,
+    own.mass_explained_high,
     coalesce(counted.score, lexical.score) as lexical,
     own.n_answers as n_examples,
     own.n_failed,

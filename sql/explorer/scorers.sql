@@ -2,7 +2,7 @@
 -- Needs: the table latent_scores (rows of `analysis/latent_scores.sql`).
 -- Columns: selection, explainer, explainer_model, scorer, judge, judge_hash, metric; scored
 --   explanations; answers that failed; own, the mean, and its quartiles; means of the floors; chance
---   (where one of several is picked); above_shuffled, the mean of own minus shuffled where both are
+--   (where one of several is picked) and of mass_explained; above_shuffled, the mean of own minus shuffled where both are
 --   there, with a 95% interval (Student's; null with fewer than three). In order of the first six.
 -- The interval is of latents drawn at random, and takes the corpus as fixed: for one of other
 --   documents too see own_against_floors.
@@ -32,6 +32,7 @@ means as (
         avg(empty) as empty,
         avg(lexical) as lexical,
         avg(chance) as chance,
+        avg(mass_explained) as mass_explained,
         avg(above_shuffled) as above_shuffled,
         student95(count(above_shuffled) - 1)
         * stddev_samp(above_shuffled) / sqrt(count(above_shuffled)) as half

@@ -30,6 +30,7 @@ with judged as (
         round(
             case by_metric
                 when 'balanced_accuracy' then balanced_accuracy
+                when 'mass_explained' then mass_explained
                 when 'auroc' then auroc
                 when 'auprc' then auprc
                 when 'f1' then f1

@@ -16,6 +16,7 @@ select
     f1,
     accuracy,
     balanced_accuracy,
+    mass_explained,
     auroc
 from kept_scores
 where run = $run and hookpoint = $hookpoint and latent = $latent

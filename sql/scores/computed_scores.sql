@@ -205,8 +205,13 @@ intervals as (
         wilson(accuracy, n_judged_true + n_judged_false) as of_accuracy,
         wilson(jaccard, n_jaccard) as of_jaccard,
         wilson(auroc, n_auroc) as of_auroc,
-        wilson(auprc, n_auprc) as of_auprc
+        wilson(auprc, n_auprc) as of_auprc,
+        wilson(mass_found, n_mass) as of_mass_found
     from sizes
+    left join masses(of_files) as masses
+        using (
+            run, hookpoint, latent, explanation_id, selection, scorer, judge, judge_hash, control
+        )
 )
 
 select
@@ -249,6 +254,16 @@ select
     balanced_accuracy
     + sqrt((recall_high - recall) ** 2 + (specificity_high - specificity) ** 2)
     / 2 as balanced_accuracy_high,
+    mass_found,
+    of_mass_found.low as mass_found_low,
+    of_mass_found.high as mass_found_high,
+    mass_found - (1 - specificity) as mass_explained,
+    mass_explained
+    - sqrt((mass_found - mass_found_low) ** 2 + (specificity - specificity_low) ** 2)
+        as mass_explained_low,
+    mass_explained
+    + sqrt((mass_found_high - mass_found) ** 2 + (specificity_high - specificity) ** 2)
+        as mass_explained_high,
     auroc,
     of_auroc.low as auroc_low,
     of_auroc.high as auroc_high,

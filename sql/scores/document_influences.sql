@@ -10,7 +10,7 @@
 --   together. The variance of a mean over latents then has, beside that between latents, the products
 --   of influences of different latents in one document: clustering by latent and by document, less
 --   what both count (Cameron, Gelbach and Miller 2011).
--- Of rates, an influence is the derivative in the counts; of AUROC, the share of pairs won (DeLong
+-- Of rates, an influence is the derivative in the counts; of mass_found, in what a window stands for; of AUROC, the share of pairs won (DeLong
 --   1988); of AUPRC, what leaving the answer out changes, as in `scores.sql`; of the correlation, what
 --   a window adds to it (Devlin, Gnanadesikan and Kettenring 1975).
 -- What a score is of (an explanation, the latent it is judged on, the selection, scorer, judge, way to
@@ -32,6 +32,7 @@ shown as materialized (
         examples.latent,
         examples.example,
         examples.activations,
+        drawn_mass(examples.activations, examples.n_in_bin, examples.source) as mass,
         examples.position // length.n_tokens as context,
         examples.position % length.n_tokens as place
     from examples
@@ -45,6 +46,7 @@ places as (
         shown.latent,
         shown.example,
         shown.activations,
+        shown.mass,
         contexts.document_ids[
             greatest(
                 1,
@@ -66,8 +68,10 @@ asked as materialized (
         judge_hash,
         control,
         example,
+        quantile,
         truth,
         prediction,
+        chance,
         coalesce(probability, value) as answer,
         simulated
     from predictions
@@ -99,6 +103,11 @@ answered as materialized (
         asked.answer,
         asked.simulated::double[] as xs,
         places.activations::double[] as ys,
+        case
+            when asked.truth and asked.prediction is not null and asked.chance is null
+                then places.mass
+        end as drawn,
+        drawn / count(drawn) over (partition by subjects.subject, asked.quantile) as mass,
         places.document
     from asked
     inner join subjects
@@ -119,6 +128,8 @@ rates as materialized (
         count(*) filter (truth) as n_true,
         count(*) filter (not truth) as n_false,
         count(answer) = count(*) as is_ranked,
+        nullif(sum(mass), 0) as masses,
+        coalesce(sum(mass) filter (prediction), 0) / masses as mass_found,
         true_positives / nullif(true_positives + false_negatives, 0) as recall,
         true_negatives / nullif(true_negatives + false_positives, 0) as specificity,
         true_positives / nullif(true_positives + false_positives, 0) as precision,
@@ -211,6 +222,13 @@ influences as materialized (
                 / (rates.true_negatives + rates.false_positives)
             when rates.specificity is not null then 0
         end as specificity,
+        case
+            when rates.mass_found is not null
+                then coalesce(
+                    answered.mass * (answered.prediction::int - rates.mass_found) / rates.masses,
+                    0
+                )
+        end as mass_found,
         (
             2 * (answered.truth and answered.prediction)::int
             - rates.f1 * (
@@ -255,6 +273,7 @@ centred as (
         influences.precision - averages.precision as precision,
         influences.recall,
         influences.specificity,
+        influences.mass_found,
         influences.f1 - averages.f1 as f1,
         influences.accuracy - averages.accuracy as accuracy,
         influences.auroc - averages.auroc as auroc,
@@ -318,6 +337,8 @@ by_document as materialized (
         sum(f1) as f1,
         sum(accuracy) as accuracy,
         (sum(recall) + sum(specificity)) / 2 as balanced_accuracy,
+        sum(mass_found) as mass_found,
+        sum(mass_found) + sum(specificity) as mass_explained,
         sum(auroc) as auroc,
         sum(auprc) as auprc,
         sum(correlation) as correlation
@@ -357,7 +378,7 @@ scored as materialized (
         and subjects.explanation_id = explanations.explanation_id
 ),
 
--- Summed before there is a row for each metric, which makes nine of one.
+-- Summed before there is a row for each metric, which makes eleven of one.
 summed as (
     select
         scored.first_subject as subject,

@@ -105,6 +105,10 @@ select
     own.f1,
     own.accuracy,
     own.balanced_accuracy,
+    own.mass_found,
+    own.mass_explained,
+    own.mass_explained_low,
+    own.mass_explained_high,
     own.auroc,
     own.correlation,
     latents.* exclude (run, hookpoint, latent, written_at)

@@ -31,6 +31,8 @@ metrics as (
             f1,
             accuracy,
             balanced_accuracy,
+            mass_found,
+            mass_explained,
             auroc,
             auprc,
             correlation

@@ -18,6 +18,7 @@ from delphi_assets.lake.database import connect, query
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.place import Place
 from delphi_assets.reading.rendering import visible
+from delphi_assets.scorers.recall_by_strength import recall_curves
 from delphi_assets.settings import load_profile
 from tests.parts.hand_built import (
     HOOKPOINT,
@@ -122,7 +123,9 @@ def lake_of_latents(folder: Path) -> Lake:
     shown = window(0, 0, "train", 0, [0.0, 2.0, 0.1], str_tokens=["a", HOSTILE[1], "c"])
     publish(lake, "examples", [shown], selection="default")
     add(lake, "explanations", [explanation("e", 0, HOSTILE[3])])
-    add(lake, "predictions", answers("e", 0, [(True, 0.9), (True, 0.6), (False, 0.2)]))
+    given = answers("e", 0, [(True, 0.9), (True, 0.6), (False, 0.2)])
+    bins = [{**row, "quantile": row["example"] if row["truth"] else None} for row in given]
+    add(lake, "predictions", bins)
     return lake
 
 
@@ -176,6 +179,7 @@ def test_empty_tables_draw_nothing(tmp_path: Path) -> None:
         assert plots.score_distributions(bins) is None
         assert plots.calibration(query(con, "ui/calibration", **SELECTED)) is None
         assert plots.f1_by_density(query(con, "ui/f1_by_density", **SELECTED)) is None
+        assert plots.recall_by_strength(recall_curves(con, RUN, HOOKPOINT)) is None
         assert plots.cost_so_far(query(con, "ui/cost_so_far", run=RUN, n_points=9)) is None
     assert plots.capture_rates({"layers.0": []}) is None
     assert glances.firing_densities(densities) is None
@@ -194,6 +198,7 @@ def test_rows_draw_pictures_and_glances(tmp_path: Path) -> None:
             plots.score_distributions(bins),
             plots.calibration(query(con, "ui/calibration", **SELECTED)),
             plots.f1_by_density(query(con, "ui/f1_by_density", **SELECTED)),
+            plots.recall_by_strength(recall_curves(con, RUN, HOOKPOINT)),
             plots.capture_rates({"layers.0": [10.0, 20.0]}),
         )
     for picture in pictures:

@@ -168,6 +168,18 @@ def test_the_list_shows_the_labels_that_most_latents_have(
     assert page_of(tmp_path / "site", FAILED)[1]["labels"][0]["name"] == "__proto__"
 
 
+def test_recall_by_strength_of_the_overview(site: Path) -> None:
+    """The one explanation whose answers have rank bins finds all of both, and claims nothing."""
+    (curve,) = read_data(site, "overview")["recall"]
+    assert (curve["explainer_model"], curve["judge"], curve["control"]) == (
+        "lexical",
+        "lexical",
+        "none",
+    )
+    assert curve["found"] == [[0, 1, None, None], [1, 1, None, None]]
+    assert curve["claimed"] == pytest.approx(0.25)
+
+
 def test_scorers_and_distributions_of_the_overview(site: Path) -> None:
     """Means over explanations and their floors; bins of 0.05 by kind."""
     overview = read_data(site, "overview")

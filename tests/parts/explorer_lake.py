@@ -70,7 +70,10 @@ EXPLANATIONS = [
 TRUTHS = (True, True, False, False)
 PREDICTIONS = [
     # Balanced accuracy 1; the shuffled one 0.5.
-    *answers("e0", SCORED, zip(TRUTHS, (0.9, 0.8, 0.1, 0.2), strict=True)),
+    *(
+        {**row, "quantile": row["example"] if row["truth"] else None}
+        for row in answers("e0", SCORED, zip(TRUTHS, (0.9, 0.8, 0.1, 0.2), strict=True))
+    ),
     *answers("e45", SCORED, zip(TRUTHS, (0.4,) * 4, strict=True), control="shuffled"),
     # One failed, one wrong, two right.
     *answers(

@@ -16,6 +16,7 @@ from scipy import stats
 
 from delphi_assets.lake.database import connect, query, sql_folder, statement
 from delphi_assets.lake.lake import Lake
+from delphi_assets.scorers.recall_by_strength import recall_curves
 from tests.parts.hand_built import (
     HOOKPOINT,
     PLACE,
@@ -678,6 +679,41 @@ def test_right_answers_by_quantile(tmp_path: Path) -> None:
             (True, 4, 1, 2, 1, 0.5, None, pytest.approx(0.35)),
             (False, None, 1, 1, 0, 0.0, None, pytest.approx(0.6)),
         ]
+
+
+def test_recall_by_strength_is_of_each_control_and_selection(tmp_path: Path) -> None:
+    """Recall is of the windows in which latents fire; who picks one of several finds none."""
+    lake = Lake(tmp_path)
+    add(lake, "explanations", [explanation("e", 0, "x"), explanation("f", 1, "y")])
+    own = answers("e", 0, [(True, 0.9), (True, 0.1), (False, 0.6), (False, "timeout")])
+    alike = answers("f", 1, [(True, 0.9), (True, 0.8), (False, 0.1), (False, 0.2)])
+    shuffled = answers("f", 0, [(True, 0.2), (True, 0.3)], control="shuffled")
+    picks = answers("e", 0, [(True, True)], scorer="discrimination", chance=0.25)
+    for row in [*own, *alike, *shuffled, *picks]:
+        row["quantile"] = row["example"] if row["truth"] else None
+    other = answers("e", 0, [(True, 0.9)], selection="other", quantile=0)
+    add(lake, "predictions", [*own, *alike, *shuffled, *picks, *other])
+    # Of two latents one has its weaker window found: Wilson's of a half, of two less one.
+    z = stats.norm.ppf(0.975)
+    half = z / np.sqrt(1 + z**2) / 2
+    both = stats.binomtest(2, 2).proportion_ci(method="wilson")
+    with connect(lake) as con:
+        found = recall_curves(con, RUN, HOOKPOINT)
+        (pick,) = (
+            row
+            for row in query(con, "analysis/right_answers_by_quantile", **PLACE).to_pylist()
+            if row["scorer"] == "discrimination"
+        )
+    assert (pick["share_right"], pick["chance"]) == (1.0, 0.25)
+    assert [(one.selection, one.control, one.n_latents, one.claimed) for one in found] == [
+        ("default", "none", 2, pytest.approx(1 / 3)),
+        ("default", "shuffled", 1, None),
+        ("other", "none", 1, None),
+    ]
+    strong, weak = found[0].found
+    assert tuple(strong) == pytest.approx((0, 1.0, both.low, both.high))
+    assert tuple(weak) == pytest.approx((1, 0.5, 0.5 - half, 0.5 + half))
+    assert found[1].found == ((0, 0.0, None, None), (1, 0.0, None, None))
 
 
 def test_answers_about_one_latent_are_alike(tmp_path: Path) -> None:

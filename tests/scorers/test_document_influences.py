@@ -123,6 +123,46 @@ def test_influences_are_the_derivatives_of_the_scores(tmp_path: Path) -> None:
     assert sum(seen) == pytest.approx(0, abs=1e-9)
 
 
+def test_influences_on_the_mass_explained(tmp_path: Path) -> None:
+    """Bins of two sizes, and a failed answer; as weights of windows stand for more of them."""
+    rng = np.random.default_rng(2)
+    n, strengths = 40, rng.lognormal(0, 1, 40).astype(np.float32).astype(float)
+    truth = np.arange(n) % 2 == 0
+    said = rng.random(n) < 0.3 + 0.4 * truth
+    bins, sizes = np.where(np.arange(n) < 12, 0, 1), np.array([6, 50])
+    lake = Lake(tmp_path)
+    lake.initialize()
+    write_contexts(lake, [[f"d{2 * i}", f"d{2 * i + 1}"] for i in range(n // 2)])
+    windows = [
+        window(0, i, "test", i * LENGTH, [truth[i] * strengths[i]], n_in_bin=sizes[bins[i]])
+        for i in range(n)
+    ]
+    publish(lake, "examples", windows, selection="default")
+    given = [*zip(truth.tolist(), said.tolist(), strict=True)]
+    rows = answers("e", 0, [*given[:-2], (True, "timeout"), given[-1]])
+    for row, quantile in zip(rows, bins.tolist(), strict=True):
+        row["quantile"] = quantile if row["truth"] else None
+    add(lake, "predictions", rows)
+    answered = np.arange(n) != n - 2
+    drawn = np.array([(truth & answered & (bins == one)).sum() for one in bins])
+    masses = strengths * sizes[bins] / drawn * (truth & answered)
+
+    def explained(weights: Floats) -> float:
+        silent = weights * ~truth
+        found = (weights * masses * said).sum() / (weights * masses).sum()
+        return float(found - (silent * said).sum() / silent.sum())
+
+    found = influences(lake)
+    expected = derivative(explained, n)
+    assert [found["mass_explained"].get(f"d{i}", 0.0) for i in range(n)] == pytest.approx(
+        expected, abs=1e-6
+    )
+    silent_only = [found["specificity"].get(f"d{i}", 0.0) for i in range(n)]
+    assert [found["mass_found"].get(f"d{i}", 0.0) for i in range(n)] == pytest.approx(
+        expected - silent_only, abs=1e-6
+    )
+
+
 def test_influences_on_the_correlation(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     real = np.maximum(rng.normal(0, 1, (12, LENGTH)), 0).astype(np.float32).astype(float)

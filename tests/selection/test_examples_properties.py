@@ -271,10 +271,12 @@ def check_draws(cache: Cache, latent: int, rows: Rows, asked: SelectionSettings)
         turns = in_turns(rest, n_train - top)
         assert Counter(ranks[pool[place].position] for place in got[top:]) == turns
 
-    check_test(
-        cache, [p for p in places if p not in {row["position"] for row in train}], bins, rows, asked
-    )
+    left = [p for p in places if p not in {row["position"] for row in train}]
+    check_test(cache, left, bins, rows, asked)
     assert {row["n_weaker"] for row in rows} <= {len(ranked) - len(pool)}
+    of_bins = Counter(bins[position] for position in left)
+    for row in rows:
+        assert row["n_in_bin"] == (of_bins[row["quantile"]] if row in test else None)
     return len(pool)
 
 

@@ -89,6 +89,31 @@ explorer.charts = (() => {
         text(x(tick), height - 4, anchors[place], String(tick))));
   };
 
+  // Share of windows found in each rank bin, the strongest first: own with whiskers, another latent's
+  // explanation as a line, and what is claimed of silent windows as a dotted one.
+  const recall = (curves, claimed, label) => {
+    const [width, height, left, floor] = [250, 110, 28, 92];
+    const last = Math.max(...Object.values(curves).flat().map(([bin]) => bin), 1);
+    const x = (bin) => left + 8 + (bin / last) * (width - left - 16);
+    const y = (part) => floor - part * (floor - 6);
+    const own = curves.own || [];
+    const path = (points) =>
+      points.map(([bin, part], at) => `${at ? "L" : "M"}${x(bin)} ${y(part)}`).join("");
+    return image(width, height, label,
+      [0, 1].map((tick) => text(left - 4, y(tick) + 4, "end", String(tick))),
+      line("axis", left, floor, width, floor),
+      line("axis", left, y(1), left, floor),
+      !missing(claimed) && line("floor chance", left, y(claimed), width, y(claimed)),
+      curves.shuffled && svg("path", { class: "line shuffled", d: path(curves.shuffled) }),
+      own.map(([bin, , low, high]) =>
+        !missing(low) && line("whisker", x(bin), y(low), x(bin), y(high))),
+      svg("path", { class: "line found", d: path(own) }),
+      own.map(([bin, part]) => svg("circle", { class: "own", cx: x(bin), cy: y(part), r: 3 },
+        svg("title", {}, `rank bin ${bin + 1}: ${share(part)} found`))),
+      text(left, height - 4, "start", "strongest"),
+      text(width, height - 4, "end", "weakest"));
+  };
+
   // Activations in equally wide bins; heights are of the logarithm, so that rare strong ones show.
   const activations = (bins, low, high) => {
     const [width, height, floor] = [300, 92, 74];
@@ -114,7 +139,7 @@ explorer.charts = (() => {
 
   // A score with its interval and floors on a line from 0 (correlations: -1) to 1.
   const interval = (row) => {
-    const [width, height, middle] = [190, 18, 9];
+    const [width, height, middle] = [150, 18, 9];
     const low = row.metric === "correlation" ? -1 : 0;
     const x = (value) => 5 + between(value, low) * (width - 10);
     const kinds = ["shuffled", "empty", "lexical", "chance"].filter((kind) => !missing(row[kind]));
@@ -159,5 +184,5 @@ explorer.charts = (() => {
     return svg("svg", { ...size, class: "parts", role: "img", "aria-label": label }, shown);
   };
 
-  return { densities, distribution, activations, interval, cell, meter, parts };
+  return { densities, distribution, recall, activations, interval, cell, meter, parts };
 })();

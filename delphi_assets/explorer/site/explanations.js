@@ -58,6 +58,7 @@ explorer.explanations = (() => {
       text(one),
       h("p", { class: "by quiet" }, by(one)),
       table(of(latent.scores).map(floors)),
+      strengths(latent, of(latent.scores), of(latent.verdicts)),
       calls(place, latent, own, "Prompt and raw answer of the explainer"),
       calls(place, latent, asked, "Prompts and raw answers of scorers"),
     ];
@@ -99,7 +100,10 @@ explorer.explanations = (() => {
         h("th", { scope: "col" }, hidden("Chart")),
         right("95% interval"),
         floors.map(([kind, name, title]) => right([key(kind), name], title)),
-        right("AUROC"), right("F1"), right("Answers"))),
+        right("AUROC"), right("F1"),
+        right("Mass", "share of the latent's activation in windows that are found, less the share " +
+          "of silent windows that are claimed"),
+        right("Answers"))),
       h("tbody", {}, rows.map((row) => scoreRow(row, floors)))));
   };
 
@@ -115,7 +119,53 @@ explorer.explanations = (() => {
       h("td", { class: "drawn" }, explorer.charts.interval(row)),
       right(known ? `${score(row.own_low)}–${score(row.own_high)}` : ""),
       floors.map(([kind]) => right(score(row[kind]))),
-      [score(row.auroc), score(row.f1), `${count(row.n_examples)}${lost}`].map(right));
+      [score(row.auroc), score(row.f1), score(row.mass_explained), `${count(row.n_examples)}${lost}`].map(right));
+  };
+
+  // Of the test windows of each rank bin, how many were found; of scorers that say yes or no.
+  const strengths = (latent, scores, verdicts) => {
+    const figures = scores.filter((row) => row.metric === "balanced_accuracy").map((row) => {
+      const same = (one) => ASKED.every((name) => one[name] === row[name]);
+      return strength(latent, row, verdicts.find(same));
+    }).filter(Boolean);
+    if (!figures.length) return null;
+    return [
+      h("div", { class: "panels" }, figures),
+      quiet("Share of windows found, by how strongly the latent fires; dotted, of silent ones claimed."),
+    ];
+  };
+
+  const ASKED = ["selection", "scorer", "judge", "judge_hash"];
+
+  const strength = (latent, row, verdict) => {
+    if (!verdict?.predictions) return null;
+    const bins = new Map();
+    for (const group of latent.windows) {
+      if (group.selection !== row.selection || !group.quantile) continue;
+      group.example.forEach((example, at) => bins.set(example, group.quantile[at]));
+    }
+    const counts = new Map();
+    const silent = [0, 0];
+    verdict.predictions.forEach((said, at) => {
+      if (missing(said)) return;
+      const bin = bins.get(verdict.examples[at]);
+      if (!verdict.truths[at]) {
+        silent[0] += said;
+        silent[1] += 1;
+      } else if (!missing(bin)) {
+        const [found, all] = counts.get(bin) ?? [0, 0];
+        counts.set(bin, [found + said, all + 1]);
+      }
+    });
+    if (!counts.size) return null;
+    const own = [...counts].sort(([one], [other]) => one - other)
+      .map(([bin, [found, all]]) => [bin, found / all]);
+    const said = own.map(([bin, part]) => `${bin + 1}: ${score(part)}`).join(", ");
+    const label = `${row.scorer}, by ${short(row.judge)}: share of windows found by rank bin, ${said}`;
+    return h("figure", {},
+      h("figcaption", {}, h("b", {}, row.scorer),
+        h("small", { title: row.judge }, `by ${short(row.judge)}`)),
+      explorer.charts.recall({ own }, silent[1] ? silent[0] / silent[1] : null, label));
   };
 
   // Loaded when the fold is opened: prompts are long.

@@ -98,8 +98,8 @@ explorer.overview = (() => {
     return row.selection === set.selection && (own || row.explainer === NO_EXPLAINER);
   };
 
-  const KEY = ["explainer", "explainer_model", "scorer", "judge", "judge_hash", "metric"];
-  const same = (row) => (other) => KEY.every((name) => row[name] === other[name]);
+  const ASKED = ["explainer", "explainer_model", "scorer", "judge", "judge_hash"];
+  const same = (row, names) => (other) => names.every((name) => row[name] === other[name]);
 
   const scorers = (overview, set) => {
     if (!overview.sets.length) return null;
@@ -107,16 +107,45 @@ explorer.overview = (() => {
     const rows = overview.scorers.filter(of);
     if (!rows.length) return quiet("Nobody has judged these explanations yet.");
     const bins = overview.distributions.filter(of);
+    // Data that an earlier version wrote have none.
+    const curves = (overview.recall ?? []).filter(of);
     const key = (kind, text) => h("li", {}, h("span", { class: `swatch ${kind}` }), text);
     return [
-      h("div", { class: "panels" }, rows.map((row) => panel(row, bins.filter(same(row))))),
+      h("div", { class: "panels" },
+        rows.map((row) => panel(row, bins.filter(same(row, [...ASKED, "metric"]))))),
       h("ul", { class: "legend small" },
         key("own", "own explanation"),
         key("line shuffled", "floor: another latent's explanation"),
         key("line empty", "floor: no explanation")),
       table(rows),
       quiet("The 95% interval is of latents drawn at random; it takes the corpus as fixed."),
+      strengths(rows, curves),
     ];
+  };
+
+  // Of the windows in which a latent fires strongly, and of those in which it does weakly, how many
+  // explanations find. The curves are of all latents of the hookpoint.
+  const strengths = (rows, curves) => {
+    const drawn = rows.filter((row) => curves.some(same(row, ASKED)));
+    if (!drawn.length) return null;
+    return [
+      h("h3", {}, "Windows found, by how strongly the latent fires"),
+      h("div", { class: "panels" },
+        drawn.map((row) => strength(row, curves.filter(same(row, ASKED))))),
+      quiet("Dotted: silent windows that are claimed. Of all judged latents of the hookpoint."),
+    ];
+  };
+
+  const strength = (row, curves) => {
+    const of = (control) => curves.find((curve) => curve.control === control);
+    const [own, shuffled] = [of("none"), of("shuffled")];
+    const kinds = { own: own?.found, ...(shuffled && { shuffled: shuffled.found }) };
+    const how = `by ${short(row.judge)}`;
+    const said = (own?.found ?? []).map(([bin, part]) => `${bin + 1}: ${score(part)}`).join(", ");
+    const label = `${row.scorer}, ${how}: share of windows found by rank bin, ${said}`;
+    return h("figure", {},
+      h("figcaption", {}, h("b", {}, row.scorer), h("small", { title: row.judge }, how)),
+      explorer.charts.recall(kinds, own?.claimed, label));
   };
 
   const panel = (row, bins) => {
@@ -137,7 +166,7 @@ explorer.overview = (() => {
     low === null || high === null ? "" : `${written(low)} to ${written(high)}`;
 
   const HEADS = ["Scorer", "Judge", "Metric", "Scored", "Failed answers", "Mean", "Quartiles",
-    "Shuffled", "Empty", "Chance", "Above shuffled", "95% interval"];
+    "Shuffled", "Empty", "Chance", "Above shuffled", "95% interval", "Mass explained"];
 
   const table = (rows) => h("div", { class: "scroll" },
     h("table", { class: "numbers" },
@@ -157,6 +186,7 @@ explorer.overview = (() => {
           fine(row.chance),
           fine(row.above_shuffled),
           span(row.above_shuffled_low, row.above_shuffled_high, fine),
+          fine(row.mass_explained ?? null),
         ].map((value) => h("td", { class: "right" }, value)))))));
 
   const settings = (overview) => {

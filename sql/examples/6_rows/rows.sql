@@ -1,8 +1,8 @@
 -- The windows of a bucket, activating and silent, in the order in which they are numbered.
 -- Parameters: $n_non_activating (silent windows for the scorers), $example_ctx_len, $max_examples,
 --   $draw_of (what draws depend on, beside latent and window).
--- Needs: the temporary tables ranked, chosen, shared_documents and non_activating, the temporary
---   macro draw.
+-- Needs: the temporary tables ranked, held_out, chosen, shared_documents and non_activating, the
+--   temporary macro draw.
 -- Columns: those of the table examples but for what stands in a window.
 -- What there is of silent windows beyond those for the scorers goes to the explainer, drawn from all
 -- sources alike.
@@ -22,6 +22,16 @@ counted as (
         greatest(max(place) - $max_examples, 0) as n_weaker
     from ranked
     group by latent
+),
+
+bins as (
+    select
+        latent,
+        quantile,
+        'test' as split,
+        count(*) as n_in_bin
+    from held_out
+    group by latent, quantile
 ),
 
 windows as (
@@ -76,9 +86,11 @@ select
     neighbour,
     similarity,
     shared_document_share,
-    n_weaker
+    n_weaker,
+    n_in_bin
 from windows
 inner join latents using (latent)
 inner join counted using (latent)
 left join shared_documents using (latent)
+left join bins using (latent, quantile, split)
 order by latent, example;
