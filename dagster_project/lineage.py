@@ -13,7 +13,6 @@ _STRENGTH = ("activations.activation",)
 _ON_TOKENS = ("activations.position", "activations.activation", "contexts.tokens")
 _SHOWN = ("examples.str_tokens", "examples.activations")
 _ANSWERS = ("predictions.truth", "predictions.prediction")
-_STRENGTHS = (*_ANSWERS, "examples.activations", "examples.n_in_bin")
 _RANKING = ("predictions.truth", "predictions.probability", "predictions.value")
 
 
@@ -87,7 +86,7 @@ COLUMNS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         **_estimates(("precision", "recall", "specificity", "f1"), *_ANSWERS),
         **_estimates(("accuracy", "balanced_accuracy"), *_ANSWERS),
-        **_estimates(("mass_found", "mass_explained"), *_STRENGTHS),
+        **_estimates(("mass_found", "mass_explained"), *_ANSWERS, "predictions.quantile"),
         **_estimates(("auroc", "auprc"), *_RANKING),
         "auprc_chance": _RANKING,
         **_estimates(("correlation",), "predictions.simulated"),
