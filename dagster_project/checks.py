@@ -20,6 +20,7 @@ from dagster_project.served_run import ServedRun
 from delphi_assets.lake.database import Parameter, connect, query
 from delphi_assets.lake.place import Place
 from delphi_assets.reading.sound_windows import WAY_OUT, WINDOW_INVARIANTS
+from delphi_assets.runs.calibration.ways import CALIBRATED
 
 ROWS_SHOWN, ROWS_IN_MESSAGE = 20, 3
 ROWS_COUNTED = 1_000_000
@@ -136,6 +137,18 @@ INVARIANTS: Sequence[Invariant] = (
         "(`num_examples_per_scorer_prompt`) or set `llm.json_schema`. truncated: raise "
         "`llm.max_tokens`. The table `completions` holds the answers.",
         parameters=_FAILURES,
+        severity=dg.AssetCheckSeverity.WARN,
+    ),
+    Invariant(
+        "predictions",
+        "uncalibrated_judges",
+        "Every LLM that judged detection or fuzz tells planted windows apart.",
+        "A judge that knows nothing looks like bad explanations. Never calibrated, or on too few "
+        "latents: give `delphi-assets calibrate PROFILE` with the profile that is scored with, "
+        "with more `--tokens`. At chance: ask in another way (`score.answer`, "
+        "`score.num_examples_per_scorer_prompt`: the table `judges` says which is best) or another "
+        "LLM, and do not read these scores. Judges that count are no LLM and have no card.",
+        parameters=(("scorers", [*CALIBRATED]),),
         severity=dg.AssetCheckSeverity.WARN,
     ),
 )

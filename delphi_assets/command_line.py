@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from delphi_assets.commands import (
     add_labels,
+    calibrate,
     catalogue,
     check,
     estimate,
@@ -52,6 +53,7 @@ COMMANDS = {
         add_labels,
         remove_labels,
         plant,
+        calibrate,
         estimate,
         verify,
         upgrade,

@@ -16,6 +16,7 @@ set variable lake = 'lake';
 .read sql/views/embeddings.sql
 .read sql/views/examples.sql
 .read sql/views/explanations.sql
+.read sql/views/judges.sql
 .read sql/views/kept_scores.sql
 .read sql/views/labels.sql
 .read sql/views/latents.sql

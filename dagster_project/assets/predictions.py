@@ -47,7 +47,8 @@ def predictions(served: ServedRun) -> dg.AssetsDefinition:
         "**Out:** a row per answer, floors beside it (`score.controls`); a failure is a row with "
         "its reason. **Cost:** windows / `num_examples_per_scorer_prompt` calls a latent, scorer "
         "and control (docs/scorers.md); what is there already is not asked again. **Look at:** "
-        "`failed_predictions`, the calibration of the judge, `run_dollars_so_far`.",
+        "`failed_predictions`, `judge_cards` (`delphi-assets calibrate`), the calibration of "
+        "the judge, `run_dollars_so_far`.",
         kinds={"litellm", "parquet"},
         owners=OWNERS,
         tags=asset_tags("table", paid=True),
@@ -82,11 +83,13 @@ def predictions(served: ServedRun) -> dg.AssetsDefinition:
             )
             points = query(con, "ui/cost_so_far", run=place.run, n_points=COST_POINTS)
             calibrated = query(con, "ui/calibration", **place.keys, selection=selection)
+            cards = query(con, "ui/judge_cards", **place.keys)
         return materialized(
             served,
             "predictions",
             replace(with_cost(report, points), data_version=version),
             bytes=stored_bytes(schema.PREDICTIONS, place),
+            judge_cards=markdown.table(cards),
             calibration=plots.calibration(calibrated),
             failures=markdown.table(failed),
             cost_so_far=plots.cost_so_far(points),

@@ -82,6 +82,8 @@ _WAYS_OUT = {
     "by the assets 'explanations' and 'predictions'",
     "explanations": "delete it and materialize the asset 'explanations' again, which takes the "
     "answers from completions",
+    "judges": "delete it and give 'delphi-assets calibrate' again, which takes the answers from "
+    "completions",
     "labels": "restore it from a copy, or delete it and add its labels again with "
     "'delphi-assets add-labels'",
     "planted": "restore it from a copy, or delete it and give 'delphi-assets plant' again, as "

@@ -134,6 +134,15 @@ _selection = Column("selection", _text, "name of the example selection")
 _shard = Column("shard", _i32, "token shard")
 _bucket = Column("bucket", _i32, "contiguous range of latents")
 
+
+def _estimate(name: str, doc: str, interval: str, *, added: bool = False) -> tuple[Column, ...]:
+    return (
+        Column(name, _f64, doc, added),
+        Column(f"{name}_low", _f64, f"lower end of its 95% interval: {interval}", added),
+        Column(f"{name}_high", _f64, "upper end", added),
+    )
+
+
 CONTEXTS = Table(
     "contexts",
     "One packed context of the corpus, as the model read it.",
@@ -707,6 +716,81 @@ PLANTED = Table(
     ("run", "hookpoint", "latent", "relation", "number"),
 )
 
+JUDGES = Table(
+    "judges",
+    "What a judge, asked in one way, makes of planted latents, whose descriptions are known to be "
+    "true or wrong: its card. `delphi-assets calibrate` writes it.",
+    (_run,),
+    (
+        Column("planted_run", _text, "run whose latents were planted, on this run's contexts"),
+        Column("scorer", _text, "scorer, as in predictions"),
+        Column("judge", _text, "LLM, as in predictions"),
+        Column("judge_hash", _text, "how it was asked, as in predictions: by it scores find it"),
+        Column("answer", _text, "list or first_token, as score.answer"),
+        Column("n_windows_asked", _i32, "most windows a question"),
+        Column(
+            "log_prob",
+            _bool,
+            "whether windows are ranked by log-probabilities; else by yes and no",
+        ),
+        Column("best", _bool, "whether it is the way to ask that is best for the money"),
+        Column("n_latents", _i64, "planted latents that it was asked about"),
+        Column("n_answers", _i64, "answers asked for: windows under true and wrong descriptions"),
+        *_estimate(
+            "auroc",
+            "given the true description, how often a window in which the latent fires is ranked "
+            "above a silent one of the same latent, ties half; mean over latents",
+            "Student's, over latents; null with fewer than three",
+        ),
+        Column("n_pairs", _i64, "true and wrong descriptions of a latent that were both judged"),
+        *_estimate(
+            "true_above_wrong",
+            "share of the pairs in which that number is higher under the true description, ties "
+            "half",
+            "Wilson",
+        ),
+        *_estimate("yes_share", "share of yes under true descriptions", "Wilson"),
+        Column(
+            "bias",
+            _f64,
+            "yes_share less the share of these windows in which the latent fires: above 0 it says "
+            "yes too often",
+        ),
+        *_estimate("failed_share", "share of the answers that failed", "Wilson"),
+        Column("failures", _text, "reasons and how often, the most frequent first; null without"),
+        Column("n_calls", _i64, "questions behind the answers"),
+        Column("prompt_tokens", _i64, "tokens sent"),
+        Column("cached_tokens", _i64, "of these, tokens that the server had read before"),
+        Column("completion_tokens", _i64, "tokens received"),
+        Column("dollars", _f64, "US dollars; null when the price is unknown"),
+        Column("seconds", _f64, "seconds from sending to the answer, added up over the questions"),
+        Column("calls_per_second", _f64, "n_calls / seconds: as if asked one after the other"),
+        Column(
+            "n_strong",
+            _i64,
+            "windows of the strong LLM's that were judged; 0 where none were asked about",
+        ),
+        *_estimate(
+            "strong_agreement", "share of them on which the two give the same answer", "Wilson"
+        ),
+        Column(
+            "strong_kappa",
+            _f64,
+            "Cohen's kappa of these answers; null where both always answer the same",
+        ),
+        *_estimate(
+            "strong_auroc",
+            "as auroc, with the strong LLM's yes and no in place of the truth",
+            "Student's, over latents; null with fewer than three",
+        ),
+        Column("prompt_version", _i32, "version of the shipped prompts that it read"),
+        Column("selection", _text, "name of the planted run's selection whose windows it judged"),
+        _written,
+        _generation,
+    ),
+    ("run", "planted_run", "scorer", "judge", "judge_hash"),
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -726,6 +810,7 @@ TABLES: dict[str, Table] = {
         COMPLETIONS,
         LABELS,
         PLANTED,
+        JUDGES,
     )
 }
 
@@ -748,14 +833,6 @@ _asked = (
     Column("n_failed", _i64, "of these, answers that failed; they count in nothing below"),
     Column("failed_share", _f64, "n_failed / n_examples"),
 )
-
-
-def _estimate(name: str, doc: str, interval: str, *, added: bool = False) -> tuple[Column, ...]:
-    return (
-        Column(name, _f64, doc, added),
-        Column(f"{name}_low", _f64, f"lower end of its 95% interval: {interval}", added),
-        Column(f"{name}_high", _f64, "upper end", added),
-    )
 
 
 _accuracy = _estimate(

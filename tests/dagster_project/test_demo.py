@@ -134,7 +134,7 @@ def test_every_stage_has_rows(project: Path) -> None:
     empty = {name for name, rows in tables.items() if not rows.num_rows}
     # The demo asks no LLM, draws no windows by what they mean, nobody has added labels, and its
     # latents are a coder's.
-    assert empty <= {"completions", "embeddings", "labels", "planted", "shortfalls"}
+    assert empty <= {"completions", "embeddings", "judges", "labels", "planted", "shortfalls"}
     with connect(project / "lake") as con:
         scored = con.sql(
             "select hookpoint, control, count(distinct latent) from scores "

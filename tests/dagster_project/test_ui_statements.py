@@ -85,6 +85,13 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
             *answers("e0", 0, [(True, 1.0)], scorer="discrimination", chance=0.2),
         ],
     )
+    card = {"planted_run": "planted", "scorer": "detection", "written_at": WRITTEN}
+    asked: list[Row] = [
+        {**card, "judge": "lexical", "judge_hash": "asked", "auroc": 0.9},
+        {**card, "judge": "lexical", "judge_hash": "otherwise", "auroc": 0.5},
+        {**card, "judge": "gpt", "judge_hash": "asked", "auroc": 0.5},
+    ]
+    add(lake, "judges", asked)
     lake.append(
         COMPLETIONS,
         {"run": RUN},
@@ -137,6 +144,14 @@ def test_f1_by_density(con: duckdb.DuckDBPyConnection) -> None:
     (row,) = rows(con, "f1_by_density", **SELECTED)
     assert (row["scorer"], row["log10_density"], row["n_scores"]) == ("detection", -3.0, 2)
     assert (row["lower_quartile"], row["median_f1"], row["upper_quartile"]) == (0.625, 0.75, 0.875)
+
+
+def test_judge_cards(con: duckdb.DuckDBPyConnection) -> None:
+    """Of judges that have judged here, asked in the way that they were calibrated in."""
+    found = rows(con, "judge_cards", **PLACE)
+    assert [(row["scorer"], row["judge"], row["auroc"]) for row in found] == [
+        ("detection", "lexical", 0.9)
+    ]
 
 
 def test_calibration(con: duckdb.DuckDBPyConnection) -> None:

@@ -24,7 +24,17 @@ from delphi_assets.delphi_runs.texts import DELPHI
 from delphi_assets.lake.database import Parameter, connect, query, sql_folder
 from delphi_assets.lake.lake import Lake
 from delphi_assets.settings import load_profile
-from tests.parts.hand_built import PLACE, Row, add, answers, explanation, latent, publish, window
+from tests.parts.hand_built import (
+    PLACE,
+    WRITTEN,
+    Row,
+    add,
+    answers,
+    explanation,
+    latent,
+    publish,
+    window,
+)
 
 MOST = {"most": 0.25}
 OF_SELECTION = {one.statement for one in INVARIANTS if one.of_selection}
@@ -66,17 +76,41 @@ def violations(tmp_path: Path, tables: dict[str, list[Row]], statement: str) -> 
         "labels": {"source": "alice"},
     }
     for table, rows in tables.items():
-        if table in ("explanations", "predictions"):
+        if table in ("explanations", "judges", "predictions"):
             add(lake, table, rows)
         else:
             publish(lake, table, rows, **extra.get(table, {}))
     parameters: dict[str, Parameter] = {**PLACE, "n_rows": 20}
     if statement.startswith("failed_"):
         parameters |= MOST
+    if statement == "uncalibrated_judges":
+        parameters |= {"scorers": ["detection"]}
     if statement in OF_SELECTION:
         parameters |= {"selection": "default", "first_latent": None, "last_latent": None}
     with connect(lake) as con:
         return query(con, f"checks/{statement}", **parameters).to_pylist()
+
+
+def of_llm() -> list[Row]:
+    """Answers that came from an LLM."""
+    return answers("e1", 5, [(True, 0.9), (False, 0.1)], model="org/llm", request="r")
+
+
+def card(auroc: float, reach: float | None, **columns: object) -> Row:
+    """Of that LLM, asked so."""
+    low, high = (None, None) if reach is None else (auroc - reach, auroc + reach)
+    return {
+        "planted_run": "planted",
+        "scorer": "detection",
+        "judge": "org/llm",
+        "judge_hash": "asked",
+        "auroc": auroc,
+        "auroc_low": low,
+        "auroc_high": high,
+        "n_latents": 8,
+        "written_at": WRITTEN,
+        **columns,
+    }
 
 
 class Broken(NamedTuple):
@@ -143,6 +177,11 @@ CASES = {
         lambda tables: tables["predictions"].extend(answers("e1", 5, [(True, "refused")])),
         {"scorer": "detection", "n_predictions": 5, "n_failed": 2, "share_failed": 0.4},
     ),
+    "uncalibrated_judges": Broken(
+        lambda tables: tables["predictions"].extend(of_llm()),
+        {"scorer": "detection", "judge": "org/llm", "n_predictions": 2,
+         "problem": "never calibrated"},
+    ),
 }  # fmt: skip
 
 
@@ -189,6 +228,28 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
 def test_every_check_has_a_case() -> None:
     """A new file in sql/checks/ needs a violation here."""
     assert {path.stem for path in (sql_folder() / "checks").glob("*.sql")} == set(CASES)
+
+
+@pytest.mark.parametrize(
+    ("cards", "problem"),
+    [
+        ([card(0.8, 0.2)], None),
+        ([card(0.7, 0.2)], "at chance"),
+        ([card(0.3, 0.1)], "below chance"),
+        ([card(0.9, None)], "on too few latents"),
+        ([card(0.8, 0.2, judge_hash="otherwise")], "never calibrated"),
+        # The card of most latents counts.
+        ([card(0.7, 0.2, planted_run="own", n_latents=3), card(0.8, 0.2)], None),
+    ],
+)
+def test_a_card_says_whether_a_judge_is_believed(
+    tmp_path: Path, cards: list[Row], problem: str | None
+) -> None:
+    tables = sound()
+    tables["predictions"] += of_llm()
+    tables["judges"] = cards
+    found = violations(tmp_path, tables, "uncalibrated_judges")
+    assert [row["problem"] for row in found] == ([] if problem is None else [problem])
 
 
 def test_a_prediction_on_a_window_that_is_not_there_is_an_orphan(tmp_path: Path) -> None:

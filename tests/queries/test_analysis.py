@@ -119,6 +119,18 @@ EXAMPLES = [
     window(1, 2, "test", 90, [0.0, 0.0, 0.0]),
 ]  # fmt: skip
 
+JUDGES: list[Row] = [
+    {
+        "planted_run": "planted",
+        "scorer": "detection",
+        "judge": "gpt",
+        "judge_hash": "asked",
+        "auroc": 0.9,
+        "auroc_low": 0.8,
+        "auroc_high": 1.0,
+        "written_at": WRITTEN,
+    }
+]
 PLANTED: list[Row] = [
     {"latent": 0, "kind": "form", "relation": relation, "number": 1, "text": text}
     for relation, text in (("true", "fires on def"), ("sibling", "Python definitions"))
@@ -137,6 +149,7 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     add(lake, "predictions", PREDICTIONS)
     add(lake, "completions", COMPLETIONS)
     publish(lake, "planted", PLANTED)
+    add(lake, "judges", JUDGES)
     with connect(lake) as connection:
         yield connection
 

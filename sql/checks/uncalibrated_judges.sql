@@ -1,0 +1,53 @@
+-- Which LLMs have judged here whose answers say nothing yet: never calibrated, or at chance?
+-- Parameters: $run, $hookpoint, $scorers (those whose judges are calibrated), $n_rows (most rows shown).
+-- Columns: scorer, judge, judge_hash, predictions, what is wrong, and of its card the AUROC with its
+--   95% interval (null without a card, or with one of too few latents).
+-- A judge is an LLM where an answer came from a completion; one that counts has no card.
+with asked as (
+    select
+        scorer,
+        judge,
+        judge_hash,
+        count(*) as n_predictions
+    from predictions
+    where
+        run = $run
+        and hookpoint = $hookpoint
+        and list_contains($scorers, scorer)
+    group by scorer, judge, judge_hash
+    having count(request) > 0
+),
+
+cards as (
+    select
+        scorer,
+        judge,
+        judge_hash,
+        arg_max(struct_pack(auroc, auroc_low, auroc_high), n_latents) as card
+    from judges
+    where run = $run
+    group by scorer, judge, judge_hash
+)
+
+select
+    asked.scorer,
+    asked.judge,
+    asked.judge_hash,
+    asked.n_predictions,
+    case
+        when cards.card is null then 'never calibrated'
+        when cards.card.auroc_low is null then 'on too few latents'
+        when cards.card.auroc_high < 0.5 then 'below chance'
+        else 'at chance'
+    end as problem,
+    cards.card.auroc,
+    cards.card.auroc_low,
+    cards.card.auroc_high
+from asked
+left join cards
+    on asked.scorer = cards.scorer
+    and asked.judge = cards.judge
+    and asked.judge_hash = cards.judge_hash
+where coalesce(cards.card.auroc_low, 0) <= 0.5
+order by asked.scorer, asked.judge, asked.judge_hash
+limit $n_rows;
