@@ -4,10 +4,12 @@ In: the table examples. Out: rows of the table explanations, written as they arr
 
 1. The latents asked for that have train windows are listed; those that have this explainer's text
    are skipped (`explainers.outcomes`).
-2. The others' records, train windows alone, go to the explainer (`explainers.registry`), which
+2. Where `explain.routes` names routes, those of the others that need no LLM get their label from
+   `explainers.routes`.
+3. The others' records, train windows alone, go to the explainer (`explainers.registry`), which
    computes a text or asks an LLM. An answer that an earlier, interrupted call paid for comes from
    the table completions.
-3. An answer that cannot be read gets one second try (`llm.repair`). A question whose failure is
+4. An answer that cannot be read gets one second try (`llm.repair`). A question whose failure is
    final is not asked again; another one (say, with more `max_tokens`) is.
 """
 
@@ -28,12 +30,13 @@ from delphi_assets.explainers.explainer import (
     Result,
 )
 from delphi_assets.explainers.outcomes import Outcomes
+from delphi_assets.explainers.routes import routed
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.ground.interrupts import terminable
 from delphi_assets.ground.progress import Bar
 from delphi_assets.ground.stage import Fact, StageReport
 from delphi_assets.lake import claims, database
-from delphi_assets.lake.growing_tables import RowWriter
+from delphi_assets.lake.growing_tables import RowWriter, fitted
 from delphi_assets.lake.lake import Lake
 from delphi_assets.lake.place import Place
 from delphi_assets.lake.schema import EXPLANATIONS
@@ -86,6 +89,12 @@ def explain(  # noqa: PLR0917 - the stages' contract
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
     work = _work(explainer, terms, latents, outcomes)
+    by_route = isinstance(explainer, AskedExplainer) and bool(settings.routes)
+    n_routed = _route(terms, work) if by_route else 0
+    if n_routed:
+        # Those that have a label now are among the next ones, or those that had failed.
+        latents = latents if latents.ranges else wanted_latents(work.explainable)
+        work = _work(explainer, terms, latents, Outcomes(explainer, terms))
     if isinstance(explainer, AskedExplainer) and work.pending:
         if not all(map(work.outcomes.is_settled, work.pending)):
             check_windows(terms, latents)
@@ -96,16 +105,18 @@ def explain(  # noqa: PLR0917 - the stages' contract
             written = loop.run(_ask(explainer, terms, work))
     else:
         written = _compute(explainer, terms, work)
-    after = Outcomes(explainer, terms) if written.rows else work.outcomes
+    new_rows = written.rows + n_routed
+    after = Outcomes(explainer, terms) if new_rows else work.outcomes
     n_explained = sum(map(after.has_text, work.explainable))
     asked = _count(latents) if latents.ranges else len(work.explainable)
     return StageReport(
         rows=len(after),
-        new_rows=written.rows,
+        new_rows=new_rows,
         seconds=time.perf_counter() - start,
         facts={
             "asked": asked,
             "explained": n_explained,
+            **({"without_llm": sum(map(after.is_routed, work.explainable))} if by_route else {}),
             "failed": sum(map(after.is_tried, work.explainable)) - n_explained,
             "skipped_below_min_examples": asked - len(work.explainable),
             "rows_of_selection": len(after.of_selection),
@@ -150,6 +161,15 @@ def _work(explainer: Explainer, terms: Terms, latents: Latents, outcomes: Outcom
     return _Work(outcomes, explainable, pending, has_texts)
 
 
+def _route(terms: Terms, work: _Work) -> int:
+    """Write the labels of pending latents that need no LLM; returns how many there were."""
+    made = routed(terms, work.pending)
+    rows = [work.outcomes.routed_row(latent, one) for latent, one in made.items()]
+    if rows:
+        terms.lake.append(EXPLANATIONS, terms.keys, fitted(EXPLANATIONS, rows).arrow)
+    return len(rows)
+
+
 def requests_to_explain(  # noqa: PLR0917 - as `explain`
     profile: Profile,
     lake: Lake,
@@ -172,6 +192,8 @@ def requests_to_explain(  # noqa: PLR0917 - as `explain`
     latents = wanted_latents(latents)
     explainable = outcomes.wanted(_explainable(explainer, terms, latents), latents)
     pending = [latent for latent in explainable if not outcomes.has_text(latent)]
+    without_llm = routed(terms, pending)
+    pending = [latent for latent in pending if latent not in without_llm]
     chosen = drawn(pending, sample, terms.seed)
     requests = loop.run(_planned(explainer, terms, chosen))
     model = settings.explainer_model

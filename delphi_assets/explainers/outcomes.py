@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from delphi_assets.explainers import registry
 from delphi_assets.explainers.explainer import Candidate, Explainer
+from delphi_assets.explainers.routes import ROUTES, Routed
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.lake import database
 from delphi_assets.lake.growing_tables import Row
@@ -37,6 +38,9 @@ class Outcome(NamedTuple):
     chosen: bool
     text_hash: str | None
     generation: int
+    routed_for: str | None
+    """The explainer in whose place a route made it; None where none did."""
+    route: str | None
 
     @property
     def has_text(self) -> bool:
@@ -71,6 +75,10 @@ class Outcomes:
     def has_text(self, latent: int) -> bool:
         """Whether this explainer's text for the latent is there."""
         return any(outcome.has_text for outcome in self._of(latent))
+
+    def is_routed(self, latent: int) -> bool:
+        """Whether it has a label that a route made, by the settings."""
+        return latent in self._by_route
 
     def is_tried(self, latent: int) -> bool:
         """Whether a text, or a reason why there is none, is there."""
@@ -177,6 +185,7 @@ class Outcomes:
         for other in self._with_text.get(latent, ()):
             if other == self._identity(latent, None, self._stored[other].text_hash):
                 identities.append(other)
+        identities += self._by_route.get(latent, ())
         for identity in dict.fromkeys(identities):
             if (outcome := self._stored.get(identity)) is not None:
                 yield outcome
@@ -189,6 +198,41 @@ class Outcomes:
             if one.text_hash is not None:
                 found[one.latent].append(identity)
         return found
+
+    @cached_property
+    def _by_route(self) -> dict[int, list[str]]:
+        """Identities by latent of what a route of the settings made in the explainer's place."""
+        settings, found = self._terms.settings, defaultdict[int, list[str]](list)
+        for identity, one in self._stored.items() if self._explainer.needs_model else ():
+            mine = (settings.explainer, self._terms.selection)
+            if one.route in settings.routes and (one.routed_for, one.selection) == mine:
+                found[one.latent].append(identity)
+        return found
+
+    def routed_row(self, latent: int, routed: Routed) -> Row:
+        """The row of a label that a route made."""
+        identity = json.dumps(
+            {**self._terms.keys, **self._of_route(latent, routed)}, sort_keys=True
+        )
+        return {
+            **self._of_route(latent, routed),
+            "explanation_id": _hash(identity)[:32],
+            "chosen": True,
+            "reason": routed.reason,
+            "n_shown": routed.n_shown,
+            "written_at": datetime.now(UTC),
+        }
+
+    def _of_route(self, latent: int, routed: Routed) -> Row:
+        return {
+            "latent": latent,
+            "selection": self._terms.selection,
+            "explainer": self._terms.settings.explainer,
+            "explainer_model": ROUTES,
+            "explanation": routed.text,
+            "prompt_hash": ROUTES,
+            "route": routed.route,
+        }
 
     def _row(self, identity: str, latent: int, candidate: Candidate) -> Row:
         text, failure = candidate.explanation
@@ -213,6 +257,8 @@ class Outcomes:
             "cost": completion and completion.cost,
             "latency": completion and completion.latency,
             "prompt_version": self._prompt_version,
+            "route": None,
+            "reason": None,
             "written_at": datetime.now(UTC),
         }
 

@@ -504,7 +504,8 @@ EXPLANATIONS = Table(
         Column(
             "explainer_model",
             _text,
-            "LiteLLM model string, or the explainer's name without an LLM",
+            "LiteLLM model string, the explainer's name without an LLM, or routes for what a route "
+            "made",
             formerly="model",
         ),
         Column("candidate", _i32, "best_of_k: which of the k, from 0; null from other explainers"),
@@ -540,6 +541,16 @@ EXPLANATIONS = Table(
             "version of the shipped prompts that the explainer used; null without an LLM, and in "
             "rows from before it was noted: 1",
             added=True,
+        ),
+        Column(
+            "route",
+            _text,
+            "dense, position, token or word: the explainer's LLM was not asked, as the latent "
+            "needs none; null where the explainer itself wrote the row",
+            added=True,
+        ),
+        Column(
+            "reason", _text, "the numbers that speak for the route; null without one", added=True
         ),
         _written,
         _generation,

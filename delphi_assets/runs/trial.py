@@ -15,6 +15,7 @@ from delphi_assets.errors import NotReadyError
 from delphi_assets.explainers import registry
 from delphi_assets.explainers.explainer import AskedExplainer, ComputedExplainer, NoTextError
 from delphi_assets.explainers.explanations import terms_of
+from delphi_assets.explainers.routes import ROUTES, routed
 from delphi_assets.ground.batches import batches
 from delphi_assets.lake import claims
 from delphi_assets.lake.lake import Lake
@@ -108,6 +109,10 @@ def _explain(scoring: Scoring, record: LatentRecord) -> tuple[Explained | None, 
             told = f"{told}\n(to a person: {sentence})"
         trial = Trial(name, (), None, told or "nothing: a failure", None)
         model = name
+    elif without_llm := routed(terms, [record.latent]).get(record.latent):
+        told = f"{without_llm.text}\n(route {without_llm.route}: {without_llm.reason})"
+        trial = Trial(f"{name}, {ROUTES}", (), None, told, None)
+        text, model = without_llm.text, ROUTES
     elif isinstance(explainer, AskedExplainer):
         check_model(terms.llm, "explain.explainer_model", model)
         request = explainer.request(shown, terms)

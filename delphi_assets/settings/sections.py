@@ -41,6 +41,7 @@ EMBEDDED_ENCODER = "embedded"
 
 Control = Literal["shuffled", "empty"]
 PromptVersion = Literal["kept", "latest"]
+Route = Literal["dense", "position", "token", "word"]
 OptionTables = dict[str, dict[str, Any]]
 """Options, by the name of what takes them; what may stand in a table it says itself."""
 
@@ -438,6 +439,28 @@ class ExplainSettings(_Section):
         "kept",
         description="shipped prompts: of the version that the selection's explanations by this "
         "explainer and model were made with, or the latest, which asks again what others answered",
+    )
+    routes: tuple[Route, ...] = Field(
+        (),
+        strict=False,
+        description="latents that get a label without an LLM, where the explainer asks one: dense, "
+        "position, token, word",
+    )
+    route_share: float = Field(
+        0.8,
+        gt=0.5,
+        le=1,
+        description="routes token, word, position: least share of the activation that is there",
+    )
+    route_recall: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="the same: least share of the token's occurrences, or of contexts, in which "
+        "the latent fires",
+    )
+    route_density: float = Field(
+        0.1, gt=0, le=1, description="route dense: least share of tokens on which the latent fires"
     )
     options: OptionTables = Field(
         {},

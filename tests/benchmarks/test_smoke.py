@@ -121,10 +121,10 @@ def _saelens(made: Made) -> list[str]:
     return ["read", str(folder)]
 
 
-def _truth(made: Made) -> list[str]:
-    """A planted run of two latents, up to its windows."""
-    (made.scratch / "truth").mkdir(parents=True)
-    folder = make_project(made.scratch / "truth")
+def _planted(scratch: Path) -> Path:
+    """A lake with a planted run of two latents, up to its windows."""
+    scratch.mkdir(parents=True)
+    folder = make_project(scratch)
     (folder / "own.toml").write_text(PREDICATES, encoding="utf-8")
     lake, profile = Lake(folder / "lake"), load_profile(str(folder / "tiny.toml"))
     for step in steps(profile, "contexts"):
@@ -133,7 +133,17 @@ def _truth(made: Made) -> list[str]:
     profile = load_profile(run.profile_file)
     for step in steps(profile, "examples"):
         run_step(profile, lake, step)
-    return [str(folder / "lake"), "--scorers", "embedding", "--latents", "2"]
+    return folder / "lake"
+
+
+def _truth(made: Made) -> list[str]:
+    lake = _planted(made.scratch / "truth")
+    return [str(lake), "--scorers", "embedding", "--latents", "2"]
+
+
+def _routes(made: Made) -> list[str]:
+    lake = _planted(made.scratch / "routes")
+    return [str(lake), "--run", "planted", "--hookpoint", "planted", "--recall", "0"]
 
 
 def _fixed(line: str) -> Callable[[Made], list[str]]:
@@ -158,6 +168,7 @@ OPTIONS: dict[str, Callable[[Made], list[str]]] = {
     "prompts": _prompts,
     "questions": _fixed("{lake} --repeats 1"),
     "reading": _fixed("{lake} --run random --hookpoint layers.0 --latents 3"),
+    "routes": _routes,
     "saelens_reads": _saelens,
     "truth": _truth,
 }

@@ -68,6 +68,7 @@ explorer.explanations = (() => {
     const lost = one.chosen === false ? " (lost)" : "";
     const facts = [
       `selection ${one.selection}`,
+      !missing(one.route) && `route ${one.route}: ${one.reason}`,
       !missing(one.n_shown) && `${count(one.n_shown)} windows`,
       !missing(one.candidate) && `candidate ${one.candidate}${lost}`,
       !missing(one.quick_score) && `quick score ${score(one.quick_score)}`,
