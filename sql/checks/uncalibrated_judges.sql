@@ -23,7 +23,7 @@ cards as (
         scorer,
         judge,
         judge_hash,
-        arg_max(struct_pack(auroc, auroc_low, auroc_high), n_latents) as card
+        arg_max(struct_pack(auroc, auroc_low, auroc_high), coalesce(n_latents, 0)) as card
     from judges
     where run = $run
     group by scorer, judge, judge_hash

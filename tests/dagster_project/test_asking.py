@@ -8,7 +8,9 @@ import pytest
 from dagster_project.runner import _error
 from delphi_assets import connect
 from delphi_assets.lake.lake import Lake
-from tests.parts.explained_lake import SELECTION, make_lake, profile
+from delphi_assets.lake.schema import JUDGES
+from delphi_assets.settings import Profile
+from tests.parts.explained_lake import RUN, SELECTION, make_lake, profile
 from tests.parts.fault_server import FaultServer, Reply
 from tests.parts.launching import launch
 
@@ -50,6 +52,36 @@ def test_a_launch_may_call_llms_otherwise(lake: Lake) -> None:
         assert len(server.asked) == n_asked + 3 * n_asked
         result = launch("explanations", asked, lake, CONFIG, llm={"max_retries": -1})
     assert "max_retries = -1" in str(_error(result))
+
+
+def test_a_launch_shows_the_card_of_its_judge_and_warns_without_one(lake: Lake) -> None:
+    launch("explanations", profile(), lake, {"explainer": "lexical", "explainer_model": "lexical"})
+    config = {"scorers": ["detection"], "scorer_model": "openai/x", "explainer": "lexical"}
+
+    def launched(given: Profile) -> tuple[dg.AssetCheckEvaluation, bool]:
+        result = launch("predictions", given, lake, config)
+        assert result.success, _error(result)
+        (check,) = [
+            one
+            for one in result.get_asset_check_evaluations()
+            if one.check_name == "uncalibrated_judges"
+        ]
+        (made,) = result.get_asset_materialization_events()
+        return check, "judge_cards" in made.materialization.metadata
+
+    with FaultServer(lambda asked: Reply("[1, 1, 1, 1, 1]")) as server:
+        given = profile(api_base=server.url, repair=False)
+        check, shown = launched(given)
+        assert (check.passed, check.severity, shown) == (False, dg.AssetCheckSeverity.WARN, False)
+        assert "never calibrated" in str(check.description).replace("\\", "")
+        with connect(lake) as con:
+            asked = con.sql("select distinct scorer, judge, judge_hash from predictions")
+            (found,) = asked.to_arrow_table().to_pylist()
+        card = {"planted_run": "planted", **found, "auroc": 0.8, "auroc_low": 0.7}
+        full = {name: card.get(name) for name in JUDGES.arrow.names}
+        lake.append(JUDGES, {"run": RUN}, JUDGES.from_rows([full]))
+        check, shown = launched(given)
+        assert (check.passed, shown) == (True, True)
 
 
 def test_the_checks_of_a_launch_do_not_say_another_selection(lake: Lake) -> None:

