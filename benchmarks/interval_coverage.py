@@ -345,7 +345,7 @@ def _write_documents(lake: Lake, n_documents: int) -> None:
         "document_starts": pa.array([[0]] * n_documents),
     }
     unit = Unit("contexts", {"run": PLACE["run"], "shard": 0})
-    lake.publish(unit, [File(_table(CONTEXTS, n_documents, columns, {}))], config={})
+    lake.publish(unit, [File(filled(CONTEXTS, n_documents, columns, {}))], config={})
 
 
 def _write_hookpoint(
@@ -368,15 +368,15 @@ def _write_hookpoint(
         "judge_hash": "drawn",
         "control": "none",
     }
-    lake.append(PREDICTIONS, place, _table(PREDICTIONS, right.size, said, named))
+    lake.append(PREDICTIONS, place, filled(PREDICTIONS, right.size, said, named))
     shown = {**row, "position": pa.array(documents.ravel() * TOKENS)}
     unit = Unit("examples", {**place, "selection": "drawn"})
-    lake.publish(unit, [File(_table(EXAMPLES, right.size, shown, {"split": "test"}))], config={})
+    lake.publish(unit, [File(filled(EXAMPLES, right.size, shown, {"split": "test"}))], config={})
     firing = {
         "latent": pa.array(np.arange(kind.n_latents)),
         "n_activations": pa.array(np.ones(kind.n_latents, np.int64)),
     }
-    latents = _table(LATENTS, kind.n_latents, firing, {})
+    latents = filled(LATENTS, kind.n_latents, firing, {})
     lake.publish(Unit("latents", place), [File(latents)], config={})
 
 
@@ -393,14 +393,14 @@ def _write(lake: Lake, name: str, drawn: Drawn, n_explanations: int, size: int) 
         **drawn.predictions,
     }
     same = {"selection": name, "scorer": "drawn", "judge": "drawn", "judge_hash": "drawn"}
-    lake.append(PREDICTIONS, PLACE, _table(PREDICTIONS, n, said, {**same, "control": "none"}))
+    lake.append(PREDICTIONS, PLACE, filled(PREDICTIONS, n, said, {**same, "control": "none"}))
     if drawn.examples:
         shown = {**row, "activating": pa.array(truth), **drawn.examples}
         unit = Unit("examples", {**PLACE, "selection": name})
-        lake.publish(unit, [File(_table(EXAMPLES, n, shown, {}))], config={})
+        lake.publish(unit, [File(filled(EXAMPLES, n, shown, {}))], config={})
 
 
-def _table(table: Table, n: int, columns: dict[str, pa.Array], same: dict[str, str]) -> pa.Table:
+def filled(table: Table, n: int, columns: dict[str, pa.Array], same: dict[str, str]) -> pa.Table:
     """Rows of a table; columns that are not given are null."""
     written = {"written_at": datetime(2026, 1, 1, tzinfo=UTC), "variant": "plain", **same}
     return pa.table(

@@ -141,6 +141,11 @@ def _truth(made: Made) -> list[str]:
     return [str(lake), "--scorers", "embedding", "--latents", "2"]
 
 
+def _planted_coverage(made: Made) -> list[str]:
+    lake = _planted(made.scratch / "coverage")
+    return [str(lake), "--latents", "2", "--draws", "2"]
+
+
 def _routes(made: Made) -> list[str]:
     lake = _planted(made.scratch / "routes")
     return [str(lake), "--run", "planted", "--hookpoint", "planted", "--recall", "0"]
@@ -165,6 +170,7 @@ OPTIONS: dict[str, Callable[[Made], list[str]]] = {
     "llm": _fixed("--processes 1 --calls 20 --rounds 1 --memory-calls 50 --stored 50"),
     "llm_faults": _fixed("--questions 42 --max-concurrent 16 --first-pause 0.02"),
     "neighbours": _fixed("--delphi-cache {cache} --n-neighbours 5"),
+    "planted_coverage": _planted_coverage,
     "prompts": _prompts,
     "questions": _fixed("{lake} --repeats 1"),
     "reading": _fixed("{lake} --run random --hookpoint layers.0 --latents 3"),
