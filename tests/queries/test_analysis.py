@@ -110,8 +110,8 @@ COMPLETIONS: list[Row] = [
 ]
 COMPLETIONS += [{"request": "r5", "model": "gpt", "error": "timeout: late", "written_at": WRITTEN}]
 EXAMPLES = [
-    window(0, 0, "train", 0, [0.0, 2.0, 0.0], quantile=1),
-    window(0, 1, "train", 30, [4.0, 0.0, 5.0], quantile=0),
+    window(0, 0, "train", 0, [0.0, 2.0, 0.0], quantile=1, n_in_bin=2),
+    window(0, 1, "train", 30, [4.0, 0.0, 5.0], quantile=0, n_in_bin=2),
     window(0, 2, "test", 60, [0.0, 0.0, 1.0], quantile=1),
     window(0, 3, "train", 90, [0.0, 0.0, 0.0]),
     window(1, 0, "train", 0, [1.0, 0.0, 0.0], quantile=0),
