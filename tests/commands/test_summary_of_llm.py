@@ -47,6 +47,7 @@ def test_an_llm_stands_beside_counting_on_the_same_latents(tmp_path: Path) -> No
     place = Place(given.model_copy(update={"explain": LLM, "score": JUDGE}), lake, HOOKPOINT)
     with connect(lake) as con:
         said = "\n".join(summary._of_llm(con, place))
+        by_strength = "\n".join(summary._by_strength(con, place))
     assert "detection on the latents that openai/m explained" in said
     rows = [line.split() for line in said.splitlines() if " auroc " in f"{line} "]
     assert [row[:8] for row in rows[:2]] == [
@@ -54,6 +55,11 @@ def test_an_llm_stands_beside_counting_on_the_same_latents(tmp_path: Path) -> No
         ["lexical", "lexical", "auroc", "4", "4", "1.000", "0.500", "0.500"],
     ]
     assert "judged by openai/m, auroc: above the floor: explanations tell" in said
+    heading, *curves = [line.split() for line in by_strength.splitlines()[2:]]
+    assert (heading[4], heading[-2:]) == ("strongest", ["weakest", "silent"])
+    (found,) = (curve for curve in curves if curve[:3] == ["detection", MODEL, MODEL])
+    # This model finds every window, and claims no silent one.
+    assert found[3:] == ["4", *["1.000"] * (len(heading) - 5), "0.000"]
 
 
 @pytest.mark.parametrize(

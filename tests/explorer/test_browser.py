@@ -310,6 +310,8 @@ def test_a_latent_shows_windows_and_verdicts(browser: Browser, site: Path) -> No
             verdict.text_content()
             == "detection: right; answered yes, probability 0.90; right is yes"
         )
+        recall = page.get_by_label("share of windows found by rank bin, 1: 1.00, 2: 1.00")
+        assert recall.locator("circle").count() == 2
         other = page.locator("details.other")
         other.locator("summary").first.click()
         drawn(page, other.get_by_role("button").click)
