@@ -138,7 +138,8 @@ def _planted(scratch: Path) -> Path:
 
 def _truth(made: Made) -> list[str]:
     lake = _planted(made.scratch / "truth")
-    return [str(lake), "--scorers", "embedding", "--latents", "2"]
+    parts = ["metrics", "texts", "lexical", "explainers", "embedding"]
+    return ["--lake", str(lake), "--latents", "2", "--parts", *parts]
 
 
 def _planted_coverage(made: Made) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from delphi_assets import connect
+from delphi_assets import connect, register_explainer
 from delphi_assets.errors import NoAnswerError, NotReadyError, SettingError
 from delphi_assets.explainers.explanations import explain
 from delphi_assets.ground.stage import StageReport
@@ -206,6 +206,15 @@ def test_lexical_judges_leave_foreign_explanations_out(lake: Lake) -> None:
     assert of_the_profile.facts["explanations_the_judge_cannot_read"] == 0
     with pytest.raises(NotReadyError, match="'nobody'"):
         run(lake, profile(), explainer="nobody")
+
+
+def test_lexical_judges_read_a_notation_whoever_wrote_it(lake: Lake) -> None:
+    register_explainer("by_hand", {0: '" word0" 50% x60\nother 50%', 1: "The word 1."})
+    by_hand = ExplainSettings(explainer="by_hand")
+    explain(profile(), lake, HOOKPOINT, parse_latents("0-1"), by_hand, SELECTION)
+    report = run(lake, profile(), parse_latents("0-1"), explainer="by_hand")
+    assert report.new_rows == 2 * ITEMS
+    assert report.facts["explanations_the_judge_cannot_read"] == 1
 
 
 def judge(asked: Asked) -> Reply:

@@ -83,8 +83,8 @@ class Lexical(Computed[I]):
         return " ".join(["lexical", *(f"{name} {value}" for name, value in self._shown.items())])
 
     def reads(self, explained: Explained) -> bool:
-        """Only what the lexical explainer wrote."""
-        return explained.explainer == "lexical"
+        """Only the lexical explainer's notation, whoever wrote it."""
+        return lexical.is_written(explained.explanation)
 
 
 class LexicalYesNo(Lexical[Item]):
