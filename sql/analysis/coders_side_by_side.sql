@@ -2,8 +2,9 @@
 -- Parameters: $run.
 -- Columns: module, coder (the name behind the hookpoint's '@'; '' for the one of coder.sparse_model,
 --   beside which the others are put), explainer, its model, selection, scorer, judge and how it was
---   asked (judge_hash), metric; the coder's latents and their share that never fires (dead_share), and
---   that has windows enough to be explained (eligible_share); latents scored, their mean score with its
+--   asked (judge_hash, of discrimination without its neighbours), metric; the coder's latents and their
+--   share that never fires (dead_share), and that has windows enough to be explained (eligible_share);
+--   latents scored, their mean score with its
 --   95% interval, the mean of their floors with another latent's explanation (shuffled) and with none
 --   (empty); then the mean score of the coder '' of the same module, asked the same (own), and by how
 --   much it is above this one, with its 95% interval (Welch's: latents of two coders are not paired;
@@ -37,7 +38,8 @@ means as (
         selection,
         scorer,
         judge,
-        judge_hash,
+        -- Discrimination says which neighbours it asked about, and every coder has its own.
+        regexp_replace(judge_hash, ' among [0-9a-f]+$', '') as judge_hash,
         metric,
         count(*) as n_latents,
         avg(score) as score,
