@@ -2,8 +2,8 @@
 
     python -m benchmarks.parts.pages      # in the project's folder, after a run with --record
 
-In: `benchmarks/results/`. Out: docs/benchmarks.md, whole, and in docs/scorers.md the table between
-two comments.
+In: `benchmarks/results/`. Out: docs/benchmarks.md, whole, and between two comments the table in
+docs/scorers.md and those in docs/truth.md, with docs/truth.svg.
 """
 
 import re
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.__main__ import benchmarks
-from benchmarks.parts import record
+from benchmarks.parts import record, truth_page
 from benchmarks.parts.record import Number, Record
 
 MOST_NUMBERS = 60
@@ -81,12 +81,15 @@ def coverage_table(records: Iterable[Record]) -> str:
 
 
 def write(folder: Path) -> None:
-    """Write both into the documentation of the project in `folder`."""
+    """Write all of it into the documentation of the project in `folder`."""
     records = list(record.read(folder / "benchmarks" / "results"))
     docs = folder / "docs"
     (docs / "benchmarks.md").write_text(benchmarks_page(records), encoding="utf-8")
     page = (docs / "scorers.md").read_text(encoding="utf-8")
     (docs / "scorers.md").write_text(with_coverage(page, records), encoding="utf-8")
+    truth = (docs / "truth.md").read_text(encoding="utf-8")
+    (docs / "truth.md").write_text(truth_page.with_tables(truth, records), encoding="utf-8")
+    (docs / "truth.svg").write_text(truth_page.plot(records), encoding="utf-8")
 
 
 def with_coverage(page: str, records: Iterable[Record]) -> str:

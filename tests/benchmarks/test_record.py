@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as runner
-from benchmarks.parts import pages, record
+from benchmarks.parts import pages, record, truth_page
 from benchmarks.parts.record import Measured, Number, Record, in_unit, of
 from tests.parts.documents import ROOT
 
@@ -84,3 +84,6 @@ def test_the_pages_say_what_was_recorded() -> None:
     assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == pages.benchmarks_page(kept), way
     page = (DOCS / "scorers.md").read_text(encoding="utf-8")
     assert page == pages.with_coverage(page, kept), way
+    truth = (DOCS / "truth.md").read_text(encoding="utf-8")
+    assert truth == truth_page.with_tables(truth, kept), way
+    assert (DOCS / "truth.svg").read_text(encoding="utf-8") == truth_page.plot(kept), way
