@@ -19,6 +19,7 @@ from dagster_project.hookpoint_checks import VIOLATIONS, hookpoint_check
 from dagster_project.served_run import ServedRun
 from delphi_assets.lake.database import Parameter, connect, query
 from delphi_assets.lake.place import Place
+from delphi_assets.prompts import worked_explanations
 from delphi_assets.reading.sound_windows import WAY_OUT, WINDOW_INVARIANTS
 from delphi_assets.runs.calibration.ways import CALIBRATED
 
@@ -110,6 +111,16 @@ INVARIANTS: Sequence[Invariant] = (
         "unparseable, empty: try another model or prompt, or `llm.json_schema`. The table "
         "`completions` holds the answers.",
         parameters=_FAILURES,
+        severity=dg.AssetCheckSeverity.WARN,
+    ),
+    Invariant(
+        "explanations",
+        "echoed_examples",
+        "No explanation repeats a worked example of its prompt.",
+        "The LLM copied an example that it was shown instead of looking at the latent: do not "
+        "believe these texts, whatever they score. Try a larger model, or prompts without worked "
+        "examples (`explain.prompts`).",
+        parameters=(("worked", worked_explanations()),),
         severity=dg.AssetCheckSeverity.WARN,
     ),
     Invariant(

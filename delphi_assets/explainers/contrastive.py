@@ -8,16 +8,17 @@ The prompt is the default explainer's with a paragraph on silent excerpts, and b
 windows those in which the latent is silent, numbered apart and labelled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from delphi_assets.explainers import answers, excerpts
 from delphi_assets.explainers.explainer import Instructed
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.llm.calls.requests import Message
-from delphi_assets.prompts import ShownWindow
 from delphi_assets.reading.highlighting import show
 from delphi_assets.reading.records import LatentRecord
 from delphi_assets.settings import ExplainSettings
+
+_NAME = "explainer_contrastive"
 
 
 class ContrastiveExplainer(Instructed):
@@ -33,30 +34,26 @@ class ContrastiveExplainer(Instructed):
         names = ["explainer", "excerpts"]
         if settings.show_activations:
             names.append("explainer_activations")
-        names.append("explainer_contrastive")
+        names.append(_NAME)
         if settings.cot:
             names.append("explainer_reasoning")
         parts = [prompts.text(name) for name in names]
         parts.append(answers.form(prompts, settings.cot, json_schema))
-        cases = prompts.explainer_cases("explainer_contrastive")
-        questions = [_both(case.windows, case.silent, settings) for case in cases]
+        cases = prompts.explainer_cases(_NAME)
+        questions = [excerpts.asked(_NAME, case.windows, terms, case.silent) for case in cases]
         system = Message("system", "\n\n".join(parts))
         return (system, *answers.worked(questions, cases, settings.cot, json_schema))
+
+    def layout(self, terms: Terms) -> Mapping[str, str]:
+        """That of `explainer_contrastive_question.txt`."""
+        return terms.prompts.layout(_NAME)
 
     def question(self, record: LatentRecord, terms: Terms) -> str:
         """The latent's train windows, then those in which it is silent."""
         windows = excerpts.shown(record.train, record.max_activation, terms.settings)
         silent = [show("".join(one.str_tokens)) for one in record.train_non_activating]
-        question = _both(windows, silent, terms.settings)
+        question = excerpts.asked(_NAME, windows, terms, silent)
         return excerpts.explained_signs(question, record.train, terms.prompts)
-
-
-def _both(
-    windows: Sequence[ShownWindow],
-    silent: Sequence[str],
-    settings: ExplainSettings,
-) -> str:
-    return f"{excerpts.active(windows, settings.show_activations)}\n\n{excerpts.silent(silent)}"
 
 
 CONTRASTIVE = ContrastiveExplainer()

@@ -2,9 +2,12 @@
 
 In: the train windows of a latent. Out: messages for an LLM.
 
-The prompt is: instructions, worked examples as earlier turns, then the numbered windows, shown as
-`excerpts` shows them. `show_activations` lists activations, `cot` asks for thoughts first.
+The prompt is: instructions, worked examples as earlier turns, then the question about the numbered
+windows, shown as `excerpts` shows them. `show_activations` lists activations, `cot` asks for
+thoughts first.
 """
+
+from collections.abc import Mapping
 
 from delphi_assets.explainers import answers, excerpts
 from delphi_assets.explainers.explainer import Instructed
@@ -26,14 +29,18 @@ class DefaultExplainer(Instructed):
             parts.append(prompts.text("explainer_reasoning"))
         parts.append(answers.form(prompts, settings.cot, json_schema))
         cases = prompts.explainer_cases("explainer")
-        questions = [excerpts.active(case.windows, settings.show_activations) for case in cases]
+        questions = [excerpts.asked("explainer", case.windows, terms) for case in cases]
         system = Message("system", "\n\n".join(parts))
         return (system, *answers.worked(questions, cases, settings.cot, json_schema))
+
+    def layout(self, terms: Terms) -> Mapping[str, str]:
+        """That of `explainer_question.txt`."""
+        return terms.prompts.layout("explainer")
 
     def question(self, record: LatentRecord, terms: Terms) -> str:
         """The latent's train windows."""
         windows = excerpts.shown(record.train, record.max_activation, terms.settings)
-        question = excerpts.active(windows, terms.settings.show_activations)
+        question = excerpts.asked("explainer", windows, terms)
         return excerpts.explained_signs(question, record.train, terms.prompts)
 
 

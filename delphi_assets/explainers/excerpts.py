@@ -5,15 +5,21 @@ activation is above `threshold` times the latent's maximum are highlighted, and 
 their activation, normalized to 0-10, where `show_activations` asks for it. Negative activations
 count by their magnitude and show their sign, which `explainer_signed.txt` explains where there are
 any.
+
+A question may tell which tokens are marked most often instead: small models count badly.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 
+from delphi_assets.explainers.terms import Terms
 from delphi_assets.prompts import Prompts, ShownWindow
 from delphi_assets.reading.highlighting import highlight, mark, show
 from delphi_assets.reading.records import Example
 from delphi_assets.settings import ExplainSettings
+
+_COUNTED = 8
+"""Different tokens that are counted by name."""
 
 
 def shown(
@@ -44,6 +50,37 @@ def active(windows: Sequence[ShownWindow], show_activations: bool) -> str:
             part += "\nActivations: " + ", ".join(f"({quoted(t)}, {v})" for t, v in pairs)
         parts.append(part)
     return "\n\n".join(parts)
+
+
+def asked(
+    name: str, windows: Sequence[ShownWindow], terms: Terms, silent_texts: Iterable[str] = ()
+) -> str:
+    """The question `<name>_question.txt` about windows, and those in which the latent is silent."""
+    shows = terms.settings.show_activations
+    return terms.prompts.question(
+        name,
+        excerpts=active(windows, shows),
+        lines="\n".join(f"{number}. {text}" for number, (text, _) in enumerate(windows, start=1)),
+        silent=silent(silent_texts),
+        marked=counted((pair for _, pairs in windows for pair in pairs), show_activations=shows),
+    )
+
+
+def counted(pairs: Iterable[tuple[str, int]], *, show_activations: bool) -> str:
+    """Marked tokens with how often they are, the most frequent first, and how strong."""
+    strengths: dict[str, list[int]] = {}
+    for token, strength in pairs:
+        strengths.setdefault(token.strip() or token, []).append(strength)
+    most = sorted(strengths.items(), key=lambda item: (-len(item[1]), item[0]))[:_COUNTED]
+    parts = [_count(token, found, show_activations) for token, found in most]
+    others = len(strengths) - len(most)
+    return ", ".join([*parts, f"{others} others"] if others else parts)
+
+
+def _count(token: str, strengths: Sequence[int], show_activations: bool) -> str:
+    count = f"{quoted(token)} {len(strengths)}x"
+    ends = sorted({min(strengths), max(strengths)})
+    return f"{count} {'-'.join(map(str, ends))}" if show_activations else count
 
 
 def silent(texts: Iterable[str]) -> str:

@@ -166,15 +166,22 @@ class Instructed(AskedExplainer):
     def question(self, record: LatentRecord, terms: Terms) -> str:
         """The latent's windows as text."""
 
+    def layout(self, terms: Terms) -> Mapping[str, str]:
+        """What of the question is the same for all latents and is named by the hash of the prompt
+        (`Prompts.layout`).
+        """
+        return {}
+
     def messages(self, record: LatentRecord, terms: Terms) -> tuple[Message, ...]:
         """The instructions, then the question."""
         return (*self.instructions(terms), Message("user", self.question(record, terms)))
 
     def prompt_hash(self, terms: Terms) -> str:
-        """Hash of the instructions and of how windows are shown."""
-        return hash_of(self.instructions(terms))
+        """Hash of the instructions, of the question and of how windows are shown."""
+        return hash_of(self.instructions(terms), self.layout(terms))
 
 
-def hash_of(instructions: Sequence[Message] | str) -> str:
+def hash_of(instructions: Sequence[Message] | str, layout: Mapping[str, str] | None = None) -> str:
     """A `prompt_hash`: changes with the wording, and with how windows are shown (`FORMAT`)."""
-    return hashlib.sha256(json.dumps([FORMAT, instructions]).encode()).hexdigest()[:16]
+    named = [FORMAT, instructions, *([layout] if layout else [])]
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]

@@ -69,13 +69,13 @@ def explain(  # noqa: PLR0917 - the stages' contract
     `latents` are `"0-4, 17"`, `"next 1000"`, `"failed"`, indices or `Latents`. What is not given is
     the profile's: `explain.latents`, its section explain, the name of its selection.
 
-    Facts: latents asked for, explained, failed (by now, this explainer and model), those skipped
-    for want of windows, rows of this selection, and what the LLM calls came to. Raises
-    `NotReadyError` without the examples that the explainer needs, `SettingError` for latents that
-    are not there and when the LLM's key is missing or refused, or its model, `DataError` before an
-    LLM is asked about windows that break an invariant, `BudgetError` when a budget is used up,
-    `NoAnswerError` when every answer failed; rows written so far stay. While another process asks
-    about the hookpoint, waits for it to end.
+    Facts: latents asked for, explained, failed (by now, this explainer and model), those of which
+    the text says that there is no clear pattern, those skipped for want of windows, rows of this
+    selection, and what the LLM calls came to. Raises `NotReadyError` without the examples that the
+    explainer needs, `SettingError` for latents that are not there and when the LLM's key is missing
+    or refused, or its model, `DataError` before an LLM is asked about windows that break an
+    invariant, `BudgetError` when a budget is used up, `NoAnswerError` when every answer failed;
+    rows written so far stay. While another process asks about the hookpoint, waits for it to end.
     """
     start = time.perf_counter()
     latents = wanted_latents(profile.explain.latents if latents is None else latents)
@@ -118,6 +118,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
             "explained": n_explained,
             **({"without_llm": sum(map(after.is_routed, work.explainable))} if by_route else {}),
             "failed": sum(map(after.is_tried, work.explainable)) - n_explained,
+            "no_clear_pattern": sum(map(after.says_none, work.explainable)),
             "skipped_below_min_examples": asked - len(work.explainable),
             "rows_of_selection": len(after.of_selection),
             **written.usage,

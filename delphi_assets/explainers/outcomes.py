@@ -37,6 +37,7 @@ class Outcome(NamedTuple):
     quick_score: float | None
     chosen: bool
     text_hash: str | None
+    no_pattern: bool
     generation: int
     routed_for: str | None
     """The explainer in whose place a route made it; None where none did."""
@@ -79,6 +80,10 @@ class Outcomes:
     def is_routed(self, latent: int) -> bool:
         """Whether it has a label that a route made, by the settings."""
         return latent in self._by_route
+
+    def says_none(self, latent: int) -> bool:
+        """Whether this explainer's text for the latent says that there is no clear pattern."""
+        return any(outcome.has_text and outcome.no_pattern for outcome in self._of(latent))
 
     def is_tried(self, latent: int) -> bool:
         """Whether a text, or a reason why there is none, is there."""

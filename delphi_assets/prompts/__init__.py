@@ -4,6 +4,8 @@ In: optionally a folder whose files stand in for the shipped ones of the same na
 Out: texts and worked examples. Everything fixed comes first in a prompt, so that the caches of
 providers apply from one latent to the next.
 
+A `<name>_question.txt` is the question itself, with `$part` where its parts go.
+
 The files beside this one are version 1. A file in `v2/` stands for its namesake from version 2 on,
 one in `v3/` from version 3 on. Answers that are stored are found by the messages, so a file that
 was shipped stays as it is: what is mended goes into the next version.
@@ -15,6 +17,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from string import Template
 from typing import Any, NamedTuple, TypeVar
 
 from delphi_assets.errors import SettingError
@@ -24,6 +27,8 @@ Case = TypeVar("Case")
 
 SHIPPED: Traversable = files(__package__)
 """Where the shipped files are."""
+NO_PATTERN = "No clear pattern"
+"""How an explanation begins that says that there is none; `sql/macros/no_pattern.sql` knows it."""
 
 
 class ShownWindow(NamedTuple):
@@ -99,6 +104,17 @@ class Prompts:
         """Instructions `<name>.txt`."""
         return self._read(f"{name}.txt").strip()
 
+    def question(self, name: str, **parts: str) -> str:
+        """The question `<name>_question.txt` with its parts in their places."""
+        return Template(self.text(f"{name}_question")).safe_substitute(parts)
+
+    def layout(self, name: str) -> dict[str, str]:
+        """What a hash of a prompt has to name of the question: nothing in version 1, whose hashes
+        are from before questions were files.
+        """
+        text = self.text(f"{name}_question")
+        return {} if text == _shipped(f"{name}_question.txt", 1).strip() else {"question": text}
+
     def explainer_cases(self, name: str = "explainer") -> tuple[ExplainerCase, ...]:
         """Worked examples of `<name>.toml`."""
         return self._cases(name, _explainer_case)
@@ -134,6 +150,18 @@ def known() -> list[str]:
     """Names of the files that a folder of prompts may hold."""
     shipped = {path.name for folder in _folders().values() for path in folder.iterdir()}
     return sorted(name for name in shipped if name.endswith((".txt", ".toml")))
+
+
+def worked_explanations() -> list[str]:
+    """What the worked examples for explainers say, of all versions, without "no clear pattern"."""
+    texts = {
+        case.explanation
+        for version in _folders()
+        for path in SHIPPED.iterdir()
+        if path.name.startswith("explainer") and path.name.endswith(".toml")
+        for case in Prompts(version=version).explainer_cases(path.name.removesuffix(".toml"))
+    }
+    return sorted(text for text in texts if not text.startswith(NO_PATTERN))
 
 
 def latest() -> int:

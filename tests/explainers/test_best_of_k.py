@@ -86,7 +86,9 @@ def test_every_candidate_is_kept_and_the_best_is_chosen(tmp_path: Path) -> None:
         explaining = [asked for asked in server.asked if not is_quick(asked)]
         assert {asked.body["temperature"] for asked in explaining} == {0.7}
         assert {asked.body["temperature"] for asked in server.asked if is_quick(asked)} == {0.0}
-        assert all(asked.prompt.count("Excerpt ") == 6 for asked in explaining)
+        assert all(
+            len(re.findall(r"^\d+\. ", asked.prompt, re.MULTILINE)) == 6 for asked in explaining
+        )
         again = best_of(lake, given)
         assert (again.new_rows, len(server.asked)) == (0, 12)
     stored = sorted(rows(lake), key=lambda row: (row["latent"], row["candidate"]))

@@ -1,52 +1,100 @@
 """The default explainer: what it shows, and what it makes of an answer."""
 
 import json
+import re
 import time
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from delphi_assets.explainers import answers, explainer
+from delphi_assets.explainers import answers, excerpts, explainer
+from delphi_assets.explainers.contrastive import CONTRASTIVE
 from delphi_assets.explainers.default import DEFAULT
+from delphi_assets.explainers.terms import Terms
 from delphi_assets.llm.calls.requests import Message
+from delphi_assets.prompts import Prompts
 from delphi_assets.reading.records import LatentRecord
 from tests.parts.explained_lake import N_TRAIN, record, terms
 from tests.scorers.test_yes_no_answers import completion
 
 
 def instructions(json_schema: bool = False, **settings: object) -> tuple[Message, ...]:
-    given = terms(**settings)
-    llm = given.profile.llm.model_copy(update={"json_schema": json_schema})
-    return DEFAULT.instructions(
-        replace(given, profile=given.profile.model_copy(update={"llm": llm}))
-    )
+    own = terms(**settings)
+    llm = own.profile.llm.model_copy(update={"json_schema": json_schema})
+    return DEFAULT.instructions(replace(own, profile=own.profile.model_copy(update={"llm": llm})))
 
 
-def test_the_question_shows_train_windows_with_their_activations() -> None:
-    text = DEFAULT.question(record(3), terms())
+def first_version(**settings: object) -> Terms:
+    """Terms of answers that were made with the first prompts."""
+    return replace(terms(**settings), prompts=Prompts(version=1))
+
+
+def test_the_question_shows_train_windows_and_counts_what_is_marked() -> None:
+    lines = DEFAULT.question(record(3), terms()).split("\n")
+    assert [line for line in lines if "<< word3>>" in line] == lines[:N_TRAIN]
+    assert lines[0].startswith("1. ")
+    assert lines[N_TRAIN:] == ["", f'Marked: "word3" {N_TRAIN}x 10', "", "What is marked?"]
+    bare = DEFAULT.question(record(3), terms(show_activations=False))
+    assert f'Marked: "word3" {N_TRAIN}x\n' in bare
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.integers(-10, 10)), min_size=1))
+def test_all_that_is_marked_is_counted(pairs: list[tuple[str, int]]) -> None:
+    """By name, the most frequent first, or among the others; with the range of strengths."""
+    told = excerpts.counted(pairs, show_activations=False)
+    kinds = Counter(token.strip() or token for token, _ in pairs)
+    counts = [count for _, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0]))]
+    named = re.findall(r'(?<=" )\d+(?=x(?:, |$))', told)
+    assert [int(count) for count in named][:8] == counts[:8]
+    assert told.endswith(f"{len(counts) - 8} others") == (len(counts) > 8)
+
+
+def test_strengths_of_a_token_are_told_from_end_to_end() -> None:
+    pairs = [(" a", 3), ("a", 9), (" a", 5), ("b", -2)]
+    assert excerpts.counted(pairs, show_activations=True) == '"a" 3x 3-9, "b" 1x -2'
+
+
+def test_the_first_version_lists_activations_under_a_window() -> None:
+    text = DEFAULT.question(record(3), first_version())
     assert text.count("Excerpt ") == N_TRAIN
-    assert "<< word3>>" in text
     assert 'Activations: (" word3", 10)' in text
-    assert "Activations" not in DEFAULT.question(record(3), terms(show_activations=False))
+    assert "Activations" not in DEFAULT.question(record(3), first_version(show_activations=False))
+
+
+def test_hashes_of_the_first_version_stay() -> None:
+    """They are parts of what stored explanations are known by."""
+    assert DEFAULT.prompt_hash(first_version()) == "cdfd5d3af56f8f29"
+    assert CONTRASTIVE.prompt_hash(first_version()) == "5957c96ec2fc7851"
+    assert DEFAULT.prompt_hash(terms()) != DEFAULT.prompt_hash(first_version())
+
+
+def test_another_question_is_another_prompt(tmp_path: Path) -> None:
+    (tmp_path / "explainer_question.txt").write_text("$lines\n\nWell? $money\n")
+    own = terms(prompts=str(tmp_path))
+    assert DEFAULT.question(record(3), own).endswith("\n\nWell? $money")
+    assert DEFAULT.prompt_hash(own) != DEFAULT.prompt_hash(terms())
 
 
 def test_excerpts_stay_apart_whatever_their_text_holds() -> None:
     one = record(3)
-    tokens = ["a", "\n\n", " word3", "\nExcerpt 9:", " <<", "b", ">>", "\n"]
-    place = [0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 4.0]
+    tokens = ["a", "\n\n", " word3", "\n2. x:", " <<", "b", ">>", "\n", "$marked"]
+    place = [0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 4.0, 0.0]
     train = replace(
         one.train[0],
         str_tokens=tokens,
         activations=place,
-        normalized=[0, 0, 10, 0, 0, 0, 0, 8],
+        normalized=[0, 0, 10, 0, 0, 0, 0, 8, 0],
         max_activation=5.0,
     )
     text = DEFAULT.question(LatentRecord(3, [train, train, *one.test]), terms())
-    first, second = text.split("\n\n")
-    shown, activations = first.split("\n")
-    assert shown == "Excerpt 1: a⏎⏎<< word3>>⏎Excerpt 9: < <b> ><<⏎>>"
-    assert activations == 'Activations: (" word3", 10), ("⏎", 8)'
-    assert second.startswith("Excerpt 2: a⏎⏎")
+    first, second, _, marked, *_ = text.split("\n")
+    assert first == "1. a⏎⏎<< word3>>⏎2. x: < <b> ><<⏎>>$marked"
+    assert second == "2. a⏎⏎<< word3>>⏎2. x: < <b> ><<⏎>>$marked"
+    assert marked == 'Marked: "word3" 2x 10, "⏎" 2x 8'
     assert "⏎" in instructions()[0].content
 
 
@@ -66,8 +114,8 @@ def test_instructions_are_the_same_for_all_latents_and_follow_the_settings() -> 
     assert not thinking[2].content.startswith(answers.MARKER)
     as_json = instructions(cot=True, json_schema=True)
     assert list(json.loads(as_json[2].content)) == ["reasoning", "explanation"]
-    bare = instructions(show_activations=False)
-    assert "Activations" not in bare[1].content
+    assert 'Marked: "That" 1x 6, "that" 1x 9' in plain[1].content
+    assert 'Marked: "That" 1x, "that" 1x' in instructions(show_activations=False)[1].content
     hashes = {
         explainer.hash_of(instructions(json_schema, cot=cot, show_activations=shown))
         for cot in (False, True)

@@ -53,17 +53,20 @@ def test_contrastive_shows_both_kinds_labelled() -> None:
     one = record(2, Sizes(train=1, test=1, silent=1, train_silent=2))
     text = CONTRASTIVE.question(one, terms(explainer="contrastive"))
     assert text == (
-        "Excerpt 1: filler0 filler1<< word2>> filler3 filler4 filler5 filler6 filler7\n"
-        'Activations: (" word2", 10)\n'
+        "1.  filler0 filler1<< word2>> filler3 filler4 filler5 filler6 filler7\n"
         "\n"
         "Silent excerpt 1:  filler15 filler16 filler0 filler1 filler2 filler3 filler4 filler5\n"
         "\n"
-        "Silent excerpt 2:  filler3 filler4 filler5 filler6 filler7 filler8 filler9 filler10"
-    ).replace("Excerpt 1: filler0", "Excerpt 1:  filler0")
+        "Silent excerpt 2:  filler3 filler4 filler5 filler6 filler7 filler8 filler9 filler10\n"
+        "\n"
+        'Marked: "word2" 1x 10\n'
+        "\n"
+        "What is marked?"
+    )
     system, question, answer, *_ = CONTRASTIVE.instructions(terms())
     assert "silent excerpts" in system.content
     assert question.content.count("\n\nSilent excerpt ") == 2
-    assert answer.content == "[EXPLANATION]: Units of measurement directly after a number."
+    assert answer.content == '[EXPLANATION]: Superlatives, which end in "-est".'
 
 
 def test_single_token_shows_the_strongest_tokens_alone() -> None:
@@ -108,7 +111,7 @@ def test_prompts_begin_alike_for_all_latents() -> None:
         )
         assert one[:-1] == other[:-1]
         assert one[-1] != other[-1]
-        assert len(one) == 6
+        assert {message.role for message in one[1:-1:2]} == {"user"}
 
 
 sizes = st.builds(
@@ -154,7 +157,7 @@ def test_no_test_window_is_in_any_prompt(size: Sizes, name: str, quick_windows: 
         shown = "".join(message.content for message in request.messages)
         for example in (*one.test, *one.non_activating):
             assert example.str_tokens[0] not in shown
-    explaining = [r for r in asked if r.messages[-1].content.startswith(("Excerpt 1:", '" '))]
+    explaining = [r for r in asked if r.messages[-1].content.startswith(("1. ", '" '))]
     judging = [request for request in asked if request not in explaining]
     assert (len(explaining), len(judging)) in ((1, 0), (2, 0), (2, 2))
     for train in (*one.train, *one.train_non_activating):

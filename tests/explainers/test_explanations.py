@@ -139,7 +139,7 @@ def test_an_answer_that_cannot_be_read_gets_a_second_try(tmp_path: Path) -> None
     lake = make_lake(tmp_path, 2)
 
     def answer(asked: Asked) -> Reply:
-        *_, question = (m["content"] for m in asked.body["messages"] if "Excerpt" in m["content"])
+        *_, question = (m["content"] for m in asked.body["messages"] if "Marked:" in m["content"])
         mended = "word1" in question and asked.prompt.startswith("Your answer cannot be used")
         return Reply("[EXPLANATION]: One word." if mended else "One word.")
 

@@ -85,6 +85,8 @@ def violations(tmp_path: Path, tables: dict[str, list[Row]], statement: str) -> 
         parameters |= MOST
     if statement == "uncalibrated_judges":
         parameters |= {"scorers": ["detection"]}
+    if statement == "echoed_examples":
+        parameters |= {"worked": ["Names of birds.", 'The word "that".']}
     if statement in OF_SELECTION:
         parameters |= {"selection": "default", "first_latent": None, "last_latent": None}
     with connect(lake) as con:
@@ -158,6 +160,12 @@ CASES = {
         ),
         {"explainer": "lexical", "n_explanations": 5, "n_failed": 2, "share_failed": 0.4,
          "most_frequent_failure": "timeout"},
+    ),
+    "echoed_examples": Broken(
+        lambda tables: tables["explanations"].append(
+            explanation("x", 5, "It fires on names of  birds", "openai/m")
+        ),
+        {"latent": 5, "explanation": "It fires on names of  birds", "echo": "Names of birds."},
     ),
     "orphan_predictions": Broken(
         lambda tables: tables["predictions"].extend(

@@ -38,9 +38,13 @@ Ship = Callable[..., None]
 
 @pytest.fixture
 def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ship:
-    """Adds files to a version of the shipped prompts, each the last text and a line more."""
+    """Adds files to a version of the shipped prompts, each the last text and a line more.
+
+    It begins with the first version alone.
+    """
     shipped = tmp_path / "shipped"
-    shutil.copytree(Path(str(prompts.SHIPPED)), shipped)
+    later = shutil.ignore_patterns("v[0-9]*")
+    shutil.copytree(Path(str(prompts.SHIPPED)), shipped, ignore=later)
     monkeypatch.setattr(prompts, "SHIPPED", shipped)
 
     def add(version: int, *names: str) -> None:
@@ -214,5 +218,7 @@ def test_what_asks_again_has_a_version(ship: Ship) -> None:
 
 
 def test_prompts_of_a_newer_library_are_refused() -> None:
-    with pytest.raises(SettingError, match=r"version 2 .* up to version 1; .*score.prompt_version"):
-        Prompts(None, "score.prompts", 2)
+    there, newer = latest(), latest() + 1
+    problem = rf"version {newer} .* up to version {there}; .*score.prompt_version"
+    with pytest.raises(SettingError, match=problem):
+        Prompts(None, "score.prompts", newer)

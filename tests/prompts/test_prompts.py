@@ -8,7 +8,7 @@ import pytest
 from delphi_assets.errors import SettingError
 from delphi_assets.explainers.default import DEFAULT
 from delphi_assets.lake.database import connect, query
-from delphi_assets.prompts import Prompts, known
+from delphi_assets.prompts import NO_PATTERN, Prompts, known, worked_explanations
 from delphi_assets.settings import ExplainSettings
 from tests.explainers.test_explanations import LLM, run
 from tests.parts.explained_lake import HOOKPOINT, RUN, make_lake, profile, terms
@@ -32,7 +32,7 @@ def test_a_file_stands_in_for_its_namesake(tmp_path: Path) -> None:
     shipped, own = terms(), terms(prompts=str(tmp_path))
     system, question, answer = DEFAULT.instructions(own)
     assert system.content.startswith("Say what fires.\n\nExcerpts are cut")
-    assert question.content == 'Excerpt 1: it took<< 7>> days\nActivations: (" 7", 10)'
+    assert question.content == '1. it took<< 7>> days\n\nMarked: "7" 1x 10\n\nWhat is marked?'
     assert answer.content == "[EXPLANATION]: Numbers."
     assert DEFAULT.prompt_hash(own) != DEFAULT.prompt_hash(shipped)
     (tmp_path / "explainer.toml").unlink()
@@ -71,7 +71,7 @@ def test_shipped_prompts_can_all_be_read() -> None:
         if name.endswith(".txt"):
             assert prompts.text(name.removesuffix(".txt"))
         elif name.startswith("explainer"):
-            assert len(prompts.explainer_cases(name.removesuffix(".toml"))) == 2
+            assert prompts.explainer_cases(name.removesuffix(".toml"))
 
 
 @pytest.mark.slow
@@ -92,3 +92,23 @@ def test_the_text_that_was_used_is_found_by_its_hash(tmp_path: Path) -> None:
         assert sent[:-1] == list(DEFAULT.instructions(one))
         assert (row["instructions"], row["n_explanations"]) == (sent[0][1], 2)
     assert not by_hash
+
+
+def test_worked_explanations_are_those_of_all_versions() -> None:
+    told = worked_explanations()
+    assert "Units of measurement directly after a number." in told, "of version 1"
+    assert "Names of birds." in told
+    assert not any(text.startswith(NO_PATTERN) for text in told), "which is an answer, no echo"
+
+
+def test_an_explanation_may_say_that_there_is_no_pattern(tmp_path: Path) -> None:
+    """It is one, not a failure, and counted."""
+    lake = make_lake(tmp_path, 2)
+    said = {1: "[EXPLANATION]: No clear pattern.", 0: "[EXPLANATION]: A word."}
+    with FaultServer(lambda asked: Reply(said["word1" in asked.prompt])) as server:
+        report = run(lake, profile(api_base=server.url))
+    assert (report.facts["explained"], report.facts["failed"]) == (2, 0)
+    assert report.facts["no_clear_pattern"] == 1
+    with connect(lake) as con:
+        told = con.sql("select no_pattern(explanation) from explanations order by latent")
+        assert told.fetchall() == [(False,), (True,)]

@@ -338,6 +338,50 @@ def test_explainers_side_by_side(tmp_path: Path) -> None:
     assert recalls[1]["above_shuffled_high"] == pytest.approx(1 / 3 + 4.303 / 3, abs=0.1)
 
 
+def test_explainers_paired(tmp_path: Path) -> None:
+    """Latents 0 to 3 by the LLM, 0, 1 and 3 by counting, all judged by the LLM: three pairs.
+
+    Balanced accuracy 1, 1, 0.75, 0.75 and 0.75, 1, 0.5: the LLM is above by 0.25, 0, 0.25.
+    """
+    lake, rest = floored(tmp_path), (False, False)
+    texts = [explanation(f"y{i}", i, "text") for i in (0, 1, 3)]
+    add(lake, "explanations", texts)
+    hits = {0: (True, False), 1: (True, True), 3: (False, False)}
+    said = [
+        row
+        for i, two in hits.items()
+        for row in answers(f"y{i}", i, four(*two, *rest), model="gpt")
+    ]
+    add(lake, "predictions", said)
+    llm = {"explainer": "default", "explainer_model": "gpt"}
+    counting = {"other_explainer": "lexical", "other_explainer_model": "lexical"}
+    turned = {
+        "explainer": "lexical",
+        "explainer_model": "lexical",
+        "other_explainer": "default",
+        "other_explainer_model": "gpt",
+    }
+    with connect(lake) as con:
+        (found,) = query(con, "analysis/explainers_paired", **PLACE, **llm, **counting).to_pylist()
+        (back,) = query(con, "analysis/explainers_paired", **PLACE, **turned).to_pylist()
+        ours, theirs = [1, 1, 0.75], [0.75, 1, 0.5]
+    assert (found["scorer"], found["metric"], found["n_latents"]) == (
+        "detection",
+        "balanced_accuracy",
+        3,
+    )
+    assert (found["own"], found["other"]) == (
+        pytest.approx(np.mean(ours)),
+        pytest.approx(np.mean(theirs)),
+    )
+    differences = np.subtract(ours, theirs)
+    half = 4.303 * np.std(differences, ddof=1) / 3**0.5
+    assert found["difference"] == pytest.approx(differences.mean())
+    assert found["difference_low"] == pytest.approx(differences.mean() - half, abs=0.03)
+    assert found["difference_high"] == pytest.approx(differences.mean() + half, abs=0.03)
+    assert back["difference"] == pytest.approx(-found["difference"])
+
+
 def test_hookpoint_scores(tmp_path: Path) -> None:
     """Recall 1, 1, 0.5, 0.5 of latents firing 100, 200, 4 and 0 times; checked with numpy too."""
     with connect(floored(tmp_path)) as con:
@@ -780,6 +824,8 @@ BY_HAND = {
     "run": RUN, "hookpoint": HOOKPOINT, "scorer": "detection", "n_rows": 5, "explanation_id": "e1",
     "str_token": " def", "most_tokens": 2, "latent": 1, "selection": "default", "other_run": RUN,
     "other_scorer": "detection", "model": "lexical", "other_model": "gpt",
+    "explainer": "lexical", "explainer_model": "lexical",
+    "other_explainer": "lexical", "other_explainer_model": "lexical",
 }  # fmt: skip
 
 

@@ -239,6 +239,8 @@ def test_every_analysis_runs(lake: Path, path: Path, capsys: pytest.CaptureFixtu
     others = {
         "latent": "0", "str_token": "a", "explanation_id": "e0", "other_run": RUN,
         "other_scorer": "fuzz", "other_model": "gpt", "model": "lexical",
+        "explainer": "lexical", "explainer_model": "lexical", "other_explainer": "default",
+        "other_explainer_model": "gpt",
     }  # fmt: skip
     (question,) = questions(duckdb.connect(), path.read_text(encoding="utf-8"))
     # The lake has no examples, so no selection either.

@@ -31,7 +31,14 @@ class FirstToken(Prompted[Item]):
     """An LLM whose first token is the answer, 1 or 0."""
 
     def __init__(self, role: str, scoring: Scoring, **shown: object) -> None:
-        super().__init__(role, scoring, answer="first_token", **shown)
+        self._question = f"{role}_one"
+        super().__init__(
+            role,
+            scoring,
+            answer="first_token",
+            **scoring.prompts.layout(self._question),
+            **shown,
+        )
 
     @property
     def batch_size(self) -> int:
@@ -51,26 +58,25 @@ class FirstToken(Prompted[Item]):
     @property
     def instructions(self) -> tuple[Message, ...]:
         """`<role>_one.txt` and the worked examples of `<role>.toml`, a turn a window."""
-        turns = [self.system(f"{self.role}_one")]
+        turns = [self.system(self._question)]
         for case in self.scoring.prompts.scorer_cases(self.role):
             for shown, answer in zip(case.windows, case.answers, strict=True):
-                turns.append(Message("user", _question(case.explanation, shown)))
+                turns.append(Message("user", self._asked(case.explanation, shown)))
                 turns.append(Message("assistant", str(answer)))
         return tuple(turns)
 
     def request(self, explained: Explained, items: Sequence[Item]) -> Request:
         """The window under the explanation."""
         (item,) = items
-        question = _question(self.description(explained), window(item))
+        question = self._asked(self.description(explained), window(item))
         return replace(self.ask(question, "", signed=shows_negative(item)), max_tokens=1)
 
     def read(self, completion: Completion, items: Sequence[Item]) -> Sequence[Answer]:
         """What the log-probabilities of the first token say."""
         return [_read(completion)]
 
-
-def _question(described: str, shown: str) -> str:
-    return f"Description: {described}\n\nExcerpt: {shown}\n\nAnswer (1 or 0):"
+    def _asked(self, described: str, shown: str) -> str:
+        return self.scoring.prompts.question(self._question, description=described, excerpt=shown)
 
 
 def _read(completion: Completion) -> Answer:

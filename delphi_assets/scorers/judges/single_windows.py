@@ -13,6 +13,7 @@ from delphi_assets.llm.calls.requests import Message, Request
 from delphi_assets.reading import lexical
 from delphi_assets.scorers.answers import yes_no
 from delphi_assets.scorers.judges.first_token import FirstToken
+from delphi_assets.scorers.judges.options import numbered
 from delphi_assets.scorers.judges.prompted import Prompted, shows_negative, window
 from delphi_assets.scorers.work.explained import Explained
 from delphi_assets.scorers.work.items import Item
@@ -34,7 +35,13 @@ class YesNo(Prompted[Item]):
 
     def __init__(self, role: str, scoring: Scoring, **shown: object) -> None:
         self._batch_size = scoring.settings.num_examples_per_scorer_prompt
-        super().__init__(role, scoring, num_examples_per_scorer_prompt=self._batch_size, **shown)
+        super().__init__(
+            role,
+            scoring,
+            num_examples_per_scorer_prompt=self._batch_size,
+            **scoring.prompts.layout(role),
+            **shown,
+        )
 
     @property
     def batch_size(self) -> int:
@@ -46,14 +53,14 @@ class YesNo(Prompted[Item]):
         """`<role>.txt` and the worked examples of `<role>.toml`."""
         turns = [self.system(self.role)]
         for case in self.scoring.prompts.scorer_cases(self.role):
-            turns.append(Message("user", _question(case.explanation, case.windows)))
+            turns.append(Message("user", self._asked(case.explanation, case.windows)))
             turns.append(Message("assistant", json.dumps({"answers": case.answers})))
         return tuple(turns)
 
     def request(self, explained: Explained, items: Sequence[Item]) -> Request:
         """The numbered windows under the explanation."""
         windows = [window(item) for item in items]
-        question = _question(self.description(explained), windows)
+        question = self._asked(self.description(explained), windows)
         signed = any(map(shows_negative, items))
         return self.ask(question, schema(len(items)), signed=signed)
 
@@ -64,6 +71,10 @@ class YesNo(Prompted[Item]):
             return failures_of(parsed.failure or "", items)
         probabilities = parsed.probabilities or [None] * len(items)
         return [Answer(*pair) for pair in zip(parsed.predictions, probabilities, strict=True)]
+
+    def _asked(self, described: str, windows: Sequence[str]) -> str:
+        excerpts = numbered("Excerpt", windows)
+        return self.scoring.prompts.question(self.role, description=described, excerpts=excerpts)
 
 
 class Lexical(Computed[I]):
@@ -121,8 +132,3 @@ def schema(count: int) -> str:
             "additionalProperties": False,
         }
     )
-
-
-def _question(described: str, windows: Sequence[str]) -> str:
-    numbered = [f"Excerpt {number}: {text}" for number, text in enumerate(windows, start=1)]
-    return "\n\n".join([f"Description: {described}", *numbered])
