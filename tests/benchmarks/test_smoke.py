@@ -49,7 +49,7 @@ text = 'The word directly after "a".'
 wrong.sibling = 'The word directly after "the".'
 """
 
-ELSEWHERE = {"delphi_reads": "delphi"}
+ELSEWHERE = {"delphi_reads": "delphi", "explainer_prompts": "delphi"}
 """Benchmarks that need a package which is not among the project's, by what it is imported as."""
 
 
@@ -147,6 +147,12 @@ def _planted_coverage(made: Made) -> list[str]:
     return [str(lake), "--latents", "2", "--draws", "2"]
 
 
+def _explainer_prompts(made: Made) -> list[str]:
+    lake = _planted(made.scratch / "explainer_prompts")
+    model = ["--model", "local/smollm2-135m", "--delphi", sys.executable]
+    return [str(lake), *model, "--latents", "3"]
+
+
 def _routes(made: Made) -> list[str]:
     lake = _planted(made.scratch / "routes")
     return [str(lake), "--run", "planted", "--hookpoint", "planted", "--recall", "0"]
@@ -166,6 +172,7 @@ OPTIONS: dict[str, Callable[[Made], list[str]]] = {
     ),
     "examples": _fixed("--delphi-cache {cache} --min-examples 100"),
     "explorer": _fixed("--latents 200 --with-windows 5"),
+    "explainer_prompts": _explainer_prompts,
     "imports": _nothing,
     "interval_coverage": _fixed("--explanations 5 --hookpoints 2"),
     "llm": _fixed("--processes 1 --calls 20 --rounds 1 --memory-calls 50 --stored 50"),
