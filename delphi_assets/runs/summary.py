@@ -106,7 +106,27 @@ def _of_llm(con: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
         )
         parts += [f"\n{scorer} on the latents that {model} explained", grid(heading, lines)]
         parts += [_verdict(row) for row in rows if row["explainer_model"] == model]
-    return parts
+    return [*parts, *_judges(con, place)]
+
+
+def _judges(con: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
+    """What is known of the LLM that judged, by its card (`delphi-assets calibrate`)."""
+    found = query(con, "analysis/scores_beside_cards", **place.keys).to_pylist()
+    judge = place.profile.score.scorer_model
+    cards = {
+        (row["scorer"], row["judge_hash"], row["planted_run"]): row
+        for row in found
+        if row["judge"] == judge and judge != "lexical"
+    }
+    return [_card(row) for row in cards.values()]
+
+
+def _card(row: Mapping[str, object]) -> str:
+    by = f"  {row['judge']} as judge of {row['scorer']}: {row['verdict']}"
+    auroc, low, high = row["judge_auroc"], row["judge_auroc_low"], row["judge_auroc_high"]
+    if not (isinstance(auroc, float) and isinstance(low, float) and isinstance(high, float)):
+        return f"{by}; `delphi-assets calibrate` asks it about latents that are known."
+    return f"{by} (AUROC {auroc:.2f}, {low:.2f} to {high:.2f}, on {row['planted_run']})."
 
 
 def _verdict(row: Mapping[str, object]) -> str:

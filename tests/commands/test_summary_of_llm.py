@@ -55,6 +55,7 @@ def test_an_llm_stands_beside_counting_on_the_same_latents(tmp_path: Path) -> No
         ["lexical", "lexical", "auroc", "4", "4", "1.000", "0.500", "0.500"],
     ]
     assert "judged by openai/m, auroc: above the floor: explanations tell" in said
+    assert "openai/m as judge of detection: never calibrated; `delphi-assets calibrate`" in said
     heading, *curves = [line.split() for line in by_strength.splitlines()[2:]]
     assert (heading[4], heading[-2:]) == ("strongest", ["weakest", "silent"])
     (found,) = (curve for curve in curves if curve[:3] == ["detection", MODEL, MODEL])

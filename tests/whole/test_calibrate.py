@@ -21,12 +21,14 @@ from delphi_assets.errors import (
 )
 from delphi_assets.lake.database import query
 from delphi_assets.lake.lake import Lake
+from delphi_assets.lake.place import Place
 from delphi_assets.runs.calibration import calibrate as calibration
 from delphi_assets.runs.calibration import ways
 from delphi_assets.runs.calibration.calibrate import Calibration, calibrate, prepare
 from delphi_assets.runs.library import run as run_step
 from delphi_assets.runs.order import steps
 from delphi_assets.runs.planting import plant_run
+from delphi_assets.runs.summary import _judges
 from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import Profile, load_profile, parse_profile
 from tests.parts.documents import ROOT, blocks
@@ -234,6 +236,12 @@ def test_the_card_is_found_by_what_a_run_asks(
         ("lexical", "never calibrated"),
         (JUDGE, "at chance" if problem else "tells windows apart"),
     }
+    with connect(lake) as con:
+        (in_words,) = _judges(con, Place(profile, lake, HOOKPOINT))
+    verdict = (
+        "at chance (AUROC 0.50, 0.50 to 0.50" if problem else "tells windows apart (AUROC 1.00"
+    )
+    assert f"as judge of detection: {verdict}" in in_words
 
 
 @pytest.mark.usefixtures("few")
