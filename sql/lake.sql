@@ -5,6 +5,7 @@ set variable lake = 'lake';
 .read sql/macros/drawn_mass.sql
 .read sql/macros/latest_predictions.sql
 .read sql/macros/metric_of.sql
+.read sql/macros/no_pattern.sql
 .read sql/macros/normal95.sql
 .read sql/macros/run_settings.sql
 .read sql/macros/student95.sql

@@ -80,7 +80,8 @@ def counted(pairs: Iterable[tuple[str, int]], *, show_activations: bool) -> str:
 def _count(token: str, strengths: Sequence[int], show_activations: bool) -> str:
     count = f"{quoted(token)} {len(strengths)}x"
     ends = sorted({min(strengths), max(strengths)})
-    return f"{count} {'-'.join(map(str, ends))}" if show_activations else count
+    between = " to " if ends[0] < 0 else "-"
+    return f"{count} {between.join(map(str, ends))}" if show_activations else count
 
 
 def silent(texts: Iterable[str]) -> str:

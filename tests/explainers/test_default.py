@@ -54,8 +54,9 @@ def test_all_that_is_marked_is_counted(pairs: list[tuple[str, int]]) -> None:
 
 
 def test_strengths_of_a_token_are_told_from_end_to_end() -> None:
-    pairs = [(" a", 3), ("a", 9), (" a", 5), ("b", -2)]
-    assert excerpts.counted(pairs, show_activations=True) == '"a" 3x 3-9, "b" 1x -2'
+    pairs = [(" a", 3), ("a", 9), (" a", 5), ("b", -2), ("c", -2), ("c", 4)]
+    told = excerpts.counted(pairs, show_activations=True)
+    assert told == '"a" 3x 3-9, "c" 2x -2 to 4, "b" 1x -2'
 
 
 def test_the_first_version_lists_activations_under_a_window() -> None:

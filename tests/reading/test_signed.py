@@ -11,6 +11,7 @@ from delphi_assets.explainers.explainer import AskedExplainer
 from delphi_assets.explainers.single_token import strongest
 from delphi_assets.lake.lake import Lake
 from delphi_assets.llm.calls.requests import Request
+from delphi_assets.prompts import Prompts
 from delphi_assets.reading.highlighting import highlight, mark
 from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.reading.rendering import window_html, window_text
@@ -26,26 +27,31 @@ EXPLAINERS = ("default", "contrastive", "single_token")
 SCORERS = ("detection", "fuzz", "intruder", "simulation")
 
 
-def scoring(name: str) -> Scoring:
+def scoring(name: str, version: int | None = None) -> Scoring:
     settings = ScoreSettings(
         scorers=(name,), scorer_model="openai/m", simulation_type="json", intruder_windows=4
     )
     given = profile()
     cache = given.cache.model_copy(update={"filter_bos": False})
     return Scoring(
-        given.model_copy(update={"cache": cache}), Lake("nowhere"), HOOKPOINT, SELECTION, settings
+        given.model_copy(update={"cache": cache}),
+        Lake("nowhere"),
+        HOOKPOINT,
+        SELECTION,
+        settings,
+        prompt_version=version,
     )
 
 
-def questions(one: LatentRecord) -> Iterator[tuple[str, Request]]:
-    """What explainers and scorers ask about a latent."""
+def questions(one: LatentRecord, version: int | None = None) -> Iterator[tuple[str, Request]]:
+    """What explainers and scorers ask about a latent, by a version of the prompts."""
     for name in EXPLAINERS:
         by = explainers.make(name)
         assert isinstance(by, AskedExplainer)
-        yield name, by.request(one, terms())
+        yield name, by.request(one, replace(terms(), prompts=Prompts(version=version)))
     said = Explained(one.latent, "id", "default", "openai/m", None, "The word of the latent.")
     for name in SCORERS:
-        scorer = registry.make(name, scoring(name))
+        scorer = registry.make(name, scoring(name, version))
         judge = scorer.judge
         assert isinstance(judge, scorers.Asked)
         items = scorer.items(one, said)
@@ -53,24 +59,37 @@ def questions(one: LatentRecord) -> Iterator[tuple[str, Request]]:
 
 
 AS_SHIPPED = {
-    "default": "439c3b233cc19e4b",
-    "contrastive": "8e1746a9442d9934",
-    "single_token": "3f8134f3d3492a6d",
-    "detection": "ff9bb9edc38afcb6",
-    "fuzz": "bcadb9ef1e14553d",
-    "intruder": "fb81d9acf66c9906",
-    "simulation": "434d88750d40c65e",
+    1: {
+        "default": "439c3b233cc19e4b",
+        "contrastive": "8e1746a9442d9934",
+        "single_token": "3f8134f3d3492a6d",
+        "detection": "ff9bb9edc38afcb6",
+        "fuzz": "bcadb9ef1e14553d",
+        "intruder": "fb81d9acf66c9906",
+        "simulation": "434d88750d40c65e",
+    },
+    2: {
+        "default": "1246006b0c29d9d2",
+        "contrastive": "04dd37d60231656b",
+        "single_token": "d24d3b4c41a24463",
+        "detection": "792f2abccf127c1f",
+        "fuzz": "1d8f1f4b24cf9fe6",
+        "intruder": "f6ee08db778455cf",
+        "simulation": "f1ec79973e80c86d",
+    },
 }
-"""Of the messages about `record(3)`, before a latent could be negative."""
+"""Of the messages about `record(3)` by each version; of the first, before one could be negative."""
 
 
 def digest(request: Request) -> str:
     return hashlib.sha256(request.messages_json.encode()).hexdigest()[:16]
 
 
-def test_what_is_asked_about_other_latents_is_as_before() -> None:
+@pytest.mark.parametrize("version", AS_SHIPPED)
+def test_what_is_asked_about_other_latents_is_as_before(version: int) -> None:
     """Stored answers are found by the messages: not a character of these may change."""
-    assert {name: digest(request) for name, request in questions(record(3, SIZES))} == AS_SHIPPED
+    asked = questions(record(3, SIZES), version)
+    assert {name: digest(request) for name, request in asked} == AS_SHIPPED[version]
 
 
 def negative(one: Example) -> Example:
@@ -110,9 +129,8 @@ def test_the_explainer_is_shown_signs_and_what_they_mean() -> None:
     shown = said_to("default", negative_record(3))
     assert shown.startswith("This unit can be active with a negative sign")
     assert "<< word3>>(-)" in shown
-    assert 'Activations: (" word3", -10)' in shown
-    assert '(" word3", 10)' in said_to("default", mixed(3))
-    assert '(" word3", -10)' in said_to("default", mixed(3))
+    assert 'Marked: "word3" 4x -10\n' in shown
+    assert 'Marked: "word3" 4x -10 to 10\n' in said_to("default", mixed(3))
     assert said_to("contrastive", mixed(3)).startswith("This unit can be active with a negative")
 
 

@@ -191,7 +191,6 @@ def test_a_judge_that_knows_has_a_card_that_says_so(folder: Path, lake: Lake) ->
 
 def uncalibrated(lake: Lake, profile: Profile) -> list[dict[str, Any]]:
     """What the check of a run's judges finds."""
-    from delphi_assets.lake.place import Place
 
     (invariant,) = [one for one in INVARIANTS if one.statement == "uncalibrated_judges"]
     rows: list[dict[str, Any]] = violations(
