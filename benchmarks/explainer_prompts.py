@@ -1,17 +1,19 @@
 """Do explanations by our prompts beat those by Delphi's, of the same model on the same windows?
 
     python -m benchmarks explainer_prompts LAKE --run planted --hookpoint planted
-        --model local/qwen2.5-coder-1.5b --delphi ENVIRONMENT/bin/python [--latents 60]
+        --delphi ENVIRONMENT/bin/python [--model local/qwen2.5-coder-1.5b] [--latents 60]
+    python -m benchmarks explainer_prompts LAKE --variants 1 benchmarks/prompt_variants/*
 
-Needs examples of the run, and a Python in which eai-delphi is installed.
+Needs examples of the run, and for Delphi a Python in which eai-delphi is installed.
 
-1. Latents that have windows, in the order of a hash, up to `--latents`; but
-   those of `--but`, on which prompts may have been tried.
-2. Each is explained from its train windows by the shipped explainer `default`, and by the messages
-   that Delphi's own code makes of the same windows (`parts.delphi_messages`), by the same model.
-3. The same model judges both on the same test windows, one window a question, and so does
+1. Latents that have windows, in the order of a hash, up to `--latents`; but those of `--but`, on
+   which prompts may have been tried.
+2. Each is explained from its train windows by the shipped explainer `default`; by the messages that
+   Delphi's own code makes of the same windows (`parts.delphi_messages`); and by each variant of our
+   prompts, a folder as `explain.prompts` takes it or the number of a version; all by one model.
+3. The same model judges all on the same test windows, one window a question, and so does
    `embedding`. What is in the lake is not asked again, so a run that was stopped goes on.
-4. Tell both means, and ours minus Delphi's by latent with its 95% interval
+4. Tell for each of the others both means, and ours minus theirs by latent with its 95% interval
    (`sql/analysis/explainers_paired.sql`); and how many texts are the same as another latent's, say
    that there is no clear pattern, or repeat a worked example of ours.
 """
@@ -21,15 +23,19 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import delphi_assets as da
 from benchmarks.parts.record import ROOT, Measured, Number, Numbers
 from delphi_assets import connect, query
+from delphi_assets.explainers.default import DEFAULT
+from delphi_assets.explainers.explainer import Explainer, hash_of
 from delphi_assets.explainers.functions import PromptExplainer
+from delphi_assets.explainers.terms import Terms
 from delphi_assets.latent_ranges import as_text, parse_latents
 from delphi_assets.llm.calls.requests import Message
-from delphi_assets.prompts import worked_explanations
+from delphi_assets.prompts import Prompts, worked_explanations
 from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.settings import load_profile
 
@@ -52,7 +58,8 @@ TEXTS = """
     from explanations
     where
         run = $run and hookpoint = $hookpoint and selection = $selection
-        and explainer_model = $model and explainer in ('default', 'delphi')
+        and explainer_model = $model
+        and (explainer in ('default', 'delphi') or starts_with(explainer, 'variant_'))
         and explanation is not null
     group by explainer
     order by explainer
@@ -66,38 +73,64 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hookpoint", default="planted")
     parser.add_argument("--selection", default="default")
     parser.add_argument("--model", default="local/qwen2.5-coder-1.5b")
-    parser.add_argument("--delphi", required=True, help="a Python where eai-delphi is installed")
+    parser.add_argument("--delphi", help="a Python where eai-delphi is installed")
+    parser.add_argument(
+        "--variants", nargs="+", default=[], help="folders of prompts, or versions of the shipped"
+    )
     parser.add_argument("--latents", type=int, default=60)
     parser.add_argument("--but", default="", help="latents to leave out, such as '0-4, 17'")
     parser.add_argument("--profile", help="the run's profile, for how the LLM is asked")
 
 
 def measure(given: argparse.Namespace) -> Measured:
-    """Explain by both, judge, compare."""
+    """Explain by all, judge, compare."""
     hookpoint = da.Hookpoint(given.lake, given.run, given.hookpoint, given.selection)
     latents = as_text(sorted(_latents(given)))
     profile = load_profile(given.profile) if given.profile else None
-    messages = _delphis(given.delphi, list(hookpoint.latents(latents)))
-    da.register_explainer(DELPHI, PromptExplainer(lambda record, terms: messages[record.latent]))
-    for explainer in (OURS, DELPHI):
+    others = {f"variant_{Path(named).name}": _variant(named) for named in given.variants}
+    if given.delphi:
+        others[DELPHI] = _delphi(given.delphi, list(hookpoint.latents(latents)))
+    for name, explainer in others.items():
+        da.register_explainer(name, explainer)
+    for explainer_name in (OURS, *others):
         hookpoint.explain(
             latents,
             profile,
-            explainer=explainer,
+            explainer=explainer_name,
             explainer_model=given.model,
             prompt_version="latest",
         )
         hookpoint.score(
             latents,
             profile,
-            explainer,
+            explainer_name,
             scorers=SCORERS,
             scorer_model=given.model,
             answer="first_token",
             prompt_version="latest",
             controls=(),
         )
-    return Measured(_compared(given) | _texts(given))
+    numbers = _texts(given)
+    for name in others:
+        numbers |= _compared(given, name)
+    return Measured(numbers)
+
+
+def _variant(named: str) -> Explainer:
+    """The explainer `default` with other prompts."""
+    prompts = Prompts(version=int(named)) if named.isdigit() else Prompts(named)
+
+    def messages(record: LatentRecord, terms: Terms) -> Sequence[Message]:
+        return DEFAULT.messages(record, replace(terms, prompts=prompts))
+
+    said = [prompts.text(name) for name in ("explainer", "explainer_question", "excerpts")]
+    worked = [case.explanation for case in prompts.explainer_cases()]
+    return PromptExplainer(messages, version=hash_of(json.dumps([said, worked])))
+
+
+def _delphi(python: str, records: Sequence[LatentRecord]) -> Explainer:
+    made = _delphis(python, records)
+    return PromptExplainer(lambda record, terms: made[record.latent])
 
 
 def _latents(given: argparse.Namespace) -> list[int]:
@@ -134,7 +167,7 @@ def _window(example: Example) -> dict[str, object]:
     }
 
 
-def _compared(given: argparse.Namespace) -> Numbers:
+def _compared(given: argparse.Namespace, other: str) -> Numbers:
     with connect(given.lake) as con:
         rows = query(
             con,
@@ -143,26 +176,27 @@ def _compared(given: argparse.Namespace) -> Numbers:
             hookpoint=given.hookpoint,
             explainer=OURS,
             explainer_model=given.model,
-            other_explainer=DELPHI,
+            other_explainer=other,
             other_explainer_model=given.model,
         ).to_pylist()
     return {
-        f"{row['scorer']}, {row['judge']}, {row['metric']}: {name}": Number(value, unit)
+        f"{other}: {row['scorer']}, {row['judge']}, {row['metric']}: {name}": Number(value, unit)
         for row in rows
         if row["selection"] == given.selection
         for name, value, unit in (
-            ("ours", round(row["own"], 3), row["metric"]),
-            ("Delphi's", round(row["other"], 3), row["metric"]),
-            ("ours above Delphi's", round(row["difference"], 3), row["metric"]),
-            ("from", round(row["difference_low"], 3), row["metric"]),
-            ("to", round(row["difference_high"], 3), row["metric"]),
+            ("ours", row["own"], row["metric"]),
+            ("theirs", row["other"], row["metric"]),
+            ("ours above theirs", row["difference"], row["metric"]),
+            ("from", row["difference_low"], row["metric"]),
+            ("to", row["difference_high"], row["metric"]),
             ("latents", row["n_latents"], "latents"),
         )
+        if value is not None
     }
 
 
 def _texts(given: argparse.Namespace) -> Numbers:
-    """What kinds of texts both wrote, of all that are in the lake by this model."""
+    """What kinds of texts there are, of all that are in the lake by this model."""
     named = {"run": given.run, "hookpoint": given.hookpoint, "selection": given.selection}
     with connect(given.lake) as con:
         rows = con.execute(TEXTS, {**named, "model": given.model}).fetchall()
