@@ -13,24 +13,26 @@ Needs examples of the run, and for Delphi a Python in which eai-delphi is instal
    prompts, a folder as `explain.prompts` takes it or the number of a version; all by one model.
 3. The same model judges all on the same test windows, one window a question, and so does
    `embedding`. What is in the lake is not asked again, so a run that was stopped goes on.
-4. Tell for each of the others both means, and ours minus theirs by latent with its 95% interval
-   (`sql/analysis/explainers_paired.sql`); and how many texts are the same as another latent's, say
-   that there is no clear pattern, or repeat a worked example of ours.
+4. Tell, of all that is in the lake by these explainers, for each of the others both means, and ours
+   minus theirs by latent with its 95% interval (`sql/analysis/explainers_paired.sql`); and how many
+   texts are the same as another latent's, say that there is no clear pattern, or repeat a worked
+   example of ours.
 """
 
 import argparse
 import json
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import delphi_assets as da
 from benchmarks.parts.record import ROOT, Measured, Number, Numbers
 from delphi_assets import connect, query
-from delphi_assets.explainers.default import DEFAULT
-from delphi_assets.explainers.explainer import Explainer, hash_of
+from delphi_assets.errors import DataError
+from delphi_assets.explainers.default import DefaultExplainer
+from delphi_assets.explainers.explainer import Explainer
 from delphi_assets.explainers.functions import PromptExplainer
 from delphi_assets.explainers.terms import Terms
 from delphi_assets.latent_ranges import as_text, parse_latents
@@ -39,7 +41,8 @@ from delphi_assets.prompts import Prompts, worked_explanations
 from delphi_assets.reading.records import Example, LatentRecord
 from delphi_assets.settings import load_profile
 
-DELPHI, OURS = "delphi", "default"
+OURS, DELPHI = "prompts_shipped", "prompts_delphi"
+"""Names of their own: what a lake has by the explainer `default` may be of earlier prompts."""
 SCORERS = ("detection", "embedding")
 
 LATENTS = """
@@ -59,7 +62,7 @@ TEXTS = """
     where
         run = $run and hookpoint = $hookpoint and selection = $selection
         and explainer_model = $model
-        and (explainer in ('default', 'delphi') or starts_with(explainer, 'variant_'))
+        and starts_with(explainer, 'prompts_')
         and explanation is not null
     group by explainer
     order by explainer
@@ -87,12 +90,13 @@ def measure(given: argparse.Namespace) -> Measured:
     hookpoint = da.Hookpoint(given.lake, given.run, given.hookpoint, given.selection)
     latents = as_text(sorted(_latents(given)))
     profile = load_profile(given.profile) if given.profile else None
-    others = {f"variant_{Path(named).name}": _variant(named) for named in given.variants}
+    others = {f"prompts_{Path(named).name}": _named(named) for named in given.variants}
     if given.delphi:
         others[DELPHI] = _delphi(given.delphi, list(hookpoint.latents(latents)))
-    for name, explainer in others.items():
+    explainers = {OURS: _Variant(Prompts()), **others}
+    for name, explainer in explainers.items():
         da.register_explainer(name, explainer)
-    for explainer_name in (OURS, *others):
+    for explainer_name in explainers:
         hookpoint.explain(
             latents,
             profile,
@@ -116,16 +120,28 @@ def measure(given: argparse.Namespace) -> Measured:
     return Measured(numbers)
 
 
-def _variant(named: str) -> Explainer:
-    """The explainer `default` with other prompts."""
-    prompts = Prompts(version=int(named)) if named.isdigit() else Prompts(named)
+class _Variant(DefaultExplainer):
+    """The explainer `default` with these prompts."""
 
-    def messages(record: LatentRecord, terms: Terms) -> Sequence[Message]:
-        return DEFAULT.messages(record, replace(terms, prompts=prompts))
+    def __init__(self, prompts: Prompts) -> None:
+        self._prompts = prompts
 
-    said = [prompts.text(name) for name in ("explainer", "explainer_question", "excerpts")]
-    worked = [case.explanation for case in prompts.explainer_cases()]
-    return PromptExplainer(messages, version=hash_of(json.dumps([said, worked])))
+    def instructions(self, terms: Terms) -> tuple[Message, ...]:
+        return super().instructions(self._terms(terms))
+
+    def layout(self, terms: Terms) -> Mapping[str, str]:
+        return super().layout(self._terms(terms))
+
+    def question(self, record: LatentRecord, terms: Terms) -> str:
+        return super().question(record, self._terms(terms))
+
+    def _terms(self, terms: Terms) -> Terms:
+        return replace(terms, prompts=self._prompts)
+
+
+def _named(variant: str) -> Explainer:
+    """A folder of prompts, or a version of the shipped."""
+    return _Variant(Prompts(version=int(variant)) if variant.isdigit() else Prompts(variant))
 
 
 def _delphi(python: str, records: Sequence[LatentRecord]) -> Explainer:
@@ -151,7 +167,11 @@ def _delphis(python: str, records: Sequence[LatentRecord]) -> dict[int, tuple[Me
         windows, messages = Path(folder) / "windows.json", Path(folder) / "messages.json"
         windows.write_text(json.dumps(asked), encoding="utf-8")
         command = [python, "-m", "benchmarks.parts.delphi_messages", str(windows), str(messages)]
-        subprocess.run(command, check=True, cwd=ROOT)
+        if subprocess.run(command, check=False, cwd=ROOT).returncode:
+            raise DataError(
+                f"--delphi {python!r} did not make Delphi's messages (above is why); expected a "
+                "Python in which eai-delphi can be imported."
+            )
         made = json.loads(messages.read_text(encoding="utf-8"))
     return {
         int(latent): tuple(Message(turn["role"], turn["content"]) for turn in turns)
@@ -180,7 +200,7 @@ def _compared(given: argparse.Namespace, other: str) -> Numbers:
             other_explainer_model=given.model,
         ).to_pylist()
     return {
-        f"{other}: {row['scorer']}, {row['judge']}, {row['metric']}: {name}": Number(value, unit)
+        f"{other}: {_judged(row)}: {name}": Number(value, unit)
         for row in rows
         if row["selection"] == given.selection
         for name, value, unit in (
@@ -193,6 +213,11 @@ def _compared(given: argparse.Namespace, other: str) -> Numbers:
         )
         if value is not None
     }
+
+
+def _judged(row: Mapping[str, object]) -> str:
+    """Who judged, how it was asked and by which metric."""
+    return f"{row['scorer']}, {row['judge']} {str(row['judge_hash'])[:8]}, {row['metric']}"
 
 
 def _texts(given: argparse.Namespace) -> Numbers:

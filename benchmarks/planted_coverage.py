@@ -1,6 +1,6 @@
 """How often do intervals hold the true value, on latents whose every window is known?
 
-    python -m benchmarks planted_coverage LAKE --run planted [--latents 60] [--draws 20]
+    python -m benchmarks planted_coverage LAKE --run planted [--latents 60] [--draws 12]
 
 1. Of the planted latents that can be explained, those with the smallest hashes. All windows of the
    corpus are known: which of them a latent fires in, how strongly, and what a judge would say.

@@ -136,7 +136,7 @@ PARTS: dict[str, Part] = {
     "simulation": _scorer("simulation", slow=True),
     "surprisal": _scorer("surprisal", slow=True),
 }
-"""Those without an LLM, the quick ones first; `explainers` needs the selection of `lexical`."""
+"""Those without an LLM, the quick ones first."""
 
 
 def _asked_of_llm(given: argparse.Namespace) -> dict[str, Part]:

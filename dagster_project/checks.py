@@ -116,7 +116,7 @@ INVARIANTS: Sequence[Invariant] = (
     Invariant(
         "explanations",
         "echoed_examples",
-        "No explanation repeats a worked example of its prompt.",
+        "No explanation repeats a worked example of the shipped prompts.",
         "The LLM copied an example that it was shown instead of looking at the latent: do not "
         "believe these texts, whatever they score. Try a larger model, or prompts without worked "
         "examples (`explain.prompts`).",

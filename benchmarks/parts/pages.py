@@ -18,6 +18,8 @@ from benchmarks.parts.record import Number, Record
 
 MOST_NUMBERS = 60
 """A record with more is named only."""
+_LAKE_FIRST = ("explainer_prompts", "planted_coverage", "questions", "reading", "routes")
+"""Benchmarks whose lake has no flag."""
 _COVERAGE = re.compile(
     r"(?<=<!-- coverage: written by python -m benchmarks\.parts\.pages -->\n).*?(?=<!-- end -->)",
     re.DOTALL,
@@ -119,8 +121,10 @@ def _least_and_most(values: Iterable[float]) -> str:
 
 
 def _command(one: Record) -> str:
-    words = ["python", "-m", "benchmarks", one.benchmark]
-    for name, value in one.options.items():
+    options = dict(one.options)
+    first = [str(options.pop("lake"))] if one.benchmark in _LAKE_FIRST else []
+    words = ["python", "-m", "benchmarks", one.benchmark, *first]
+    for name, value in options.items():
         values = value if isinstance(value, list) else [value]
         if value not in (None, False, []):
             words += [f"--{name.replace('_', '-')}", *map(str, values)]

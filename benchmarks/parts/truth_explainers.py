@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import delphi_assets as da
 from benchmarks.parts.shares import wilson
 from benchmarks.parts.truth_lake import Known, Planted
-from benchmarks.parts.truth_lexical import SELECTION as EXACT
-from benchmarks.parts.truth_lexical import TRAIN
+from benchmarks.parts.truth_lexical import TRAIN, many_windows
 from benchmarks.parts.truth_matching import ByText, ByWindows, Match, second_descriptions
 from benchmarks.parts.truth_relatives import relatives
 from delphi_assets import connect
@@ -62,7 +61,7 @@ Row = dict[str, Any]
 def lexical_recovered(planted: Planted) -> list[Row]:
     """How often counting finds the latent, and how often the test by windows is right."""
     counts, known = read_counts(planted.lake, planted.run), planted.known
-    exact = list(da.Hookpoint(planted.lake, planted.run, "planted", EXACT).latents())
+    exact = list(many_windows(planted).latents())
     test = ByWindows(planted, exact)
     said = {record.latent: explain(record, counts) for record in exact}
     own = {latent: test.match(latent, text) for latent, text in said.items()}

@@ -22,6 +22,7 @@ from delphi_assets import connect
 from delphi_assets.caching.planting.planted_coder import HOOKPOINT
 from delphi_assets.caching.planting.predicates import shipped_predicates
 from delphi_assets.lake.lake import Lake
+from delphi_assets.latent_ranges import as_text
 from delphi_assets.runs.library import run as run_step
 from delphi_assets.runs.order import steps
 from delphi_assets.runs.planting import plant_run
@@ -65,8 +66,6 @@ SIZE = """
     from contexts
     where run = $run
 """
-
-Bits = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Planted:
 
     def select(self, name: str, latents: Iterable[int], **changes: object) -> da.Hookpoint:
         """The hookpoint with a selection of that name, which is made where it is not there."""
-        asked = as_latents_text(latents)
+        asked = as_text(sorted(latents))
         selection = override(
             self.profile.selection, "benchmark", name=name, latents="all", **changes
         )
@@ -131,15 +130,11 @@ class Planted:
         return da.Hookpoint(self.lake, self.run, HOOKPOINT, name)
 
 
-def as_latents_text(latents: Iterable[int]) -> str:
-    """Latents in the notation of settings."""
-    return ", ".join(map(str, sorted(latents)))
-
-
 def planted_lake(url: str, run: str, profile_name: str) -> Planted:
     """The planted run of a lake, made where it is missing; raises as the stages."""
     lake, file = Lake(url), f"profiles/{run}/profile.toml"
-    if not lake.exists(file):
+    # The profile is there before the rows are, so it says nothing of a planting that was stopped.
+    if not lake.manifests("examples", run=run, hookpoint=HOOKPOINT):
         source = load_profile(profile_name)
         source = source.model_copy(update={"run": override(source.run, "benchmark", lake=url)})
         for step in steps(source, "contexts"):

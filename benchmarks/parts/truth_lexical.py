@@ -41,7 +41,8 @@ SCORED = """
             own.score
         from scored as own
         inner join scored as other
-            on own.scorer = other.scorer and own.latent = other.latent
+            on own.scorer = other.scorer and own.judge = other.judge
+            and own.latent = other.latent
             and own.explainer = $own and other.explainer <> $own
     )
 
@@ -58,13 +59,13 @@ SCORED = """
         avg(score) as own
     from compared
     group by grouping sets ((scorer, judge, relation), (scorer, judge, relation, kind))
-    order by scorer, relation, kind nulls first
+    order by scorer, judge, relation, kind nulls first
 """
 
 
-def judge(planted: Planted, n_latents: int) -> list[dict[str, Any]]:
-    """Have notations judged by detection and fuzz."""
-    hookpoint = planted.select(
+def many_windows(planted: Planted) -> da.Hookpoint:
+    """The selection of which notations are made."""
+    return planted.select(
         SELECTION,
         [known.latent for known in planted.known],
         n_examples_train=TRAIN,
@@ -72,6 +73,11 @@ def judge(planted: Planted, n_latents: int) -> list[dict[str, Any]]:
         n_examples_test=WINDOWS,
         n_non_activating=WINDOWS,
     )
+
+
+def judge(planted: Planted, n_latents: int) -> list[dict[str, Any]]:
+    """Have notations judged by detection and fuzz."""
+    hookpoint = many_windows(planted)
     counts = read_counts(planted.lake, planted.run)
     said = {latent.latent: explain(latent, counts) for latent in hookpoint.latents()}
     asked = [known.latent for known in planted.known[:n_latents]]

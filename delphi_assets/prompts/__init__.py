@@ -157,9 +157,9 @@ def worked_explanations() -> list[str]:
     texts = {
         case.explanation
         for version in _folders()
-        for path in SHIPPED.iterdir()
-        if path.name.startswith("explainer") and path.name.endswith(".toml")
-        for case in Prompts(version=version).explainer_cases(path.name.removesuffix(".toml"))
+        for name in known()
+        if name.startswith("explainer") and name.endswith(".toml")
+        for case in Prompts(version=version).explainer_cases(name.removesuffix(".toml"))
     }
     return sorted(text for text in texts if not text.startswith(NO_PATTERN))
 

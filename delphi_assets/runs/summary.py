@@ -116,7 +116,7 @@ def _judges(con: duckdb.DuckDBPyConnection, place: Place) -> list[str]:
     cards = {
         (row["scorer"], row["judge_hash"], row["planted_run"]): row
         for row in found
-        if row["judge"] == judge and judge != "lexical"
+        if row["judge"] == judge and row["verdict"] is not None
     }
     return [_card(row) for row in cards.values()]
 

@@ -29,7 +29,7 @@ eligible as (
     group by hookpoint, selection
 ),
 
-means as (
+of_latents as (
     select
         split_part(hookpoint, '@', 1) as module,
         split_part(hookpoint, '@', 2) as coder,
@@ -41,13 +41,33 @@ means as (
         -- Discrimination says which neighbours it asked about, and every coder has its own.
         regexp_replace(judge_hash, ' among [0-9a-f]+$', '') as judge_hash,
         metric,
+        latent,
+        -- An explainer may have several texts of a latent, which counts once.
+        avg(score) as score,
+        avg(shuffled) as shuffled,
+        avg(empty) as empty
+    from scored_latents
+    where run = $run and score is not null
+    group by all
+),
+
+means as (
+    select
+        module,
+        coder,
+        explainer,
+        explainer_model,
+        selection,
+        scorer,
+        judge,
+        judge_hash,
+        metric,
         count(*) as n_latents,
         avg(score) as score,
         var_samp(score) / count(*) as variance,
         avg(shuffled) as shuffled,
         avg(empty) as empty
-    from scored_latents
-    where run = $run and score is not null
+    from of_latents
     group by all
 ),
 
@@ -56,7 +76,9 @@ compared as (
         means.*,
         own.score as own,
         own.score - means.score as own_above,
-        sqrt(own.variance + means.variance) as error,
+        if(
+            least(own.n_latents, means.n_latents) > 2, sqrt(own.variance + means.variance), null
+        ) as error,
         -- Welch's degrees of freedom; two coders whose scores do not vary have no error.
         (own.variance + means.variance) ** 2 / nullif(
             own.variance ** 2 / (own.n_latents - 1) + means.variance ** 2 / (means.n_latents - 1), 0

@@ -2,7 +2,7 @@
 -- Parameters: $run, $hookpoint, $explainer, $explainer_model, $other_explainer,
 --   $other_explainer_model.
 -- Columns: selection, scorer, judge and how it was asked (judge_hash), metric (how the scorer is to be
---   read, and auroc), latents that both were scored on, both means (own, other), the mean difference
+--   read, mass_explained and auroc), latents that both were scored on, both means (own, other), the mean difference
 --   and its 95% interval (Student's, of the differences by latent, as if no two latents shared a
 --   document; null with fewer than three).
 with own_explanations as (
@@ -11,7 +11,7 @@ with own_explanations as (
     where
         control = 'none'
         and score is not null
-        and (metric = metric_of(scorer) or metric = 'auroc')
+        and metric in (coalesce(metric_of(scorer), 'balanced_accuracy'), 'mass_explained', 'auroc')
 ),
 
 paired as (
@@ -57,7 +57,7 @@ means as (
 
 select
     * exclude (half),
-    if(n_latents > 2, difference - half, null) as difference_low,
-    if(n_latents > 2, difference + half, null) as difference_high
+    difference - half as difference_low,
+    difference + half as difference_high
 from means
 order by selection, scorer, judge, judge_hash, metric;

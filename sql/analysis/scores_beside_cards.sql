@@ -4,8 +4,21 @@
 --   mean score and the mean floor of those that have one, then the judge's card: planted run, its
 --   AUROC with its 95% interval, how often the true description was above a wrong one, bias to yes,
 --   share of failures, agreement with a strong LLM, and what the card says in words: never
---   calibrated, on too few latents, at chance, below chance, tells windows apart. A judge that was
+--   calibrated, no usable answer, on too few latents, at chance, below chance, tells windows apart
+--   (null where no LLM judged, or of a scorer that has no card). A judge that was
 --   calibrated on several planted runs has a row for each.
+with asked as (
+    -- A judge is an LLM where an answer came from a completion.
+    select
+        scorer,
+        judge,
+        judge_hash
+    from predictions
+    where run = $run and hookpoint = $hookpoint and scorer in ('detection', 'fuzz')
+    group by scorer, judge, judge_hash
+    having count(request) > 0
+)
+
 select
     scored.scorer,
     scored.judge,
@@ -25,7 +38,9 @@ select
     judges.failed_share as judge_failed_share,
     judges.strong_agreement as judge_strong_agreement,
     case
+        when asked.judge is null then null
         when judges.judge is null then 'never calibrated'
+        when judges.failed_share = 1 then 'no usable answer'
         when judges.auroc_low is null then 'on too few latents'
         when judges.auroc_high < 0.5 then 'below chance'
         when judges.auroc_low <= 0.5 then 'at chance'
@@ -37,6 +52,10 @@ left join judges
     and scored.scorer = judges.scorer
     and scored.judge = judges.judge
     and scored.judge_hash = judges.judge_hash
+left join asked
+    on scored.scorer = asked.scorer
+    and scored.judge = asked.judge
+    and scored.judge_hash = asked.judge_hash
 where scored.run = $run and scored.hookpoint = $hookpoint and scored.score is not null
 group by all
 order by

@@ -1,12 +1,26 @@
 -- Which explanations by an LLM repeat a worked example of the shipped prompts?
 -- Parameters: $run, $hookpoint, $worked (texts of the worked examples), $n_rows (most rows shown).
--- Columns: latent, explainer, explainer_model, explanation (that has the words of a worked example,
---   in any case and punctuation), echo (that example). Where a latent is of just that, it is no echo.
+-- Columns: latent, explainer, explainer_model, explanation, echo (the example: six of its words in a
+--   row are in the explanation, or it has fewer and is the explanation; in any case and
+--   punctuation). Where a latent is of just that, it is no echo.
 with worked as (
     select
         text,
-        trim(regexp_replace(lower(text), '[^\pL\pN]+', ' ', 'g')) as words
+        string_split(trim(regexp_replace(lower(text), '[^\pL\pN]+', ' ', 'g')), ' ') as words
     from (select unnest($worked::varchar[]) as text)
+),
+
+runs as (
+    select
+        text,
+        len(words) < 6 as is_whole,
+        unnest(
+            list_transform(
+                generate_series(1, greatest(len(words) - 5, 1)),
+                lambda start: array_to_string(words[start : start + 5], ' ')
+            )
+        ) as words
+    from worked
 ),
 
 explained as (
@@ -29,9 +43,14 @@ select
     explained.explainer,
     explained.explainer_model,
     explained.explanation,
-    min(worked.text) as echo
+    min(runs.text) as echo
 from explained
-inner join worked on contains(' ' || explained.words || ' ', ' ' || worked.words || ' ')
+inner join runs
+    on if(
+        runs.is_whole,
+        explained.words = runs.words,
+        contains(' ' || explained.words || ' ', ' ' || runs.words || ' ')
+    )
 group by all
 order by explained.latent, explained.explainer, explained.explainer_model, explained.explanation
 limit $n_rows;

@@ -2,6 +2,7 @@
 -- Parameters: $run, $hookpoint, $scorers (those whose judges are calibrated), $n_rows (most rows shown).
 -- Columns: scorer, judge, judge_hash, predictions, what is wrong, and of its card the AUROC with its
 --   95% interval (null without a card, or with one of too few latents).
+-- Of several cards that on most latents counts, of equal ones the last.
 -- A judge is an LLM where an answer came from a completion; one that counts has no card.
 with asked as (
     select
@@ -23,7 +24,10 @@ cards as (
         scorer,
         judge,
         judge_hash,
-        arg_max(struct_pack(auroc, auroc_low, auroc_high), coalesce(n_latents, 0)) as card
+        arg_max(
+            struct_pack(auroc, auroc_low, auroc_high, failed_share),
+            (coalesce(n_latents, 0), written_at, planted_run)
+        ) as card
     from judges
     where run = $run
     group by scorer, judge, judge_hash
@@ -36,6 +40,7 @@ select
     asked.n_predictions,
     case
         when cards.card is null then 'never calibrated'
+        when cards.card.failed_share = 1 then 'no usable answer'
         when cards.card.auroc_low is null then 'on too few latents'
         when cards.card.auroc_high < 0.5 then 'below chance'
         else 'at chance'

@@ -86,7 +86,7 @@ def violations(tmp_path: Path, tables: dict[str, list[Row]], statement: str) -> 
     if statement == "uncalibrated_judges":
         parameters |= {"scorers": ["detection"]}
     if statement == "echoed_examples":
-        parameters |= {"worked": ["Names of birds.", 'The word "that".']}
+        parameters |= {"worked": WORKED}
     if statement in OF_SELECTION:
         parameters |= {"selection": "default", "first_latent": None, "last_latent": None}
     with connect(lake) as con:
@@ -113,6 +113,30 @@ def card(auroc: float, reach: float | None, **columns: object) -> Row:
         "written_at": WRITTEN,
         **columns,
     }
+
+
+WORKED = [
+    "Names of birds.",
+    'The word "that".',
+    "The word right after 'failed to', in reports of something that did not work.",
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_echo"),
+    [
+        ("THE WORD: that", True),
+        ('The word that follows "if".', False),
+        ("The word right after 'if', in reports of something that did not.", True),
+        ("The word right after 'if'.", False),
+        ("Names of birds and of beasts.", False),
+    ],
+)
+def test_what_is_an_echo(tmp_path: Path, text: str, is_echo: bool) -> None:
+    """Six words of an example in a row, or all of a shorter one and nothing else."""
+    tables = sound()
+    tables["explanations"].append(explanation("x", 5, text, "openai/m"))
+    assert len(violations(tmp_path, tables, "echoed_examples")) == is_echo
 
 
 class Broken(NamedTuple):
@@ -163,9 +187,9 @@ CASES = {
     ),
     "echoed_examples": Broken(
         lambda tables: tables["explanations"].append(
-            explanation("x", 5, "It fires on names of  birds", "openai/m")
+            explanation("x", 5, "names of  birds", "openai/m")
         ),
-        {"latent": 5, "explanation": "It fires on names of  birds", "echo": "Names of birds."},
+        {"latent": 5, "explanation": "names of  birds", "echo": "Names of birds."},
     ),
     "orphan_predictions": Broken(
         lambda tables: tables["predictions"].extend(
