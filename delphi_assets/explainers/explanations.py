@@ -70,10 +70,10 @@ def explain(  # noqa: PLR0917 - the stages' contract
     the profile's: `explain.latents`, its section explain, the name of its selection.
 
     Facts: latents asked for, explained, failed (by now, this explainer and model), those of which
-    the text says that there is no clear pattern, those skipped for want of windows, rows of this
-    selection, and what the LLM calls came to. Raises `NotReadyError` without the examples that the
-    explainer needs, `SettingError` for latents that are not there and when the LLM's key is missing
-    or refused, or its model, `DataError` before an LLM is asked about windows that break an
+    an LLM's text says that there is no clear pattern, those skipped for want of windows, rows of
+    this selection, and what the LLM calls came to. Raises `NotReadyError` without the examples that
+    the explainer needs, `SettingError` for latents that are not there and when the LLM's key is
+    missing or refused, or its model, `DataError` before an LLM is asked about windows that break an
     invariant, `BudgetError` when a budget is used up, `NoAnswerError` when every answer failed;
     rows written so far stay. While another process asks about the hookpoint, waits for it to end.
     """
@@ -88,9 +88,13 @@ def explain(  # noqa: PLR0917 - the stages' contract
     outcomes = Outcomes(explainer, terms)
     if not explainer.candidates(settings):
         return _report_stored(outcomes, latents, start)
-    work = _work(explainer, terms, latents, outcomes)
-    by_route = isinstance(explainer, AskedExplainer) and bool(settings.routes)
-    n_routed = _route(terms, work) if by_route else 0
+    work, n_routed = _work(explainer, terms, latents, outcomes), 0
+    asks = isinstance(explainer, AskedExplainer)
+    by_route = asks and bool(settings.routes)
+    if by_route and work.pending:
+        with claims.asking(lake, "explanations", terms.keys):
+            work = _work(explainer, terms, latents, Outcomes(explainer, terms))
+            n_routed = _route(terms, work)
     if n_routed:
         # Those that have a label now are among the next ones, or those that had failed.
         latents = latents if latents.ranges else wanted_latents(work.explainable)
@@ -118,7 +122,7 @@ def explain(  # noqa: PLR0917 - the stages' contract
             "explained": n_explained,
             **({"without_llm": sum(map(after.is_routed, work.explainable))} if by_route else {}),
             "failed": sum(map(after.is_tried, work.explainable)) - n_explained,
-            "no_clear_pattern": sum(map(after.says_none, work.explainable)),
+            **({"no_clear_pattern": sum(map(after.says_none, work.explainable))} if asks else {}),
             "skipped_below_min_examples": asked - len(work.explainable),
             "rows_of_selection": len(after.of_selection),
             **written.usage,

@@ -11,22 +11,28 @@
 --   on_true is what they come to on average; where a latent is stronger on tokens of another one, without
 --   that. A false fire beside a true one is in a window that is found, so on_true is the least that can be.
 --   A missed token makes at most one silent window hold it. Latents that fire at random have no truth.
-with length as (
-    select len(tokens) as n_tokens
+with lengths as (
+    select
+        selection,
+        max(len(tokens)) as n_tokens
     from examples
     where run = $run and hookpoint = $hookpoint
-    limit 1
+    group by selection
 ),
 
 corpus as (
-    select sum(len(contexts.tokens)) // any_value(length.n_tokens) as n_windows
+    select
+        lengths.selection,
+        sum(len(contexts.tokens)) // lengths.n_tokens as n_windows
     from contexts
-    cross join length
+    cross join lengths
     where contexts.run = $run
+    group by lengths.selection, lengths.n_tokens
 ),
 
 truths as (
     select
+        corpus.selection,
         planted.latent,
         planted.name,
         planted.kind,
@@ -74,6 +80,7 @@ from truths
 inner join scored_latents as scored
     on scored.run = $run
     and scored.hookpoint = $hookpoint
+    and truths.selection = scored.selection
     and truths.latent = scored.latent
     and truths.text = scored.explanation
 where scored.mass_explained is not null

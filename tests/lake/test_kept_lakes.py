@@ -91,12 +91,13 @@ def test_every_stage_goes_on_and_nothing_is_paid_again(tmp_path: Path, version: 
 def test_later_prompts_ask_nothing_again(
     tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every text of the shipped prompts has another one in version 2; rows name no version yet."""
+    """Every text of the shipped prompts has another one in a new version; rows name none yet."""
     shipped = tmp_path / "shipped"
     shutil.copytree(Path(str(prompts.SHIPPED)), shipped)
-    (shipped / "v2").mkdir()
+    later = shipped / f"v{prompts.latest() + 1}"
+    later.mkdir()
     for path in shipped.glob("*.txt"):
-        (shipped / "v2" / path.name).write_text(f"Later. {path.read_text()}")
+        (later / path.name).write_text(f"Later. {path.read_text()}")
     monkeypatch.setattr(prompts, "SHIPPED", shipped)
     folder = kept_lake.unpack(version, tmp_path)
     with FaultServer(kept_lake.answer) as server:

@@ -17,6 +17,7 @@ from delphi_assets.ground.stage import StageReport
 from delphi_assets.lake.lake import File, Lake, Unit
 from delphi_assets.lake.schema import NEIGHBOURS
 from delphi_assets.latent_ranges import parse_latents
+from delphi_assets.prompts import SHIPPED
 from delphi_assets.scorers import registry
 from delphi_assets.scorers.predictions import score
 from delphi_assets.settings import ExplainSettings, ScoreSettings
@@ -79,6 +80,15 @@ def make_neighbours(lake: Lake) -> None:
     lake.publish(unit, [File(NEIGHBOURS.from_rows(pairs))], config={})
 
 
+def prompts_of_first_version(tmp_path: Path) -> Path:
+    """A folder of them: by later ones this model says "No clear pattern." of both latents."""
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    for name in ("explainer.txt", "explainer.toml", "explainer_question.txt", "excerpts.txt"):
+        (folder / name).write_bytes((SHIPPED / name).read_bytes())
+    return folder
+
+
 @pytest.mark.timeout(600)
 def test_all_scorers_end_to_end(tmp_path: Path, url: str, one_thread: None) -> None:
     """Two latents, two windows in which each fires and one in which it is silent."""
@@ -87,9 +97,13 @@ def test_all_scorers_end_to_end(tmp_path: Path, url: str, one_thread: None) -> N
     given = profile(api_base=url, json_schema=True, max_tokens=60, max_concurrent=1)
     make_neighbours(lake)
 
+    first_prompts = EXPLAINER.model_copy(
+        update={"prompts": str(prompts_of_first_version(tmp_path))}
+    )
+
     def explain_and_score() -> list[StageReport]:
         return [
-            explain(given, lake, HOOKPOINT, LATENTS, EXPLAINER, SELECTION),
+            explain(given, lake, HOOKPOINT, LATENTS, first_prompts, SELECTION),
             score(given, lake, HOOKPOINT, LATENTS, JUDGE, SELECTION, "default"),
         ]
 
