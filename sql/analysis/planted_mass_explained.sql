@@ -24,9 +24,9 @@ corpus as (
     select
         lengths.selection,
         sum(len(contexts.tokens)) // lengths.n_tokens as n_windows
-    from contexts
-    cross join lengths
-    where contexts.run = $run
+    from lengths
+    left join contexts
+        on contexts.run = $run
     group by lengths.selection, lengths.n_tokens
 ),
 

@@ -30,12 +30,13 @@ def card(judge: str, auroc: float, reach: float | None, **columns: object) -> Ro
 
 
 def test_scores_beside_cards(tmp_path: Path) -> None:
-    """Four judges: one that knows, twice calibrated; at chance; on few latents; without a card."""
+    """Knows, twice calibrated; at chance; on few latents; useless; without a card; no LLM."""
     lake = Lake(tmp_path)
     add(lake, "explanations", [explanation("e0", 0, "a"), explanation("e1", 1, "b")])
-    for judge in ("few", "guessing", "knowing", "unknown"):
-        add(lake, "predictions", answers("e0", 0, RIGHT, model=judge))
-    add(lake, "predictions", answers("e1", 1, HALF, model="knowing"))
+    add(lake, "predictions", answers("e0", 0, RIGHT, model="counting"))
+    for judge in ("few", "guessing", "knowing", "unknown", "useless"):
+        add(lake, "predictions", answers("e0", 0, RIGHT, model=judge, request="r"))
+    add(lake, "predictions", answers("e1", 1, HALF, model="knowing", request="r"))
     silent: list[tuple[bool, float | bool | str]] = [(truth, False) for truth, _ in RIGHT]
     add(lake, "predictions", answers("e0", 1, silent, model="knowing", control="shuffled"))
     cards = [
@@ -43,6 +44,7 @@ def test_scores_beside_cards(tmp_path: Path) -> None:
         card("knowing", 0.7, 0.3, planted_run="own"),
         card("guessing", 0.55, 0.1),
         card("few", 0.9, None),
+        {**card("useless", 0.5, None), "auroc": None, "failed_share": 1.0},
         # Of another way to ask: beside no score.
         card("unknown", 0.9, 0.1, judge_hash="otherwise"),
     ]
@@ -53,16 +55,18 @@ def test_scores_beside_cards(tmp_path: Path) -> None:
         (row["judge"], row["planted_run"], row["n_latents"], row["score"], row["verdict"])
         for row in rows
     ] == [
+        ("counting", None, 1, 1.0, None),
         ("few", "planted", 1, 1.0, "on too few latents"),
         ("guessing", "planted", 1, 1.0, "at chance"),
         ("knowing", "own", 2, 0.875, "at chance"),
         ("knowing", "planted", 2, 0.875, "tells windows apart"),
         ("unknown", None, 1, 1.0, "never calibrated"),
+        ("useless", "planted", 1, 1.0, "no usable answer"),
     ]
-    assert [row["judge_bias"] for row in rows] == [0.25, 0.25, 0.25, 0.25, None]
-    assert rows[3]["judge_auroc_low"] == pytest.approx(0.8)
-    assert rows[3]["floor"] == 0.5
-    assert rows[0]["floor"] is None
+    assert [row["judge_bias"] for row in rows] == [None, 0.25, 0.25, 0.25, 0.25, None, 0.25]
+    assert rows[4]["judge_auroc_low"] == pytest.approx(0.8)
+    assert rows[4]["floor"] == 0.5
+    assert rows[1]["floor"] is None
 
 
 def test_the_last_card_counts(tmp_path: Path) -> None:
