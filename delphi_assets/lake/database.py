@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -35,6 +35,7 @@ MERGED_MEANWHILE = 0.1, 0.3, 1.0, 3.0, 10.0
 """Seconds after which a query is repeated whose files were merged (`lake.compaction`) while it read
 them. Their removal takes a while, and until it is done the next try may fail as well."""
 
+T = TypeVar("T")
 Parameter = str | int | float | bool | list[str] | list[int] | None
 """Of a statement; `Files` reach `read_parquet` behind the file of their table without rows."""
 
@@ -243,9 +244,8 @@ def _listed(files: Files) -> list[str]:
 
 
 def execute(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) -> None:
-    """Run `sql/<name>.sql` for its effect."""
-    with naming_damage(con):
-        con.execute(statement(name), _bound(parameters))
+    """Run `sql/<name>.sql` for its effect; again as `query`, for a view is bound to files too."""
+    _repeated(lambda: _effect(con, name, parameters))
 
 
 def execute_file(con: duckdb.DuckDBPyConnection, path: Path, **parameters: Parameter) -> None:
@@ -285,14 +285,23 @@ def query(con: duckdb.DuckDBPyConnection, name: str, **parameters: Parameter) ->
 
     A growing table's files may be merged between being listed and being read: then asked again.
     """
+    return _repeated(lambda: _rows(con, name, parameters))
+
+
+def _repeated(ask: Callable[[], T]) -> T:
     for pause in MERGED_MEANWHILE:
         try:
-            return _rows(con, name, parameters)
+            return ask()
         except duckdb.IOException as error:
             if "No such file" not in str(error):
                 raise
         time.sleep(pause)
-    return _rows(con, name, parameters)
+    return ask()
+
+
+def _effect(con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Parameter]) -> None:
+    with naming_damage(con):
+        con.execute(statement(name), _bound(parameters))
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, parameters: dict[str, Parameter]) -> pa.Table:

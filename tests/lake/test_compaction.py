@@ -26,6 +26,7 @@ from delphi_assets.lake.storage import Storage
 from delphi_assets.llm.asking import loop
 from delphi_assets.llm.asking.client import Client
 from delphi_assets.llm.calls.completions import CompletionLog, failed
+from tests.parts import hand_built
 from tests.parts.asking import MODEL, ask, complete, made, settings_of, stored
 from tests.parts.fault_server import FaultServer, Reply
 from tests.parts.tiny_project import ROOT
@@ -160,6 +161,29 @@ def test_a_query_waits_for_its_files_to_be_gone_and_is_repeated(
     with pytest.raises(duckdb.IOException, match="Permission"):
         database.query(con, "completions/calls", run="run", paid=[])
     assert len(pauses) == 2
+
+
+def test_connecting_waits_for_files_to_be_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores that are behind are a view of predictions, which another process may be merging."""
+    lake, effect = made(tmp_path), database._effect
+    said = hand_built.answers("e0", 0, [(True, True), (False, False)])
+    hand_built.add(lake, "explanations", [hand_built.explanation("e0", 0, "a")])
+    hand_built.add(lake, "predictions", said)
+    errors = ['Cannot open file "a.parquet": No such file or directory'] * 2
+    pauses: list[float] = []
+
+    def run(con: duckdb.DuckDBPyConnection, name: str, parameters: Any) -> None:
+        if errors:
+            raise duckdb.IOException(errors.pop())
+        effect(con, name, parameters)
+
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(database, "_effect", run)
+    with connect(lake) as con:
+        assert con.sql("select balanced_accuracy from scores").fetchall() == [(1.0,)]
+    assert (errors, pauses) == ([], list(database.MERGED_MEANWHILE[:2]))
 
 
 def test_an_answer_that_somebody_removed_is_asked_for_and_stored_again(tmp_path: Path) -> None:
