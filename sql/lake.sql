@@ -2,6 +2,7 @@
 -- Another lake: set variable lake = '<folder>'; the macros and views follow.
 set variable lake = 'lake';
 .read sql/macros/beyond_rounding.sql
+.read sql/macros/card_says.sql
 .read sql/macros/drawn_mass.sql
 .read sql/macros/latest_predictions.sql
 .read sql/macros/metric_of.sql

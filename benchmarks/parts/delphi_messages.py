@@ -31,6 +31,7 @@ _VLLM = {
 def main(windows: str, messages: str) -> None:
     """Read, let Delphi build, write."""
     _stand_in_for_vllm()
+    # Delphi is installed elsewhere: in the environment that runs this.
     import torch
     from delphi.explainers import DefaultExplainer  # type: ignore[import-not-found]
     from delphi.latents import ActivatingExample  # type: ignore[import-not-found]

@@ -104,7 +104,8 @@ class Planted:
 
     def wrong(self) -> list[tuple[str, int, str]]:
         """Relation, latent and text of every description that is wrong, of a relation in order."""
-        return [tuple(row) for row in self.rows(TEXTS, hookpoint=HOOKPOINT)]  # type: ignore[misc]
+        rows = self.rows(TEXTS, hookpoint=HOOKPOINT)
+        return [(relation, latent, text) for relation, latent, text in rows]
 
     def straying(self) -> set[int]:
         """Latents that stray from their description by defects."""

@@ -8,8 +8,6 @@ The prompt is the default explainer's with a paragraph on silent excerpts, and b
 windows those in which the latent is silent, numbered apart and labelled.
 """
 
-from collections.abc import Mapping
-
 from delphi_assets.explainers import answers, excerpts
 from delphi_assets.explainers.explainer import Instructed
 from delphi_assets.explainers.terms import Terms
@@ -23,6 +21,8 @@ _NAME = "explainer_contrastive"
 
 class ContrastiveExplainer(Instructed):
     """See above."""
+
+    question_name = _NAME
 
     def needs_non_activating(self, settings: ExplainSettings) -> bool:
         """It does."""
@@ -43,10 +43,6 @@ class ContrastiveExplainer(Instructed):
         questions = [excerpts.asked(_NAME, case.windows, terms, case.silent) for case in cases]
         system = Message("system", "\n\n".join(parts))
         return (system, *answers.worked(questions, cases, settings.cot, json_schema))
-
-    def layout(self, terms: Terms) -> Mapping[str, str]:
-        """That of `explainer_contrastive_question.txt`."""
-        return terms.prompts.layout(_NAME)
 
     def question(self, record: LatentRecord, terms: Terms) -> str:
         """The latent's train windows, then those in which it is silent."""

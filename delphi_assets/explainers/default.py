@@ -7,8 +7,6 @@ windows, shown as `excerpts` shows them. `show_activations` lists activations, `
 thoughts first.
 """
 
-from collections.abc import Mapping
-
 from delphi_assets.explainers import answers, excerpts
 from delphi_assets.explainers.explainer import Instructed
 from delphi_assets.explainers.terms import Terms
@@ -18,6 +16,8 @@ from delphi_assets.reading.records import LatentRecord
 
 class DefaultExplainer(Instructed):
     """See above."""
+
+    question_name = "explainer"
 
     def instructions(self, terms: Terms) -> tuple[Message, ...]:
         """Instructions, and the worked examples of `explainer.toml`."""
@@ -32,10 +32,6 @@ class DefaultExplainer(Instructed):
         questions = [excerpts.asked("explainer", case.windows, terms) for case in cases]
         system = Message("system", "\n\n".join(parts))
         return (system, *answers.worked(questions, cases, settings.cot, json_schema))
-
-    def layout(self, terms: Terms) -> Mapping[str, str]:
-        """That of `explainer_question.txt`."""
-        return terms.prompts.layout("explainer")
 
     def question(self, record: LatentRecord, terms: Terms) -> str:
         """The latent's train windows."""

@@ -158,6 +158,9 @@ class AskedExplainer(Explainer):
 class Instructed(AskedExplainer):
     """An asked explainer whose prompt is instructions, worked examples and a question."""
 
+    question_name: str | None = None
+    """The `<name>` of the file `<name>_question.txt` that its question is; None without one."""
+
     @abstractmethod
     def instructions(self, terms: Terms) -> tuple[Message, ...]:
         """The part of the prompt that is the same for all latents."""
@@ -170,7 +173,7 @@ class Instructed(AskedExplainer):
         """What of the question is the same for all latents and is named by the hash of the prompt
         (`Prompts.layout`).
         """
-        return {}
+        return terms.prompts.layout(self.question_name) if self.question_name else {}
 
     def messages(self, record: LatentRecord, terms: Terms) -> tuple[Message, ...]:
         """The instructions, then the question."""

@@ -37,15 +37,11 @@ select
     judges.bias as judge_bias,
     judges.failed_share as judge_failed_share,
     judges.strong_agreement as judge_strong_agreement,
-    case
-        when asked.judge is null then null
-        when judges.judge is null then 'never calibrated'
-        when judges.failed_share = 1 then 'no usable answer'
-        when judges.auroc_low is null then 'on too few latents'
-        when judges.auroc_high < 0.5 then 'below chance'
-        when judges.auroc_low <= 0.5 then 'at chance'
-        else 'tells windows apart'
-    end as verdict
+    if(
+        asked.judge is null,
+        null,
+        card_says(judges.judge, judges.failed_share, judges.auroc_low, judges.auroc_high)
+    ) as verdict
 from scored_latents as scored
 left join judges
     on scored.run = judges.run

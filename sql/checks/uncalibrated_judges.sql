@@ -38,13 +38,9 @@ select
     asked.judge,
     asked.judge_hash,
     asked.n_predictions,
-    case
-        when cards.card is null then 'never calibrated'
-        when cards.card.failed_share = 1 then 'no usable answer'
-        when cards.card.auroc_low is null then 'on too few latents'
-        when cards.card.auroc_high < 0.5 then 'below chance'
-        else 'at chance'
-    end as problem,
+    card_says(
+        cards.judge, cards.card.failed_share, cards.card.auroc_low, cards.card.auroc_high
+    ) as problem,
     cards.card.auroc,
     cards.card.auroc_low,
     cards.card.auroc_high
@@ -53,6 +49,6 @@ left join cards
     on asked.scorer = cards.scorer
     and asked.judge = cards.judge
     and asked.judge_hash = cards.judge_hash
-where coalesce(cards.card.auroc_low, 0) <= 0.5
+where problem <> 'tells windows apart'
 order by asked.scorer, asked.judge, asked.judge_hash
 limit $n_rows;

@@ -115,6 +115,7 @@ def test_another_kind_of_coder_is_refused() -> None:
     class Odd:
         """Has rows, but is no matrix product."""
 
+    # It lacks a coder's methods: what is refused is not asked for them.
     odd: Coder = Odd()  # type: ignore[assignment]
     with pytest.raises(SettingError, match=r"'embedded:random', made from a Odd; expected"):
         floor_of(odd, "embedded:random", 22)

@@ -24,6 +24,7 @@ def labelled(identity: str, index: int, route: str) -> Row:
 
 def judged(identity: str, index: int, verdicts: str, **columns: object) -> list[Row]:
     given = zip(TRUTHS, (verdict == "y" for verdict in verdicts), strict=True)
+    # Its other parameters, which are text, are not among the columns here.
     return answers(identity, index, list(given), **columns)  # type: ignore[arg-type]
 
 

@@ -40,8 +40,9 @@ def row_of(asked: list[Asked], source: str = "quantiles", **columns: object) -> 
         for example, one in enumerate(asked)
     ]
     with computed([{**row, **columns} for row in said], windows) as con:
-        (row,) = con.table("scores").to_arrow_table().to_pylist()
-    return row  # type: ignore[no-any-return]
+        rows: list[Row] = con.table("scores").to_arrow_table().to_pylist()
+    (row,) = rows
+    return row
 
 
 def wilson(share: float, size: float) -> tuple[float, float]:

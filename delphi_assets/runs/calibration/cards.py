@@ -74,16 +74,20 @@ def best_of(cards: Sequence[Row]) -> Row | None:
     known = [one for one in cards if one["auroc"] is not None and one["auroc_low"] is not None]
     if not known:
         return None
-    least = max(known, key=lambda one: one["auroc"])["auroc_low"]  # type: ignore[arg-type, return-value]
-    return min((one for one in known if one["auroc"] >= least), key=_cost)  # type: ignore[operator]
+    least = _number(max(known, key=lambda one: _number(one, "auroc")), "auroc_low")
+    return min((one for one in known if _number(one, "auroc") >= least), key=_cost)
 
 
 def _cost(one: Row) -> tuple[float, float, float]:
     """Dollars, then seconds a window; then the AUROC, the highest first."""
-    names = ("dollars", "seconds", "auroc")
-    dollars, seconds, auroc = (float(str(one[name] or 0)) for name in names)
-    n = int(str(one["n_answers"]))
+    names = ("dollars", "seconds", "auroc", "n_answers")
+    dollars, seconds, auroc, n = (_number(one, name) for name in names)
     return dollars / n, 0.0 if dollars else seconds / n, -auroc
+
+
+def _number(one: Row, name: str) -> float:
+    """A column; 0 for null."""
+    return float(str(one[name] or 0))
 
 
 def write_cards(bench: Bench, run: str, cards: Sequence[Row]) -> list[Row]:
